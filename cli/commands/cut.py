@@ -1,0 +1,18 @@
+"""`storyreel cut`: the film again, from what is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from cli.request import from_args
+from storyreel import finishing, opening
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make final.mp4 and the contact sheet."""
+    prepared = opening.prepare(from_args(args))
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    film = finishing.cut(prepared, planned)
+    print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")
+    return 0

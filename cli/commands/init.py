@@ -1,0 +1,16 @@
+"""`storyreel init`: a starter storyboard."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write it, and say what to type next."""
+    from storyreel import starter
+
+    path = starter.write(Path(args.dir))
+    print(f"wrote {path} and its stills")
+    print(f"next: storyreel run {path} --simulate")
+    return 0

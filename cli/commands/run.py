@@ -1,0 +1,200 @@
+"""`storyreel run`: render a storyboard."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cli.request import from_args
+from storyreel import finishing, opening
+from storyreel.errors import StoryreelError, UsageError
+from storyreel.opening import Prepared
+from storyreel.plan import Plan
+from storyreel.report import RunReport
+
+if TYPE_CHECKING:
+    from flows.backend import Backend
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, price, ask, render, tell."""
+    request = from_args(args)
+    prepared = opening.prepare(request)
+    for fault in prepared.warnings:
+        print(fault, file=sys.stderr)
+    with _unlocked(prepared):
+        planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    opening.check_ready(prepared, planned)
+    if not planned.has_work:
+        print(
+            "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
+            file=sys.stderr,
+        )
+        prepared.workspace.prepare()
+        told = finishing.finish(prepared, planned)
+        return _tell(args, prepared, told, None)
+    from flows import backend as backends
+
+    _allowed(args, prepared, planned)
+    backend = backends.start()
+    try:
+        _ask(args, prepared, planned)
+        return _render(args, prepared, planned, backend)
+    finally:
+        backend.release()
+
+
+@contextlib.contextmanager
+def _unlocked(prepared: Prepared) -> Iterator[None]:
+    """Fail early where another run works here; the run itself takes the lock again."""
+    if prepared.workspace.root.exists():
+        with prepared.workspace.locked():
+            yield
+    else:
+        yield
+
+
+def _trouble(planned: Plan) -> bool:
+    return len(finishing.shown(planned)) < len(planned.scenes)
+
+
+def _price(planned: Plan) -> str:
+    parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in planned.cost().items()]
+    return " + ".join(parts) or "no known price"
+
+
+def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
+    """Without a terminal, money is spent only with --yes or under a budget. Raises `UsageError`."""
+    budget = args.budget is not None or prepared.storyboard.budget is not None
+    if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
+        return
+    raise UsageError(
+        f"this would pay for {planned.jobs} jobs, about {_price(planned)}, and there is no terminal to ask on",
+        fix="add --yes, or set a limit with --budget N",
+    )
+
+
+def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
+    if args.simulate or not planned.jobs:
+        return
+    print(f"{planned.jobs} jobs, about {_price(planned)} (list prices)", file=sys.stderr)
+    if args.yes or not sys.stdin.isatty():
+        return
+    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was sent", fix="answer y, or add --yes")
+
+
+def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
+    from cli.display import Display
+    from flows import render
+
+    if not args.debug:
+        _quiet_prefect()
+    backend.wait_until_ready()
+    told: list[tuple[RunReport, StoryreelError | None]] = []
+    display = Display(planned)
+    render.listener.set(display.tell)
+    render.finished.set(lambda report, stopped: told.append((report, stopped)))
+    request = prepared.request
+    interrupted = False
+    flow_run_id: str | None = None
+
+    async def flow() -> None:
+        nonlocal flow_run_id
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+        call: Any = render.render_storyboard  # Prefect's overloads lose the `async` where a state is returned
+        state = await call(
+            storyboard=request.storyboard.absolute(),
+            workspace=prepared.workspace.root,
+            simulate=request.simulate,
+            speed=request.speed,
+            only=list(request.only),
+            start=request.start,
+            variables=request.variables,
+            budget=request.budget,
+            force=list(request.force),
+            catalog=request.catalog,
+            return_state=True,
+        )
+        flow_run_id = str(state.state_details.flow_run_id)
+        if not told:
+            await state.result()  # raises what went wrong before the first scene
+
+    with display:
+        try:
+            asyncio.run(flow())
+        except (KeyboardInterrupt, asyncio.CancelledError):
+            interrupted = True
+    if backend.is_ours and flow_run_id and told:
+        backend.drain(flow_run_id, render.tasks_started())
+    if interrupted:
+        return _interrupted(args, prepared)
+    report, stopped = told[0]
+    return _tell(args, prepared, report, stopped)
+
+
+def _quiet_prefect() -> None:
+    """Prefect's console lines are for its UI; the terminal has the display."""
+    import prefect  # noqa: F401  # sets its logging up
+
+    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
+        logger = logging.getLogger(name)
+        for handler in list(logger.handlers):
+            if "Console" in type(handler).__name__:
+                logger.removeHandler(handler)
+
+
+def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    flying = [
+        p.scene.id
+        for p in planned.scenes
+        if any(t.row and t.row.job_id and t.row.collected_at is None for t in p.takes)
+    ]
+    print("storyreel: interrupted; nothing more was submitted", file=sys.stderr)
+    if flying:
+        print(f"  in flight, and in the ledger: {', '.join(flying)}", file=sys.stderr)
+        print("  Fix: run the same command again; it takes them up without paying again", file=sys.stderr)
+    return 130
+
+
+def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped: StoryreelError | None) -> int:
+    """The results on stdout, and the exit code."""
+    root = prepared.workspace.root
+    if args.json:
+        print(told.model_dump_json(indent=1, by_alias=True))
+    else:
+        totals = told.totals
+        counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
+        print(f"{told.storyboard}: {', '.join(f'{count} {name}' for name, count in counts.items() if count)}")
+        for scene in told.scenes:
+            if scene.status in ("failed", "held", "blocked"):
+                print(f"  {scene.id}: {scene.reason}")
+        if told.cut_error:
+            print(f"  no film: {told.cut_error}")
+        if told.cut:
+            print(f"film           {_shown(root / 'final.mp4')} ({told.cut.duration_s} s)")
+        if (root / "contact-sheet.jpg").exists() and told.cut:
+            print(f"contact sheet  {_shown(root / 'contact-sheet.jpg')}")
+        print(f"report         {_shown(root / 'report' / 'report.html')}")
+    if stopped is not None:
+        print(f"storyreel: stopped: {stopped.message}", file=sys.stderr)
+        if stopped.fix:
+            print(f"  Fix: {stopped.fix}", file=sys.stderr)
+        return stopped.exit_code
+    return 0 if told.status == "completed" and not told.cut_error else 1
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)

@@ -1,0 +1,15 @@
+"""`storyreel schema`: the JSON Schema for editors."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the schema."""
+    from storyreel.manifest import schema
+
+    made = schema.of_catalog() if args.of == "catalog" else schema.of_storyboard()
+    print(json.dumps(made, ensure_ascii=False, indent=1))
+    return 0

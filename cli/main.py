@@ -1,0 +1,178 @@
+"""`storyreel COMMAND`. This module knows the options; what a command does is imported when it is called."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+from storyreel import __version__
+from storyreel.errors import StoryboardError, StoryreelError
+
+EPILOG = """exit codes: 0 done · 1 some scenes failed, blocked or held · 2 wrong usage or storyboard, nothing spent ·
+3 stopped for money · 4 stopped by the account or the endpoint · 130 interrupted"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and options."""
+    top = argparse.ArgumentParser(
+        prog="storyreel",
+        description="Turn a storyboard into finished video: checked, priced, generated, chained, cut and reported.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"storyreel {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    def command(name: str, text: str, module: str | None = None) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made.set_defaults(module=f"cli.commands.{module or name}")
+        made.add_argument("--debug", action="store_true", help="show the traceback of an error")
+        return made
+
+    one = command("init", "make a starter storyboard and its stills")
+    one.add_argument("dir", nargs="?", default=".", metavar="DIR")
+
+    one = command("validate", "find every fault of storyboards; free, no network")
+    one.add_argument("files", nargs="+", metavar="FILE")
+    _variables(one)
+    one.add_argument("--json", action="store_true", help="the faults as JSON on stdout")
+
+    one = command("plan", "show what would run and why, with its price; free, no network")
+    _file(one)
+    _selection(one)
+    one.add_argument("--force", action="append", default=[], metavar="SCENE", help="plan to make this scene again")
+    one.add_argument("--show-requests", action="store_true", help="show the requests that would be sent")
+    one.add_argument("--simulate", action="store_true", help="plan the rehearsal instead")
+    one.add_argument("--json", action="store_true", help="the whole plan as JSON on stdout")
+
+    one = command("run", "render: do what is left, cut the film, write the report")
+    _file(one)
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
+    one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
+    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--budget", type=_money, metavar="N", help="spend at most this, whatever the storyboard says")
+    one.add_argument("--force", action="append", default=[], metavar="SCENE", help="make this scene again")
+    one.add_argument("--json", action="store_true", help="the report as JSON on stdout")
+
+    one = command("status", "show every scene's state from the ledger")
+    _file(one)
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="of the rehearsal")
+    one.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+    one = command("report", "write the report again from what is there")
+    _file(one)
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="of the rehearsal")
+
+    one = command("cut", "make the film again from what is there")
+    _file(one)
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="of the rehearsal")
+
+    one = command("models", "show the catalogue: models, limits, prices, sources, dates")
+    _catalog(one)
+    one.add_argument("--json", action="store_true", help="as JSON on stdout")
+
+    command("schema", "print the JSON Schema of a storyboard").add_argument(
+        "--of", choices=("storyboard", "catalog"), default="storyboard", help="default: storyboard"
+    )
+
+    one = command("simulator", "serve the stand-in API on this machine")
+    one.add_argument("--port", type=int, default=8765, help="default: 8765; 0 takes a free one")
+    one.add_argument(
+        "--speed", type=_positive, default=60.0, metavar="N", help="times as fast as the real API (default: 60)"
+    )
+    one.add_argument(
+        "--profile", choices=("strict",), default="strict", help="strict: the API's document to the letter"
+    )
+    one.add_argument("--faults", metavar="FILE", help="a YAML file of faults to inject")
+    one.add_argument("--max-running", type=int, metavar="N", help="refuse more jobs at once with 429")
+    one.add_argument("--folder", metavar="DIR", help="keep jobs and clips here over restarts")
+    _catalog(one)
+
+    one = command("doctor", "is this machine, key, endpoint and Prefect server fit to run?")
+    _catalog(one)
+    return top
+
+
+def _file(one: argparse.ArgumentParser) -> None:
+    one.add_argument("file", metavar="FILE", help="the storyboard")
+
+
+def _variables(one: argparse.ArgumentParser) -> None:
+    one.add_argument(
+        "--var", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the storyboard"
+    )
+    _catalog(one)
+
+
+def _catalog(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--catalog", metavar="FILE", help="a model catalogue of your own (or STORYREEL_CATALOG)")
+
+
+def _selection(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<id>)")
+    one.add_argument(
+        "--only", nargs="+", action="extend", default=[], metavar="SCENE", help="only these scenes, with what they need"
+    )
+    one.add_argument("--from", dest="start", metavar="SCENE", help="only this scene and all downstream of it")
+    _variables(one)
+
+
+def _positive(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"`{text}` is not a number above 0")
+    return value
+
+
+def _money(text: str) -> str:
+    import decimal
+
+    try:
+        value = decimal.Decimal(text)
+    except decimal.InvalidOperation:
+        value = decimal.Decimal(-1)
+    if not value.is_finite() or value < 0:
+        raise argparse.ArgumentTypeError(f"`{text}` is not an amount of money")
+    return text
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code. Errors become text here, and nowhere else."""
+    args = parser().parse_args(argv)
+    try:
+        return int(importlib.import_module(args.module).run(args))
+    except StoryboardError as error:
+        for fault in error.faults:
+            print(fault, file=sys.stderr)
+        return error.exit_code
+    except StoryreelError as error:
+        if args.debug:
+            raise
+        print(f"storyreel: {error.message}", file=sys.stderr)
+        if error.fix:
+            print(f"  Fix: {error.fix}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("storyreel: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def entry() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    entry()

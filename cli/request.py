@@ -1,0 +1,43 @@
+"""Command-line options -> the request that the rest of the program knows."""
+
+from __future__ import annotations
+
+import argparse
+from decimal import Decimal
+from pathlib import Path
+
+from storyreel.errors import UsageError
+from storyreel.opening import Request
+
+
+def variables(args: argparse.Namespace) -> dict[str, str]:
+    """The `--var name=value` options. Raises `UsageError`."""
+    found = {}
+    for text in args.var:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"--var {text}: there is no `=`", fix="write --var name=value")
+        found[name] = value
+    return found
+
+
+def catalog_file(args: argparse.Namespace) -> Path | None:
+    """The `--catalog` option."""
+    return Path(args.catalog) if args.catalog else None
+
+
+def from_args(args: argparse.Namespace) -> Request:
+    """The request of plan, run, status, cut and report."""
+    budget = getattr(args, "budget", None)
+    return Request(
+        storyboard=Path(args.file),
+        workspace=Path(args.workspace) if args.workspace else None,
+        simulate=args.simulate,
+        speed=getattr(args, "speed", 60.0),
+        only=tuple(args.only),
+        start=args.start,
+        variables=variables(args),
+        budget=Decimal(budget) if budget is not None else None,
+        force=tuple(getattr(args, "force", [])),
+        catalog=catalog_file(args),
+    )

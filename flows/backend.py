@@ -1,0 +1,223 @@
+"""The Prefect server behind a run: the one that is named, the one that is up, or one started for as long as it is needed.
+
+Prefect's own temporary server dies before its recorder has written everything down. Ours is a process of its own on
+Prefect's usual database, so that every run and `storyreel up` see one history. Runs share it: each holds a shared lock
+while it works, and the last one out ends it; a watchdog in the server does so if that run was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any
+
+from storyreel.errors import WorkspaceError
+
+START_WITHIN_S = 120.0
+
+SERVER_SETTINGS = {
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_FLUSH_INTERVAL": "1",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_BATCH_SIZE": "500",
+    "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_SERVICES_TRIGGERS_READ_BATCH_SIZE": "200",
+    "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": "PT168H",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+}
+CLIENT_SETTINGS = {
+    "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "DO_NOT_TRACK": "1",
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+}
+
+
+def home() -> Path:
+    """Prefect's home: its database lies there, whoever starts the server."""
+    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
+
+
+def _named() -> str | None:
+    """The server that the environment or Prefect's active profile names."""
+    if os.environ.get("PREFECT_API_URL"):
+        return os.environ["PREFECT_API_URL"]
+    if not (home() / "profiles.toml").exists():
+        return None
+    from prefect.settings import PREFECT_API_URL
+
+    return PREFECT_API_URL.value() or None
+
+
+@dataclass(slots=True)
+class Backend:
+    """A server in use by this process. `is_ours`: we started it, or joined one that a run started."""
+
+    url: str
+    is_ours: bool
+    _lock: TextIOWrapper | None = None
+
+    def wait_until_ready(self) -> None:
+        """Return once the server answers.
+
+        Raises:
+            WorkspaceError: it does not, within two minutes.
+        """
+        deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
+        while not _answers(self.url):
+            if time.monotonic() > deadline or (self.is_ours and not _alive(_read().get("pid"))):
+                why = _tail(home() / "storyreel-server.log") if self.is_ours else ""
+                raise WorkspaceError(
+                    f"the Prefect server at {self.url} does not answer{why}",
+                    fix="see `storyreel doctor`" if self.is_ours else "start it, or unset PREFECT_API_URL",
+                )
+            time.sleep(0.05)
+
+    def drain(self, flow_run_id: str, task_runs: int) -> bool:
+        """Wait until the server has written down a final state for each task run of the flow run; says whether it has."""
+        from prefect.events.worker import EventsWorker
+        from prefect.logging.handlers import APILogHandler
+
+        APILogHandler().flush()
+        EventsWorker.drain_all(timeout=20)
+        deadline = time.monotonic() + 20 + task_runs * 0.05
+        final = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+        final["task_runs"] = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}  # type: ignore[dict-item]
+        while time.monotonic() < deadline:
+            try:
+                if int(_post(f"{self.url}/task_runs/count", final)) >= task_runs:
+                    return True
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.1)
+        return False
+
+    def release(self) -> None:
+        """Let go of the server; the last run to do so ends it."""
+        if self._lock is None:
+            return
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            return
+        info = _read()
+        if info.get("kind") == "run" and _alive(info.get("pid")):
+            os.kill(info["pid"], signal.SIGTERM)
+            _info_file().unlink(missing_ok=True)
+        self._lock.close()
+        self._lock = None
+
+
+def start() -> Backend:
+    """Find or start the server, and return at once: it comes up while the caller does something useful."""
+    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
+    named = _named()
+    if named:
+        return Backend(named, is_ours=False)
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / "storyreel-server.start").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        users = (home() / "storyreel-server.users").open("a")
+        fcntl.flock(users, fcntl.LOCK_SH)
+        info = _read()
+        if not _alive(info.get("pid")) or not _is_server(info["pid"]):
+            info = _spawn()
+        url = f"http://127.0.0.1:{info['port']}/api"
+    os.environ["PREFECT_API_URL"] = url
+    return Backend(url, is_ours=True, _lock=users)
+
+
+def _spawn() -> dict[str, Any]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {**os.environ, **{k: v for k, v in SERVER_SETTINGS.items() if k not in os.environ}}
+    environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+    environment.pop("OPENAI_API_KEY", None)
+    with (home() / "storyreel-server.log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "flows.serving", str(port), str(home() / "storyreel-server.users")],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    info = {"pid": process.pid, "port": port, "kind": "run"}
+    _info_file().write_text(json.dumps(info))
+    return info
+
+
+def _info_file() -> Path:
+    return home() / "storyreel-server.json"
+
+
+def _read() -> dict[str, Any]:
+    try:
+        found = json.loads(_info_file().read_text())
+        return found if isinstance(found, dict) else {}
+    except (OSError, ValueError):
+        return {}
+
+
+def _alive(pid: int | None) -> bool:
+    if not pid:
+        return False
+    try:
+        reaped, _ = os.waitpid(pid, os.WNOHANG)  # our own child, if it has ended, is a zombie until asked about
+        if reaped == pid:
+            return False
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _is_server(pid: int) -> bool:
+    """Is this process the server, and not another that got its number after a reboot?"""
+    try:
+        return b"flows.serving" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return not Path("/proc").exists()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (OSError, urllib.error.URLError):
+        return False
+
+
+def _post(url: str, body: dict[str, Any]) -> str:
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        text: str = answer.read().decode()
+        return text
+
+
+def _tail(path: Path) -> str:
+    try:
+        lines = path.read_text("utf-8", "replace").strip().splitlines()
+    except OSError:
+        return ""
+    return f": {lines[-1]}" if lines else ""

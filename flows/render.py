@@ -1,0 +1,362 @@
+"""The flow `render-storyboard`: one coroutine a scene, all started at once, each waiting only for its own upstream."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable
+from contextvars import ContextVar
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
+from prefect.states import Completed, Failed
+
+from flows import announce
+from storyreel import finishing, opening, plan, report
+from storyreel.errors import DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError, WorkspaceError
+from storyreel.ledger_rows import State as TakeState
+from storyreel.ledger_rows import Take
+from storyreel.manifest.storyboard import Scene, SceneImage
+from storyreel.plan import Action, Plan, ScenePlan, Snapshot, TakePlan
+from storyreel.report import Outcome, RunReport
+from storyreel.session import Progress, Session
+from storyreel.waiting import DeadlinePassed
+from storyreel.writers import files
+from tasks.desk import Desk, current
+from tasks.film import cut_film
+from tasks.scene import collect_clip, submit_job, take_frames, wait_for_job
+
+listener: ContextVar[Callable[[Progress], None]] = ContextVar("storyreel_listener", default=lambda progress: None)
+finished: ContextVar[Callable[[RunReport, StoryreelError | None], None]] = ContextVar(
+    "storyreel_finished", default=lambda report, stopped: None
+)
+
+Result = dict[str, Any]
+
+
+_started = 0
+
+
+def tasks_started() -> int:
+    """How many task runs this process has started."""
+    return _started
+
+
+def _run_name() -> str:
+    context = FlowRunContext.get()
+    parameters = (context.parameters if context else None) or {}
+    name = Path(str(parameters.get("storyboard", "storyboard"))).stem
+    return f"{name}{' rehearsal' if parameters.get('simulate') else ''} {time.strftime('%m-%d %H:%M')}"
+
+
+@flow(name="render-storyboard", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
+async def render_storyboard(
+    storyboard: Path,
+    workspace: Path | None = None,
+    simulate: bool = False,
+    speed: float = 60.0,
+    only: list[str] | None = None,
+    start: str | None = None,
+    variables: dict[str, str] | None = None,
+    budget: Decimal | None = None,
+    force: list[str] | None = None,
+    catalog: Path | None = None,
+) -> State[Any]:
+    """Render a storyboard: do what is left of it, cut the film, write the report.
+
+    Args:
+        storyboard: The YAML file, on the machine that runs this.
+        workspace: The folder of results; default `runs/<id>`.
+        simulate: Rehearse on the built-in simulator; nothing is spent.
+        speed: How much faster than the real API the simulator is.
+        only: Only these scenes, with what they are made from.
+        start: Only this scene and all that is made from it.
+        variables: Values for the storyboard's vars.
+        budget: What may be spent, instead of the storyboard's own budget.
+        force: Make these scenes again.
+        catalog: A model catalogue of your own.
+    """
+    request = opening.Request(
+        storyboard=storyboard,
+        workspace=workspace,
+        simulate=simulate,
+        speed=speed,
+        only=tuple(only or ()),
+        start=start,
+        variables=variables or {},
+        budget=budget,
+        force=tuple(force or ()),
+        catalog=catalog,
+    )
+    prepared = opening.prepare(request)
+    run_id = uuid.uuid4().hex[:12]
+    async with opening.open_session(prepared, run_id, listener.get()) as session:
+        taken = opening.snapshot(prepared)
+        planned = opening.make_plan(prepared, taken)
+        opening.check_ready(prepared, planned)
+        rendering = Rendering(session, planned, taken, simulated=simulate)
+        told = await rendering.run()
+        finished.get()(told, session.stopped)
+    message = announce.summary(told)
+    return Completed(message=message) if told.status == "completed" else Failed(message=message)
+
+
+class Rendering:
+    """One execution of a plan."""
+
+    def __init__(self, session: Session, planned: Plan, taken: Snapshot, *, simulated: bool) -> None:
+        self.session = session
+        self.plan = planned
+        self.taken = taken
+        self.simulated = simulated
+        self.desk = Desk(session)
+        self.done: dict[str, asyncio.Future[ScenePlan | None]] = {}
+        self.results: dict[str, Result] = {}
+        self.outcomes: list[Outcome] = []
+        self.stills: dict[int, dict[str, str]] = {}
+        self.film: report.CutReport | None = None
+        self.film_error: str | None = None
+
+    async def run(self) -> RunReport:
+        """Render every scene, cut, report. What is in flight when the run is stopped is still collected."""
+        started = self.session.now()
+        token = current.set(self.desk)
+        loop = asyncio.get_running_loop()
+        self.done = {p.scene.id: loop.create_future() for p in self.plan.scenes}
+        try:
+            await announce.plan_table(self.plan)
+            async with asyncio.TaskGroup() as group:
+                for planned in self.plan.scenes:
+                    group.create_task(self._scene(planned))
+            if self.plan.storyboard.cut.enabled:
+                await self._cut()
+        finally:
+            told = self._report(started)
+            files.write_all(told, self.session.workspace)
+            current.reset(token)
+        await announce.report_markdown(told)
+        return told
+
+    # ---- one scene
+
+    async def _scene(self, planned: ScenePlan) -> None:
+        result: ScenePlan | None = None
+        try:
+            result = await self._render(planned)
+        finally:
+            if not self.done[planned.scene.id].done():
+                self.done[planned.scene.id].set_result(result)
+
+    async def _render(self, planned: ScenePlan) -> ScenePlan | None:
+        """Render one scene; returns its plan as it came out, or None where nothing can be made from it."""
+        scene = planned.scene
+        if planned.action is Action.SKIP:
+            self._tell(Outcome(scene, "skipped", "not asked for"))
+            return None
+        above: dict[str, ScenePlan] = {}
+        for name in scene.upstream:
+            ready = await self.done[name]
+            if ready is None or ready.used is None or ready.used.row is None:
+                self._tell(
+                    Outcome(
+                        scene, "blocked", f"scene `{name}` is not there to be made from",
+                        error_class="upstream", error_message=f"scene `{name}` has no usable clip", price=planned.price,
+                    )
+                )  # fmt: skip
+                return None
+            above[name] = ready
+            self.desk.used[name] = ready.used.row
+        forced = scene.id in {p.scene.id for p in self.plan.scenes if any(t.reason == "forced" for t in p.takes)}
+        planned = plan.plan_scene(scene, self.plan.storyboard, self.session.catalog, self.taken, above, forced=forced)
+        self.desk.planned[scene.id] = planned
+        numbers = self._numbers(planned)
+        async with asyncio.TaskGroup() as group:
+            takes = [group.create_task(self._take(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
+        rows = [task.result() for task in takes]
+        made = tuple(
+            TakePlan(Action.REUSE, one.reason, row.ordinal, row) if row and row.state is TakeState.COLLECTED
+            else TakePlan(Action.FAILED, one.reason, one.ordinal, row)
+            for one, row in zip(planned.takes, rows, strict=True)
+        )  # fmt: skip
+        result = ScenePlan(
+            scene, planned.action, planned.reason, planned.key, planned.inputs, made, planned.price, planned.wait_s
+        )
+        if result.used and result.used.row and result.used.action is Action.REUSE:
+            self._mark_used(result.used.row.id)
+            return result
+        if self.plan.storyboard.policy.on_failure == "stop":
+            self.session.stop(Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop"))
+        return None
+
+    def _numbers(self, planned: ScenePlan) -> list[int]:
+        """The take numbers to show: those of the rows that are there, then the next free ones."""
+        next_free = max((t.take for t in self.taken.takes if t.scene == planned.scene.id), default=0) + 1
+        numbers = []
+        for one in planned.takes:
+            if one.row:
+                numbers.append(one.row.take)
+            else:
+                numbers.append(next_free)
+                next_free += 1
+        return numbers
+
+    async def _take(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
+        """One take from where it stands to its stills; returns its row, collected or not, and notes the outcome."""
+        scene, row = planned.scene, one.row
+        try:
+            if one.action in (Action.HELD, Action.FAILED) and row:
+                self._outcome(planned, row, one.reason)
+                return row
+            row = await self._through(planned, one, number)
+            if row is None:
+                self._tell(Outcome(scene, "held", "another run is making this take", take=number, price=planned.price))
+                return None
+            self._outcome(planned, row, one.reason, reused=one.action is Action.REUSE)
+            return row
+        except Stopped as error:
+            reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
+            if row is not None and row.job_id:
+                reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
+            self._tell(Outcome(scene, "skipped", reason, row, number, price=planned.price))
+        except DeadlinePassed as error:
+            self._fail(planned, row, number, "timeout", None, str(error))
+        except LinkExpired as error:
+            again = f"; made again it would cost {planned.price.high} {planned.price.currency}" if planned.price else ""
+            self._fail(planned, row, number, "expired", None, error.message + again)
+        except DownloadError as error:
+            self._fail(planned, row, number, "transient", None, error.message)
+        except MediaError as error:
+            self._fail(planned, row, number, "media", None, error.message)
+        except UsageError as error:
+            self._fail(planned, row, number, "invalid", None, error.message)
+        except OSError as error:
+            self.session.stop(WorkspaceError(f"the disk failed: {error}", fix="make room, then run again"))
+            self._fail(planned, row, number, "media", None, f"the disk failed: {error}")
+        return row
+
+    async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
+        """Submit, wait, collect, frames: whatever of it is left. The tasks run one after the other in this coroutine."""
+        scene = planned.scene
+        after: list[Result] = [self.results[name] for name in scene.upstream if name in self.results]
+        result: Result = {"take_id": one.row.id, "take": number} if one.row else {}
+        if one.row is None:
+            result = await self._run(submit_job, scene.id, number, after)
+            if result["take_id"] is None:
+                return None
+        row = self.session.ledger.take(result["take_id"])
+        if row.state is TakeState.IN_FLIGHT:
+            result = await self._run(wait_for_job, scene.id, row.take, result)
+            row = self.session.ledger.take(result["take_id"])
+        if row.state is TakeState.COMPLETED or (row.state is TakeState.COLLECTED and row.id in self.taken.missing):
+            result = await self._run(collect_clip, scene.id, row.take, result)
+            row = self.session.ledger.take(result["take_id"])
+        if row.state is not TakeState.COLLECTED:
+            return row
+        names = self._stills_of(scene)
+        if one.action is Action.REUSE and all(
+            self.session.workspace.frame(row.scene, row.take, n).exists() for n in names
+        ):
+            paths = {
+                n: self.session.workspace.relative(self.session.workspace.frame(row.scene, row.take, n)) for n in names
+            }
+        else:
+            result = await self._run(take_frames, scene.id, row.take, names, result)
+            paths = result["frames"]
+        self.stills[row.id] = paths
+        self.results[scene.id] = result
+        self._progress(scene, row.take, "reused" if one.action is Action.REUSE else "completed")
+        return row
+
+    async def _run(self, task: Any, *args: Any) -> Result:
+        global _started
+        _started += 1
+        result: Result = await task(*args)
+        return result
+
+    def _stills_of(self, scene: Scene) -> list[str]:
+        """`last`, and whatever other pictures the scenes below take."""
+        names = {"last"}
+        for other in self.plan.storyboard.scenes:
+            for _, image in other.images:
+                if isinstance(image, SceneImage) and image.scene == scene.id:
+                    names.add(image.frame + (str(image.offset) if image.offset else ""))
+        return sorted(names)
+
+    # ---- what came out
+
+    def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
+        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
+
+    def _fail(
+        self, planned: ScenePlan, row: Take | None, number: int, kind: str, code: str | None, message: str
+    ) -> None:
+        fresh = self.session.ledger.take(row.id) if row else None
+        self._tell(
+            Outcome(planned.scene, "failed", f"{kind}: {message}", fresh, number, kind, code, message, planned.price)
+        )
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.outcomes.append(outcome)
+        if outcome.status in ("failed", "held", "blocked", "skipped"):
+            self._progress(outcome.scene, outcome.take or 1, outcome.status, outcome.reason)
+            if outcome.status in ("failed", "held"):
+                get_run_logger().error("scene %s: %s", outcome.scene.id, outcome.reason)
+
+    def _progress(self, scene: Scene, take: int, state: str, detail: str = "") -> None:
+        self.session.tell(Progress(scene.id, take, state, detail))
+
+    def _mark_used(self, take_id: int) -> None:
+        self.outcomes = [_used(o) if o.row and o.row.id == take_id else o for o in self.outcomes]
+
+    # ---- the end
+
+    async def _cut(self) -> None:
+        shown: dict[str, int] = {}
+        for planned in self.plan.scenes:
+            ready = self.done[planned.scene.id].result()
+            if ready and ready.used and ready.used.row:
+                shown[planned.scene.id] = ready.used.row.id
+        wanted = [p.scene.id for p in self.plan.scenes if p.action is not Action.SKIP]
+        if not shown or self.session.stopped or any(name not in shown for name in wanted):
+            missing = [name for name in wanted if name not in shown]
+            self.film_error = f"scenes are missing: {', '.join(missing)}" if missing else "there is nothing to cut"
+            return
+        try:
+            film = await self._run(cut_film, shown, list(self.results.values()))
+            self.film = report.CutReport(path="final.mp4", **film)
+            clips = [(scene, self.session.ledger.take(take_id)) for scene, take_id in shown.items()]
+            finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, clips), self.film)
+        except StoryreelError as error:
+            self.film_error = error.message
+
+    def _report(self, started: float) -> RunReport:
+        seen = {o.scene.id for o in self.outcomes}
+        rest = [
+            Outcome(p.scene, "skipped", "the run ended before its turn")
+            for p in self.plan.scenes
+            if p.scene.id not in seen
+        ]
+        return report.build(
+            self.plan.storyboard,
+            [*self.outcomes, *rest],
+            run_id=self.session.run_id,
+            simulated=self.simulated,
+            endpoint="simulator" if self.simulated else self.session.settings.endpoint,
+            started_at=started,
+            finished_at=self.session.now(),
+            stopped=self.session.stopped.message if self.session.stopped else None,
+            cut=self.film,
+            cut_error=self.film_error,
+            frames=self.stills,
+        )
+
+
+def _used(outcome: Outcome) -> Outcome:
+    import dataclasses
+
+    return dataclasses.replace(outcome, used=True)

@@ -1,0 +1,109 @@
+"""Film and report from what is there already: no network, no Prefect, nothing spent."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+
+from storyreel import assembly, report
+from storyreel.errors import MediaError, UsageError
+from storyreel.ledger_rows import Take
+from storyreel.manifest.storyboard import Storyboard
+from storyreel.opening import Prepared
+from storyreel.plan import Action, Plan
+from storyreel.report import CutReport, RunReport
+from storyreel.workspace import Workspace, write_whole
+from storyreel.writers import files
+
+
+def shown(planned: Plan) -> list[tuple[str, Take]]:
+    """(scene id, take) of every scene whose used take is on disk, in film order."""
+    return [(p.scene.id, p.used.row) for p in planned.scenes if p.used and p.used.row and p.used.action is Action.REUSE]
+
+
+def finish(prepared: Prepared, planned: Plan, *, cut_again: bool = False) -> RunReport:
+    """Write the report, and the film where it is not there or not of these clips."""
+    started = time.time()
+    film, error = None, None
+    if prepared.storyboard.cut.enabled:
+        try:
+            film = cut(prepared, planned, again=cut_again)
+        except (MediaError, UsageError) as caught:
+            error = caught.message
+    return write_report(prepared, planned, started, film, error)
+
+
+def cut(
+    prepared: Prepared, planned: Plan, *, again: bool = True, tell: Callable[[int], None] = lambda frames: None
+) -> CutReport:
+    """Make `final.mp4`; without `again` only where the clips or the cut are not those it was made from.
+
+    Raises:
+        UsageError: a scene is missing.
+        MediaError: a clip cannot be read.
+    """
+    clips = shown(planned)
+    there = {scene for scene, _ in clips}
+    missing = [p.scene.id for p in planned.scenes if p.action is not Action.SKIP and p.scene.id not in there]
+    if missing or not clips:
+        raise UsageError(
+            f"scenes are missing: {', '.join(missing) or 'all'}",
+            fix="run the storyboard first, or name scenes with --only",
+        )
+    workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
+    record = workspace.root / ".final.json"
+    if not again and workspace.film.exists() and record.exists():
+        known = json.loads(record.read_text("utf-8"))
+        if known.get("key") == key:
+            return CutReport(path="final.mp4", frames=known["frames"], duration_s=known["duration_s"])
+    film = assembly.cut(prepared.storyboard, workspace, clips, tell=tell)
+    made = CutReport(path="final.mp4", frames=film.frames, duration_s=film.duration_s)
+    remember(workspace, key, made)
+    return made
+
+
+def key_of(storyboard: Storyboard, clips: list[tuple[str, Take]]) -> str:
+    """Names the film by what it is made of: the clips in order, and the cut's settings."""
+    parts = [[scene, (row.clip or {}).get("sha256")] for scene, row in clips]
+    text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def remember(workspace: Workspace, key: str, film: CutReport) -> None:
+    """Note what the film was made of."""
+    write_whole(workspace.root / ".final.json", json.dumps({"key": key, **film.model_dump()}).encode())
+
+
+def write_report(
+    prepared: Prepared, planned: Plan, started: float, film: CutReport | None, error: str | None
+) -> RunReport:
+    """Write report.json, scenes.csv and report.html from the ledger."""
+    simulated = prepared.request.simulate
+    told = report.build(
+        prepared.storyboard,
+        report.from_ledger(planned),
+        run_id=uuid.uuid4().hex[:12],
+        simulated=simulated,
+        endpoint="simulator" if simulated else prepared.settings.endpoint,
+        started_at=started,
+        finished_at=time.time(),
+        cut=film,
+        cut_error=error,
+        frames=_stills(planned, prepared.workspace),
+    )
+    files.write_all(told, prepared.workspace)
+    return told
+
+
+def _stills(planned: Plan, workspace: Workspace) -> dict[int, dict[str, str]]:
+    found: dict[int, dict[str, str]] = {}
+    for scene in planned.scenes:
+        for one in scene.takes:
+            if one.row:
+                files_ = (workspace.root / "frames" / one.row.scene).glob(f"take-{one.row.take}-*.png")
+                prefix = f"take-{one.row.take}-"
+                found[one.row.id] = {f.stem.removeprefix(prefix): workspace.relative(f) for f in sorted(files_)}
+    return found

@@ -1,0 +1,449 @@
+"""The record of paid jobs, and the one gate in front of every paid request.
+
+A take's life:
+
+    submitting ──► in_flight ──► completed ──► collected
+        │              └───────► failed
+        ├──► released    the request was provably not accepted: nothing was made, nothing is owed
+        └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy, settles it
+    ambiguous ──► in_flight (adopted) | abandoned | superseded by one resubmission
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import event
+
+from storyreel.errors import BudgetReached, WorkspaceError
+from storyreel.ledger_rows import HOLDS_SLOT, OWES, Intent, State, Take
+
+SCHEMA_VERSION = 1
+
+_meta = sa.MetaData()
+_schema = sa.Table("storyreel_schema", _meta, sa.Column("version", sa.Integer, nullable=False))
+_takes = sa.Table(
+    "takes",
+    _meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("storyboard", sa.String(64), nullable=False),
+    sa.Column("scene", sa.String(64), nullable=False),
+    sa.Column("take", sa.Integer, nullable=False),
+    sa.Column("key", sa.String(64), nullable=False),
+    sa.Column("ordinal", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("superseded", sa.Boolean, nullable=False, default=False),
+    sa.Column("account", sa.String(200), nullable=False),
+    sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("request", sa.Text, nullable=False),
+    sa.Column("inputs", sa.Text, nullable=False),
+    sa.Column("price", sa.String(32)),
+    sa.Column("currency", sa.String(3)),
+    sa.Column("submissions", sa.Integer, nullable=False, default=0),
+    sa.Column("lost_answers", sa.Integer, nullable=False, default=0),
+    sa.Column("created_at", sa.Float, nullable=False),
+    sa.Column("submitted_at", sa.Float),
+    sa.Column("completed_at", sa.Float),
+    sa.Column("collected_at", sa.Float),
+    sa.Column("expires_at", sa.Float),
+    sa.Column("polls", sa.Integer, nullable=False, default=0),
+    sa.Column("job_id", sa.String(256)),
+    sa.Column("error_class", sa.String(32)),
+    sa.Column("error_code", sa.String(128)),
+    sa.Column("error_message", sa.Text),
+    sa.Column("clip", sa.Text),
+    sa.UniqueConstraint("storyboard", "scene", "take"),
+    sa.UniqueConstraint("storyboard", "scene", "key", "ordinal"),
+    sa.Index("takes_by_account", "account", "state"),
+    sa.Index("takes_by_key", "storyboard", "key"),
+)
+
+
+class SlotsFull(Exception):
+    """Every slot of the account is taken; wait and ask again."""
+
+
+class AlreadyPaid(Exception):
+    """As many takes of this key as are wanted are paid for, or held."""
+
+
+class Ledger:
+    """Opens, and makes where it is missing, the ledger at `url` (SQLAlchemy's form).
+
+    Each method is one transaction, done when it returns. Safe from several processes and threads at once.
+
+    Raises:
+        WorkspaceError: it cannot be opened, is damaged, locked, or of a newer version.
+    """
+
+    def __init__(self, url: str, *, now: Callable[[], float] | None = None) -> None:
+        self.url = url
+        self._now = now or (lambda: datetime.now(UTC).timestamp())
+        self._engine = _engine(url)
+        with self._guard():
+            self._prepare()
+
+    @classmethod
+    def in_file(cls, path: Path, *, now: Callable[[], float] | None = None) -> Ledger:
+        """The ledger in one SQLite file, the default."""
+        return cls(f"sqlite:///{path}", now=now)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    # ---- the gate
+
+    def reserve(self, intent: Intent, *, slots: int, budget: Decimal | None, currency: str | None = None) -> Take:
+        """Write down that a take is about to be paid for, if it may be: budget and slots are checked in the same transaction.
+
+        Raises:
+            BudgetReached: with this take the storyboard would have cost more than `budget`; nothing is written.
+            SlotsFull: `slots` jobs of the account are in flight.
+            AlreadyPaid: `intent.wanted` takes of this key are paid for already.
+        """
+        with self._guard(), self._begin() as connection:
+            busy = connection.execute(
+                sa.select(sa.func.count()).where(_takes.c.account == intent.account, _takes.c.state.in_(HOLDS_SLOT))
+            ).scalar_one()
+            if busy >= slots:
+                raise SlotsFull
+            live = connection.execute(
+                sa.select(sa.func.count()).where(
+                    _takes.c.storyboard == intent.storyboard,
+                    _takes.c.scene == intent.scene,
+                    _takes.c.key == intent.key,
+                    _takes.c.state.in_(OWES),
+                    _takes.c.superseded.is_(False),
+                )
+            ).scalar_one()
+            if live >= intent.wanted:
+                raise AlreadyPaid
+            if budget is not None:
+                self._check_budget(connection, intent, budget, currency)
+            same_scene = (_takes.c.storyboard == intent.storyboard) & (_takes.c.scene == intent.scene)
+            again = self._revive(connection, intent, same_scene)
+            if again is not None:
+                return again
+            number = connection.execute(sa.select(sa.func.max(_takes.c.take)).where(same_scene)).scalar() or 0
+            ordinal = (
+                connection.execute(
+                    sa.select(sa.func.max(_takes.c.ordinal)).where(same_scene, _takes.c.key == intent.key)
+                ).scalar()
+                or 0
+            )
+            row = connection.execute(
+                sa.insert(_takes)
+                .values(
+                    storyboard=intent.storyboard,
+                    scene=intent.scene,
+                    take=number + 1,
+                    key=intent.key,
+                    ordinal=ordinal + 1,
+                    state=State.SUBMITTING,
+                    account=intent.account,
+                    run_id=intent.run_id,
+                    request=json.dumps(intent.request, ensure_ascii=False),
+                    inputs=json.dumps(intent.inputs, ensure_ascii=False),
+                    price=None if intent.price is None else str(intent.price),
+                    currency=intent.currency,
+                    submissions=1,
+                    created_at=self._now(),
+                )
+                .returning(_takes)
+            ).one()
+            return _take(row)
+
+    def submitted(self, take_id: int, job_id: str) -> Take:
+        """The API accepted the request: the job exists and counts."""
+        return self._update(take_id, state=State.IN_FLIGHT, job_id=job_id, submitted_at=self._now())
+
+    def lost(self, take_id: int, message: str) -> Take:
+        """The answer was lost: hold the take."""
+        return self._update(
+            take_id,
+            state=State.AMBIGUOUS,
+            error_class="ambiguous",
+            error_message=message,
+            lost_answers=_takes.c.lost_answers + 1,
+        )
+
+    def released(self, take_id: int, error_class: str, code: str | None, message: str) -> Take:
+        """The request was provably not accepted: the slot and the money are free again."""
+        return self._update(
+            take_id,
+            state=State.RELEASED,
+            submissions=_takes.c.submissions - 1,
+            error_class=error_class,
+            error_code=code,
+            error_message=message,
+        )
+
+    def resubmitted(self, take_id: int, intent: Intent, *, budget: Decimal | None, currency: str | None = None) -> Take:
+        """A held take is sent once more: counted, and charged to the budget, a second time.
+
+        Raises:
+            BudgetReached: the second charge does not fit; nothing is changed.
+        """
+        with self._guard(), self._begin() as connection:
+            if budget is not None:
+                self._check_budget(connection, intent, budget, currency)
+            row = connection.execute(
+                sa.update(_takes)
+                .where(_takes.c.id == take_id, _takes.c.state == State.AMBIGUOUS)
+                .values(state=State.SUBMITTING, run_id=intent.run_id, submissions=_takes.c.submissions + 1)
+                .returning(_takes)
+            ).one()
+            return _take(row)
+
+    def resubmission_refused(self, take_id: int, message: str) -> Take:
+        """The second request was not accepted; the first one is as uncertain as before."""
+        return self._update(take_id, state=State.AMBIGUOUS, submissions=_takes.c.submissions - 1, error_message=message)
+
+    def adopted(self, take_id: int, job_id: str) -> Take:
+        """A person says which job the lost answer spoke of."""
+        return self._update(
+            take_id,
+            state=State.IN_FLIGHT,
+            job_id=job_id,
+            submitted_at=self._now(),
+            error_class=None,
+            error_message=None,
+        )
+
+    def abandoned(self, take_id: int) -> Take:
+        """A person says that the request came to nothing, or gives it up; its money stays counted only if it was lost."""
+        return self._update(take_id, state=State.ABANDONED)
+
+    # ---- the job's life
+
+    def finished(self, take_id: int, *, completed_at: float | None, expires_at: float | None, polls: int) -> Take:
+        """The job is completed and its clip can be fetched."""
+        return self._update(
+            take_id,
+            state=State.COMPLETED,
+            completed_at=completed_at or self._now(),
+            expires_at=expires_at,
+            polls=_takes.c.polls + polls,
+        )
+
+    def failed(self, take_id: int, error_class: str, code: str | None, message: str, *, polls: int = 0) -> Take:
+        """The API ended the job without a clip."""
+        return self._update(
+            take_id,
+            state=State.FAILED,
+            completed_at=self._now(),
+            error_class=error_class,
+            error_code=code,
+            error_message=message,
+            polls=_takes.c.polls + polls,
+        )
+
+    def polled(self, take_id: int, polls: int) -> Take:
+        """Count requests about a job that is still running."""
+        return self._update(take_id, polls=_takes.c.polls + polls)
+
+    def collected(self, take_id: int, clip: Mapping[str, Any]) -> Take:
+        """The clip is on disk, checked; `clip` is its facts with `path` relative to the workspace."""
+        return self._update(
+            take_id,
+            state=State.COLLECTED,
+            collected_at=self._now(),
+            clip=json.dumps(dict(clip), ensure_ascii=False),
+            error_class=None,
+            error_code=None,
+            error_message=None,
+        )
+
+    def unusable(self, take_id: int, error_class: str, message: str) -> Take:
+        """A paid clip that is not here: keep it `completed`, with the reason, so that the next run tries again."""
+        return self._update(take_id, error_class=error_class, error_message=message)
+
+    def supersede(self, storyboard: str, scenes: Iterable[str]) -> None:
+        """Set the takes of these scenes aside, so that the next plan makes new ones; the clips stay."""
+        with self._guard(), self._begin() as connection:
+            connection.execute(
+                sa.update(_takes)
+                .where(_takes.c.storyboard == storyboard, _takes.c.scene.in_(list(scenes)))
+                .values(superseded=True)
+            )
+
+    def interrupted(self, storyboard: str, run_id: str) -> list[Take]:
+        """Hold every take that an earlier run left `submitting`: whether its request arrived is not known."""
+        with self._guard(), self._begin() as connection:
+            rows = connection.execute(
+                sa.update(_takes)
+                .where(
+                    _takes.c.storyboard == storyboard,
+                    _takes.c.state == State.SUBMITTING,
+                    _takes.c.run_id != run_id,
+                )
+                .values(
+                    state=State.AMBIGUOUS,
+                    error_class="ambiguous",
+                    error_message="the run that sent it ended before the answer was written down",
+                    lost_answers=_takes.c.lost_answers + 1,
+                )
+                .returning(_takes)
+            ).all()
+            return [_take(row) for row in rows]
+
+    # ---- reading
+
+    def takes(self, storyboard: str) -> list[Take]:
+        """Every take of a storyboard, oldest first."""
+        with self._guard(), self._read() as connection:
+            rows = connection.execute(
+                sa.select(_takes).where(_takes.c.storyboard == storyboard).order_by(_takes.c.id)
+            ).all()
+            return [_take(row) for row in rows]
+
+    def take(self, take_id: int) -> Take:
+        """One take. Raises `KeyError`."""
+        with self._guard(), self._read() as connection:
+            row = connection.execute(sa.select(_takes).where(_takes.c.id == take_id)).one_or_none()
+            if row is None:
+                raise KeyError(take_id)
+            return _take(row)
+
+    # ---- inside
+
+    def _update(self, take_id: int, **values: Any) -> Take:
+        with self._guard(), self._begin() as connection:
+            row = connection.execute(
+                sa.update(_takes).where(_takes.c.id == take_id).values(**values).returning(_takes)
+            ).one()
+            return _take(row)
+
+    def _revive(self, connection: sa.Connection, intent: Intent, same_scene: sa.ColumnElement[bool]) -> Take | None:
+        """Use a released row of this key again, so that a request sent twice because of a 429 stays one take."""
+        row = connection.execute(
+            sa.update(_takes)
+            .where(
+                _takes.c.id
+                == sa.select(sa.func.min(_takes.c.id))
+                .where(
+                    same_scene,
+                    _takes.c.key == intent.key,
+                    _takes.c.state == State.RELEASED,
+                    _takes.c.superseded.is_(False),
+                )
+                .scalar_subquery()
+            )
+            .values(
+                state=State.SUBMITTING,
+                account=intent.account,
+                run_id=intent.run_id,
+                request=json.dumps(intent.request, ensure_ascii=False),
+                inputs=json.dumps(intent.inputs, ensure_ascii=False),
+                price=None if intent.price is None else str(intent.price),
+                currency=intent.currency,
+                submissions=_takes.c.submissions + 1,
+                error_class=None,
+                error_code=None,
+                error_message=None,
+            )
+            .returning(_takes)
+        ).one_or_none()
+        return None if row is None else _take(row)
+
+    def _check_budget(self, connection: sa.Connection, intent: Intent, budget: Decimal, currency: str | None) -> None:
+        rows = connection.execute(
+            sa.select(_takes.c.price, _takes.c.submissions).where(
+                _takes.c.storyboard == intent.storyboard, _takes.c.state.in_(OWES), _takes.c.price.is_not(None)
+            )
+        ).all()
+        spent = sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))
+        price = intent.price or Decimal(0)
+        if spent + price > budget:
+            money = currency or intent.currency or ""
+            raise BudgetReached(
+                f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of the budget of {budget} {money} is used",
+                fix="raise `budget.limit` in the storyboard (or --budget), then run again",
+            )
+
+    @contextmanager
+    def _begin(self) -> Iterator[sa.Connection]:
+        """A transaction that no other writer can interleave with."""
+        with self._engine.begin() as connection:
+            if self._engine.dialect.name == "postgresql":
+                connection.execute(sa.text("SELECT pg_advisory_xact_lock(7468391)"))
+            yield connection
+
+    def _read(self) -> sa.Connection:
+        """A connection whose transaction takes no write lock."""
+        return self._engine.connect().execution_options(storyreel_reads=True)
+
+    def _prepare(self) -> None:
+        with self._begin() as connection:
+            _meta.create_all(connection)
+            version = connection.execute(sa.select(_schema.c.version)).scalar()
+            if version is None:
+                connection.execute(sa.insert(_schema).values(version=SCHEMA_VERSION))
+            elif version > SCHEMA_VERSION:
+                raise WorkspaceError(
+                    f"the ledger is of version {version}; this Storyreel knows {SCHEMA_VERSION}",
+                    fix="upgrade Storyreel",
+                )
+
+    @contextmanager
+    def _guard(self) -> Iterator[None]:
+        try:
+            yield
+        except sa.exc.DBAPIError as error:
+            reason = str(error.orig)
+            where = sa.engine.make_url(self.url).render_as_string(hide_password=True).removeprefix("sqlite:///")
+            if "malformed" in reason or "not a database" in reason:
+                raise WorkspaceError(
+                    f"the ledger {where} is damaged: {reason}",
+                    fix="put back a copy of it; nothing was sent. Without it Storyreel cannot know what is paid",
+                ) from error
+            if "locked" in reason:
+                raise WorkspaceError(
+                    f"the ledger {where} is locked by another program", fix="end it, then run again"
+                ) from error
+            raise WorkspaceError(
+                f"the ledger {where} cannot be used: {reason}", fix="check the disk and its permissions"
+            ) from error
+
+
+def _engine(url: str) -> sa.Engine:
+    parsed = sa.engine.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite":
+        raise WorkspaceError(
+            f"STORYREEL_DATABASE_URL names {parsed.get_backend_name()}", fix="use postgresql:// or sqlite:///"
+        )
+    engine = sa.create_engine(parsed, connect_args={"timeout": 30})
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _: object) -> None:
+        connection.isolation_level = None  # we say BEGIN ourselves
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        reads = connection.get_execution_options().get("storyreel_reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _take(row: sa.Row[Any]) -> Take:
+    values = dict(row._mapping)
+    values["state"] = State(values["state"])
+    values["request"] = json.loads(values["request"])
+    values["inputs"] = json.loads(values["inputs"])
+    values["price"] = None if values["price"] is None else Decimal(values["price"])
+    values["clip"] = json.loads(values["clip"]) if values["clip"] else None
+    return Take(**values)

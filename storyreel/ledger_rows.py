@@ -1,0 +1,74 @@
+"""What a ledger's row says. Pure data, so that planning and reporting need no database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+
+class State(StrEnum):
+    """Where a take stands."""
+
+    SUBMITTING = "submitting"
+    IN_FLIGHT = "in_flight"
+    COMPLETED = "completed"
+    COLLECTED = "collected"
+    FAILED = "failed"
+    RELEASED = "released"
+    AMBIGUOUS = "ambiguous"
+    ABANDONED = "abandoned"
+
+
+HOLDS_SLOT = (State.SUBMITTING, State.IN_FLIGHT)
+OWES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS)
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One row of the ledger. Times are Unix seconds; `clip` and `request` are what `report` needs of them."""
+
+    id: int
+    storyboard: str
+    scene: str
+    take: int
+    key: str
+    ordinal: int
+    state: State
+    superseded: bool
+    account: str
+    run_id: str
+    request: dict[str, Any]
+    inputs: dict[str, Any]
+    price: Decimal | None
+    currency: str | None
+    submissions: int
+    lost_answers: int
+    created_at: float
+    submitted_at: float | None
+    completed_at: float | None
+    collected_at: float | None
+    expires_at: float | None
+    polls: int
+    job_id: str | None
+    error_class: str | None
+    error_code: str | None
+    error_message: str | None
+    clip: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be paid for."""
+
+    storyboard: str
+    scene: str
+    key: str
+    account: str
+    run_id: str
+    request: dict[str, Any]
+    inputs: dict[str, Any]
+    price: Decimal | None
+    currency: str | None
+    wanted: int = 1

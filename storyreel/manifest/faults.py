@@ -1,0 +1,40 @@
+"""A fault: what is wrong, where it stands, and how to mend it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One fault. `line` and `column` count from 1, columns in characters."""
+
+    file: str
+    line: int
+    column: int
+    severity: Severity
+    message: str
+    fix: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}\n  Fix: {self.fix}"
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that `word` most likely meant, or None."""
+    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def listing(words: Iterable[object]) -> str:
+    """`a, b or c`."""
+    *head, last = [str(w) for w in words]
+    return f"{', '.join(head)} or {last}" if head else last

@@ -1,0 +1,50 @@
+"""The JSON Schema that editors complete and underline with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storyreel import catalog as catalogs
+from storyreel.catalog import Catalog
+from storyreel.manifest.document import Document
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
+    """The schema of a storyboard, with what each model of the catalogue sells."""
+    catalog = catalog or catalogs.load()
+    schema = Document.model_json_schema()
+    parts = schema["$defs"]
+    parts["FrameRef"]["required"] = ["scene"]
+    parts["SceneEntry"]["required"] = ["id", "prompt"]
+    schema["required"] = ["scenes"]
+    schema["properties"]["scenes"] = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/SceneEntry"}}
+    for name in ("SceneFields", "SceneEntry"):
+        parts[name]["properties"]["model"]["examples"] = list(catalog.models)
+        parts[name]["allOf"] = [_sold(model_id, model) for model_id, model in catalog.models.items()]
+    return {"$schema": DIALECT, "title": "Storyreel storyboard", **{k: v for k, v in schema.items() if k != "title"}}
+
+
+def of_catalog() -> dict[str, Any]:
+    """The schema of a model catalogue."""
+    return {"$schema": DIALECT, **Catalog.model_json_schema(), "title": "Storyreel model catalogue"}
+
+
+def _sold(model_id: str, model: catalogs.Model) -> dict[str, Any]:
+    """If a scene names this model, its length, size and mode are among those it sells."""
+    sold: dict[str, Any] = {
+        "seconds": {"enum": [*model.seconds, None]},
+        "size": {"enum": [*model.sizes, None]},
+        "mode": {"enum": [*model.modes, None]},
+    }
+    for field, allowed in (
+        ("first_frame", model.first_frame.allowed),
+        ("end_frame", model.end_frame.allowed),
+        ("reference_images", model.reference_images is not None),
+        ("reference_video", model.reference_video is not None),
+    ):
+        if not allowed:
+            sold[field] = {"type": "null"}
+    condition = {"properties": {"model": {"const": model_id}}, "required": ["model"]}
+    return {"if": condition, "then": {"properties": sold}}

@@ -1,0 +1,128 @@
+"""Are the files a storyboard names there, and are they the pictures the models demand?"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storyreel.catalog import Catalog, Model, parse_size
+from storyreel.errors import MediaError
+from storyreel.manifest.faults import listing
+from storyreel.manifest.resolve import Resolver
+from storyreel.manifest.source import Path_
+from storyreel.manifest.storyboard import FileImage
+
+HARD_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+class Stills:
+    """Looks at every picture file once."""
+
+    def __init__(self, resolver: Resolver, catalog: Catalog, folder: Path) -> None:
+        self.r = resolver
+        self.source = resolver.source
+        self.catalog = catalog
+        self.folder = folder.resolve()
+        self.seen: dict[str, tuple[str, int, int, int] | None] = {}
+
+    def run(self) -> None:
+        for name, place in self.r.document.keyframes.items():
+            if "://" not in place and not place.startswith("data:"):
+                self._look(place, ("keyframes", name))
+        for draft in self.r.drafts:
+            scene = self.r.scenes.get(draft.id)
+            model = self.catalog.models.get(scene.model) if scene else None
+            if scene is None or model is None:
+                continue
+            for role, image in scene.images:
+                if isinstance(image, FileImage):
+                    name, _, number = role.partition(".")
+                    path = draft.path(name) if not number else (*draft.path(name), int(number) - 1)
+                    self._judge(image, path, model, scene.model, scene.size, scene.fit)
+        music = self.r.document.cut.music
+        if music:
+            self._inside(music.file, ("cut", "music", "file"))
+
+    def _inside(self, text: str, path: Path_) -> Path | None:
+        """The file, if it exists and lies in the storyboard's folder."""
+        at = self.source.at(path)
+        if "\\" in text or Path(text).is_absolute() or text.startswith("~"):
+            self.source.error(
+                at,
+                f"`{text}` is not a path relative to the storyboard",
+                "write it from the storyboard's folder, with `/`",
+            )
+            return None
+        try:
+            file = (self.folder / text).resolve()
+            if not file.is_relative_to(self.folder):
+                self.source.error(
+                    at, f"`{text}` leaves the storyboard's folder", "move the file into the folder of the storyboard"
+                )
+                return None
+            if not file.exists():
+                self.source.error(
+                    at, f"there is no file `{text}`", f"check the path; it starts at {self._folder_name()}"
+                )
+                return None
+            if not file.is_file():
+                self.source.error(at, f"`{text}` is not a file", "name a file")
+                return None
+        except (OSError, RuntimeError, ValueError) as error:
+            self.source.error(at, f"`{text}` cannot be opened: {error}", "check the path and its permissions")
+            return None
+        return file
+
+    def _folder_name(self) -> str:
+        return "the storyboard's folder"
+
+    def _look(self, text: str, path: Path_) -> tuple[str, int, int, int] | None:
+        """(format, width, height, bytes) of a picture file, or None after a fault was noted."""
+        if text in self.seen:
+            return self.seen[text]
+        self.seen[text] = None
+        file = self._inside(text, path)
+        if file is None:
+            return None
+        from storyreel.media import still
+
+        try:
+            self.seen[text] = still.inspect(file, HARD_LIMIT_BYTES)
+        except MediaError as error:
+            self.source.error(
+                self.source.at(path), f"`{text}` {error.message}", error.fix or "use a PNG or JPEG picture"
+            )
+        return self.seen[text]
+
+    def _judge(self, image: FileImage, path: Path_, model: Model, name: str, size: str, fit: str) -> None:
+        facts = self._look(image.path, path)
+        if facts is None:
+            return
+        kind, width, height, count = facts
+        rule, at = model.image, self.source.at(path)
+        if kind not in rule.formats:
+            self.source.error(
+                at, f"`{image.path}` is {kind.upper()}; {name} takes {listing(rule.formats)}", "convert it to PNG"
+            )
+        if rule.max_bytes and count > rule.max_bytes:
+            self.source.error(
+                at,
+                f"`{image.path}` has {count / 2**20:.1f} MiB; {name} takes {rule.max_bytes / 2**20:g} MiB",
+                "save it smaller, e.g. as JPEG",
+            )
+        if rule.exact_size and fit == "refuse" and (width, height) != parse_size(size) and size in model.sizes:
+            self.source.error(
+                at,
+                f"`{image.path}` is {width}x{height}; {name} at size {size} takes exactly {size}",
+                f"make the picture {size}, or add `fit: crop` or `fit: pad` to the scene",
+            )
+        elif rule.min_px and min(width, height) < rule.min_px and not rule.exact_size:
+            self.source.error(
+                at,
+                f"`{image.path}` is {width}x{height}; {name} takes sides of at least {rule.min_px} pixels",
+                "use a larger picture",
+            )
+        ratio = max(width, height) / min(width, height)
+        if rule.max_ratio and ratio > rule.max_ratio and not rule.exact_size:
+            self.source.error(
+                at, f"`{image.path}` is {ratio:.2f} times as long as wide; {name} takes {rule.max_ratio:g}", "crop it"
+            )

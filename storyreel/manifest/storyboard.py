@@ -1,0 +1,141 @@
+"""A storyboard ready to plan: defaults applied, prompts composed, every reference resolved."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from storyreel.manifest.document import Budget, Cut, Policy, Transition
+
+
+@dataclass(frozen=True, slots=True)
+class UrlImage:
+    """A still at a public address, sent as it is."""
+
+    url: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class FileImage:
+    """A still beside the storyboard; `path` is relative to the storyboard's folder."""
+
+    path: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
+class SceneImage:
+    """A still out of another scene's picked clip; `offset` frames (0 or negative) before its end, for `last`."""
+
+    scene: str
+    frame: Literal["first", "last"]
+    offset: int = 0
+
+    @property
+    def label(self) -> str:
+        back = f" {self.offset}" if self.offset else ""
+        return f"{self.frame} frame of {self.scene}{back}"
+
+
+Image = UrlImage | FileImage | SceneImage
+
+
+@dataclass(frozen=True, slots=True)
+class Video:
+    """A reference video: a scene's clip or a public address, exactly one of the two."""
+
+    scene: str | None
+    url: str | None
+    refer_type: Literal["feature", "base"]
+    keep_sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remix:
+    """What a remix is made of: a scene here, or a finished video of the account."""
+
+    scene: str | None
+    video_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One scene, complete. `prompt` is as sent. For a remix, model to mode are those of its source."""
+
+    id: str
+    index: int
+    title: str | None
+    prompt: str
+    fallback_prompt: str | None
+    caption: str | None
+    model: str
+    seconds: int
+    size: str
+    mode: str | None
+    first_frame: Image | None
+    end_frame: Image | None
+    references: tuple[Image, ...]
+    video: Video | None
+    remix: Remix | None
+    fit: Literal["refuse", "crop", "pad"]
+    takes: int
+    pick: int | None
+    transition: Transition | None
+
+    @property
+    def images(self) -> list[tuple[str, Image]]:
+        """(role, image) of every picture it sends, in the order of the request."""
+        named = [("first_frame", self.first_frame), ("end_frame", self.end_frame)]
+        numbered = [(f"reference_images.{i + 1}", image) for i, image in enumerate(self.references)]
+        return [(role, image) for role, image in [*named, *numbered] if image is not None]
+
+    @property
+    def upstream(self) -> tuple[str, ...]:
+        """The ids of the scenes it is made from, each once."""
+        found = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
+        if self.video and self.video.scene:
+            found.append(self.video.scene)
+        if self.remix and self.remix.scene:
+            found.append(self.remix.scene)
+        return tuple(dict.fromkeys(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Storyboard:
+    """A storyboard without errors. `folder` is where relative paths start."""
+
+    id: str
+    title: str
+    path: Path
+    scenes: tuple[Scene, ...]
+    budget: Budget | None
+    policy: Policy
+    cut: Cut
+
+    @property
+    def folder(self) -> Path:
+        return self.path.parent
+
+    def scene(self, scene_id: str) -> Scene:
+        """The scene of that id. Raises `KeyError`."""
+        for scene in self.scenes:
+            if scene.id == scene_id:
+                return scene
+        raise KeyError(scene_id)
+
+    def ordered(self) -> list[Scene]:
+        """The scenes, each after all it is made from; otherwise in the order of the file."""
+        by_id = {scene.id: scene for scene in self.scenes}
+        done: dict[str, Scene] = {}
+        for scene in self.scenes:
+            stack = [scene]
+            while stack:
+                top = stack[-1]
+                missing = [by_id[u] for u in top.upstream if u not in done]
+                if missing:
+                    stack.extend(missing)
+                else:
+                    done.setdefault(stack.pop().id, top)
+        return list(done.values())

@@ -1,0 +1,251 @@
+"""Opens a run: storyboard, workspace, ledger, client and store, together; and closes them again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from storyreel import catalog as catalogs
+from storyreel import manifest, plan
+from storyreel.catalog import Catalog
+from storyreel.client import Client
+from storyreel.errors import StoryboardError, UsageError
+from storyreel.inputs import needs_store, no_store
+from storyreel.ledger import Ledger
+from storyreel.ledger_rows import State
+from storyreel.manifest.storyboard import FileImage, Storyboard
+from storyreel.plan import Plan, Snapshot
+from storyreel.session import Progress, Session
+from storyreel.settings import Settings
+from storyreel.settings import read as read_settings
+from storyreel.store import open_store
+from storyreel.workspace import Workspace
+
+SIMULATED_KEY = "sk-simulated"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a person asked for: which storyboard, where, how much of it."""
+
+    storyboard: Path
+    workspace: Path | None = None
+    simulate: bool = False
+    speed: float = 60.0
+    only: tuple[str, ...] = ()
+    start: str | None = None
+    variables: dict[str, str] = field(default_factory=dict)
+    budget: Decimal | None = None
+    force: tuple[str, ...] = ()
+    catalog: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A request that has been read and found sound; nothing is open yet."""
+
+    request: Request
+    settings: Settings
+    catalog: Catalog
+    storyboard: Storyboard
+    workspace: Workspace
+    warnings: tuple[manifest.Fault, ...]
+
+    @property
+    def ledger_url(self) -> str:
+        """A rehearsal has a ledger of its own, whatever the environment says."""
+        if self.settings.database_url and not self.request.simulate:
+            return self.settings.database_url
+        return f"sqlite:///{self.workspace.ledger_file}"
+
+    def has_ledger(self) -> bool:
+        """Is there anything to read yet?"""
+        return not self.ledger_url.startswith("sqlite:///") or Path(self.ledger_url.removeprefix("sqlite:///")).exists()
+
+
+def prepare(request: Request) -> Prepared:
+    """Read settings, catalogue and storyboard. Writes nothing.
+
+    Raises:
+        UsageError: and its kin, for whatever is wrong.
+    """
+    settings = read_settings()
+    catalog = catalogs.load(request.catalog or settings.catalog)
+    checked = manifest.check(request.storyboard, catalog, request.variables)
+    if checked.storyboard is None:
+        raise StoryboardError(list(checked.faults))
+    folder = f"{checked.storyboard.id}.simulated" if request.simulate else checked.storyboard.id
+    root = request.workspace or Path("runs") / folder
+    prepared = Prepared(request, settings, catalog, checked.storyboard, Workspace(root.absolute()), checked.warnings)
+    for name in (*request.only, *request.force, *([request.start] if request.start else [])):
+        _known(prepared.storyboard, name)
+    return prepared
+
+
+def _known(storyboard: Storyboard, name: str) -> None:
+    ids = [scene.id for scene in storyboard.scenes]
+    if name not in ids:
+        from storyreel.manifest.faults import nearest
+
+        guess = nearest(name, ids)
+        hint = f"; did you mean `{guess}`?" if guess else ""
+        raise UsageError(f"unknown scene `{name}`{hint}", fix=f"scenes here: {', '.join(ids[:20])}")
+
+
+def snapshot(prepared: Prepared) -> Snapshot:
+    """What is on disk and in the ledger now. Makes no ledger where there is none."""
+    storyboard = prepared.storyboard
+    digests = _digests(storyboard)
+    if not prepared.has_ledger():
+        return Snapshot(digests=digests)
+    ledger = Ledger(prepared.ledger_url)
+    try:
+        takes = ledger.takes(storyboard.id)
+    finally:
+        ledger.close()
+    missing = frozenset(t.id for t in takes if t.state is State.COLLECTED and not _is_there(prepared.workspace, t.clip))
+    return Snapshot(tuple(takes), missing, digests)
+
+
+def _digests(storyboard: Storyboard) -> dict[str, str]:
+    import hashlib
+
+    found: dict[str, str] = {}
+    for scene in storyboard.scenes:
+        for _, image in scene.images:
+            if isinstance(image, FileImage) and image.path not in found:
+                found[image.path] = hashlib.sha256((storyboard.folder / image.path).read_bytes()).hexdigest()
+    return found
+
+
+def _is_there(workspace: Workspace, clip: dict[str, object] | None) -> bool:
+    """Is the clip on disk as it was collected? Size and time are looked at first; the hash only where the time differs."""
+    if not clip:
+        return False
+    path = workspace.root / str(clip["path"])
+    try:
+        facts = path.stat()
+    except OSError:
+        return False
+    if facts.st_size != clip.get("bytes"):
+        return False
+    if facts.st_mtime_ns == clip.get("mtime_ns"):
+        return True
+    import hashlib
+
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == clip.get("sha256")
+
+
+def make_plan(prepared: Prepared, taken: Snapshot) -> Plan:
+    """The plan of a request."""
+    request, storyboard = prepared.request, prepared.storyboard
+    chosen: set[str] | None = None
+    if request.only:
+        chosen = plan.with_upstream(storyboard, request.only)
+    if request.start:
+        chosen = (chosen or set()) | plan.with_upstream(storyboard, plan.with_downstream(storyboard, [request.start]))
+    return plan.make(
+        storyboard,
+        prepared.catalog,
+        taken,
+        selected=chosen,
+        force=request.force,
+        slots=prepared.settings.max_in_flight,
+    )
+
+
+def check_ready(prepared: Prepared, planned: Plan) -> None:
+    """Refuse a run that could not send what it must, before anything is spent.
+
+    Raises:
+        UsageError: no key, or a picture that the API could not fetch.
+    """
+    if prepared.request.simulate or not planned.has_work:
+        return
+    if prepared.settings.api_key is None:
+        raise UsageError(
+            "OPENAI_API_KEY is not set", fix="export OPENAI_API_KEY=…, or rehearse for nothing with --simulate"
+        )
+    if open_store_is_missing(prepared.settings):
+        scene = first_to_publish(
+            prepared.storyboard, prepared.catalog, {p.scene.id for p in planned.scenes if p.to_make}
+        )
+        if scene:
+            raise no_store(scene)
+
+
+def open_store_is_missing(settings: Settings) -> bool:
+    return settings.store is None and not settings.is_local
+
+
+def first_to_publish(storyboard: Storyboard, catalog: Catalog, among: Iterable[str]) -> str | None:
+    """The first scene among these whose pictures must be published, or None."""
+    chosen = set(among)
+    for scene in storyboard.scenes:
+        if scene.id in chosen and needs_store(scene, catalog.models[scene.model].image):
+            return scene.id
+    return None
+
+
+@asynccontextmanager
+async def open_session(
+    prepared: Prepared, run_id: str, tell: Callable[[Progress], None] = lambda progress: None
+) -> AsyncIterator[Session]:
+    """Open everything, in an order in which each thing closes after those that need it.
+
+    Raises:
+        RunLocked: another run works on this workspace.
+        WorkspaceError: a folder or the ledger cannot be used.
+    """
+    request, workspace = prepared.request, prepared.workspace
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(workspace.locked())
+        settings = prepared.settings
+        if request.simulate:
+            from storyreel.simulator.serve import rehearsal
+
+            extra = request.catalog or settings.catalog
+            address = stack.enter_context(rehearsal(workspace.root / ".simulator", request.speed, extra))
+            settings = settings.model_copy(
+                update={
+                    "base_url": address,
+                    "api_key": SecretStr(SIMULATED_KEY),
+                    "store": None,
+                    "time_scale": 1 / request.speed,
+                }
+            )
+        ledger = Ledger(prepared.ledger_url)
+        await _settle(ledger, prepared, run_id)
+        budget = prepared.storyboard.budget
+        async with Client(settings) as client:
+            session = Session(
+                storyboard=prepared.storyboard,
+                catalog=prepared.catalog,
+                settings=settings,
+                workspace=workspace,
+                ledger=ledger,
+                client=client,
+                store=open_store(settings),
+                run_id=run_id,
+                budget=request.budget if request.budget is not None else (budget.limit if budget else None),
+                currency=budget.currency if budget else None,
+                tell=tell,
+            )
+            try:
+                yield session
+            finally:
+                session.close()
+
+
+async def _settle(ledger: Ledger, prepared: Prepared, run_id: str) -> None:
+    """Before anything else: hold what an interrupted run left open, and set aside what is to be made again."""
+    ledger.interrupted(prepared.storyboard.id, run_id)
+    if prepared.request.force:
+        ledger.supersede(prepared.storyboard.id, prepared.request.force)

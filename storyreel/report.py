@@ -1,0 +1,303 @@
+"""What a run did: outcomes -> RunReport. Format 1 of report.json is the dump of these classes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_serializer
+
+from storyreel.catalog import PriceRange
+from storyreel.ledger_rows import State, Take
+from storyreel.manifest.storyboard import Scene, Storyboard
+from storyreel.plan import Plan
+
+Status = Literal["completed", "reused", "failed", "blocked", "held", "skipped"]
+GOOD: tuple[Status, ...] = ("completed", "reused")
+_CENT = Decimal("0.01")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one take of a scene. `take` is its number in the workspace, None if it was never begun."""
+
+    scene: Scene
+    status: Status
+    reason: str
+    row: Take | None = None
+    take: int | None = None
+    error_class: str | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+    price: PriceRange | None = None
+    used: bool = False
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class ErrorReport(_Part):
+    class_: str = Field(alias="class")
+    code: str | None = None
+    message: str
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+
+class Timing(_Part):
+    submitted_at: str | None = None
+    completed_at: str | None = None
+    collected_at: str | None = None
+    waited_s: float | None = None
+    polls: int = 0
+    submissions: int = 0
+
+
+class PriceReport(_Part):
+    estimate: str | None
+    currency: str | None
+
+
+class SceneReport(_Part):
+    """One take of one scene."""
+
+    id: str
+    take: int | None
+    used: bool
+    title: str | None
+    status: Status
+    reason: str
+    job_id: str | None
+    model: str
+    mode: str | None
+    seconds: int
+    size: str
+    prompt: str
+    inputs: dict[str, dict[str, Any]]
+    clip: dict[str, Any] | None
+    frames: dict[str, str]
+    error: ErrorReport | None
+    timing: Timing
+    price: PriceReport
+
+
+class CutReport(_Part):
+    path: str
+    frames: int
+    duration_s: float
+
+
+class Totals(_Part):
+    scenes: int
+    completed: int
+    reused: int
+    failed: int
+    blocked: int
+    held: int
+    skipped: int
+    spent_estimate: str
+    currency: str | None
+    spent_by_currency: dict[str, str]
+    possible_double_charge: str
+
+
+class RunReport(_Part):
+    """The whole run. Paths are relative to the workspace; there is no secret and no signed address in it."""
+
+    format: Literal[1] = 1
+    storyboard: str
+    title: str
+    run_id: str
+    simulated: bool
+    endpoint: str
+    started_at: datetime
+    finished_at: datetime
+    status: Literal["completed", "partial", "failed"]
+    stopped: str | None = None
+    scenes: list[SceneReport]
+    cut: CutReport | None
+    cut_error: str | None = None
+    totals: Totals
+
+    @field_serializer("started_at", "finished_at")
+    def _utc(self, value: datetime, info: SerializationInfo) -> str:
+        return stamp(value.timestamp()) or ""
+
+
+def build(
+    storyboard: Storyboard,
+    outcomes: Iterable[Outcome],
+    *,
+    run_id: str,
+    simulated: bool,
+    endpoint: str,
+    started_at: float,
+    finished_at: float,
+    stopped: str | None = None,
+    cut: CutReport | None = None,
+    cut_error: str | None = None,
+    frames: Mapping[int, Mapping[str, str]] | None = None,
+) -> RunReport:
+    """Return the report. `frames` maps a take's ledger id to its stills, name -> relative path."""
+    told = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
+    by_scene: dict[str, list[Outcome]] = {}
+    for outcome in told:
+        by_scene.setdefault(outcome.scene.id, []).append(outcome)
+    states = {name: _together(own) for name, own in by_scene.items()}
+    counts = {status: sum(1 for s in states.values() if s == status) for status in set(states.values())}
+    good = sum(counts.get(status, 0) for status in GOOD)
+    spent, double = _money(told, run_id)
+    currency = next(iter(spent), None) or next((o.price.currency for o in told if o.price), None)
+    return RunReport(
+        storyboard=storyboard.id,
+        title=storyboard.title,
+        run_id=run_id,
+        simulated=simulated,
+        endpoint=endpoint,
+        started_at=datetime.fromtimestamp(started_at, UTC),
+        finished_at=datetime.fromtimestamp(finished_at, UTC),
+        status="completed" if good == len(states) else "partial" if good else "failed",
+        stopped=stopped,
+        scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
+        cut=cut,
+        cut_error=cut_error,
+        totals=Totals(
+            scenes=len(states),
+            completed=counts.get("completed", 0),
+            reused=counts.get("reused", 0),
+            failed=counts.get("failed", 0),
+            blocked=counts.get("blocked", 0),
+            held=counts.get("held", 0),
+            skipped=counts.get("skipped", 0),
+            spent_estimate=_amount(spent.get(currency or "", Decimal(0))),
+            currency=currency,
+            spent_by_currency={name: _amount(value) for name, value in spent.items()},
+            possible_double_charge=_amount(double),
+        ),
+    )
+
+
+def from_ledger(plan: Plan) -> list[Outcome]:
+    """What the ledger alone can tell of each scene: for `status`, and for a report made again."""
+    found: list[Outcome] = []
+    for planned in plan.scenes:
+        used = planned.used
+        for one in planned.takes:
+            row = one.row
+            if row is None:
+                if not any(o.scene.id == planned.scene.id for o in found):
+                    found.append(Outcome(planned.scene, "skipped", f"not made yet: {one.reason}", price=planned.price))
+                continue
+            found.append(outcome_of(planned.scene, row, one.reason, planned.price, used=one is used, reused=True))
+        if not planned.takes:
+            found.append(Outcome(planned.scene, "skipped", planned.reason, price=planned.price))
+    return found
+
+
+def outcome_of(
+    scene: Scene, row: Take, reason: str, price: PriceRange | None, *, used: bool = False, reused: bool = False
+) -> Outcome:
+    """The outcome that a ledger row stands for."""
+    status: Status
+    match row.state:
+        case State.COLLECTED:
+            status = "reused" if reused else "completed"
+        case State.AMBIGUOUS | State.SUBMITTING:
+            status = "held"
+        case State.IN_FLIGHT | State.COMPLETED:
+            status = "failed" if row.error_class else "skipped"
+        case _:
+            status = "failed"
+    if status == "held":
+        reason = f"held: the answer to its request was lost, so it may have been made and billed: {row.error_message}"
+    elif status == "failed":
+        reason = f"{row.error_class}: {row.error_message}"
+    elif status == "skipped":
+        reason = f"job {row.job_id} is {'finished, its clip not fetched' if row.completed_at else 'still in flight'}"
+    return Outcome(
+        scene, status, reason, row, row.take, row.error_class, row.error_code, row.error_message, price, used
+    )
+
+
+def stamp(seconds: float | None) -> str | None:
+    """Unix seconds as `2026-11-22T09:00:00Z`."""
+    if seconds is None:
+        return None
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _together(own: list[Outcome]) -> Status:
+    """One status for a scene with several takes: that of the used one, else the worst."""
+    used = [o.status for o in own if o.used]
+    if used:
+        return used[0]
+    statuses = [o.status for o in own]
+    order: tuple[Status, ...] = ("held", "failed", "blocked", "skipped", "completed", "reused")
+    return next(status for status in order if status in statuses)
+
+
+def _money(outcomes: list[Outcome], run_id: str) -> tuple[dict[str, Decimal], Decimal]:
+    """(spent in this run by currency, what may have been charged twice)."""
+    spent: dict[str, Decimal] = {}
+    double = Decimal(0)
+    for outcome in outcomes:
+        row = outcome.row
+        if row is None or row.price is None:
+            continue
+        if row.submissions > 1:
+            double += row.price * (row.submissions - 1)
+        if row.run_id == run_id and row.state in (State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS):
+            spent[row.currency or ""] = spent.get(row.currency or "", Decimal(0)) + row.price * row.submissions
+    return spent, double
+
+
+def _amount(value: Decimal) -> str:
+    return str(value.quantize(_CENT))
+
+
+def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
+    scene, row = outcome.scene, outcome.row
+    error = None
+    if outcome.error_class and outcome.status not in GOOD:
+        error = ErrorReport(
+            class_=outcome.error_class, code=outcome.error_code, message=outcome.error_message or outcome.reason
+        )
+    waited = None
+    if row and row.submitted_at and row.completed_at:
+        waited = round(max(0.0, row.completed_at - row.submitted_at), 1)
+    clip = {k: v for k, v in (row.clip or {}).items() if k != "mtime_ns"} if row and row.clip else None
+    estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None
+    return SceneReport(
+        id=scene.id,
+        take=outcome.take,
+        used=outcome.used,
+        title=scene.title,
+        status=outcome.status,
+        reason=outcome.reason,
+        job_id=row.job_id if row else None,
+        model=scene.model,
+        mode=scene.mode,
+        seconds=scene.seconds,
+        size=scene.size,
+        prompt=scene.prompt,
+        inputs=row.inputs if row else {},
+        clip=clip,
+        frames=dict(frames),
+        error=error,
+        timing=Timing(
+            submitted_at=stamp(row.submitted_at) if row else None,
+            completed_at=stamp(row.completed_at) if row else None,
+            collected_at=stamp(row.collected_at) if row else None,
+            waited_s=waited,
+            polls=row.polls if row else 0,
+            submissions=row.submissions if row else 0,
+        ),
+        price=PriceReport(
+            estimate=None if estimate is None else _amount(estimate),
+            currency=outcome.price.currency if outcome.price else None,
+        ),
+    )

@@ -1,0 +1,94 @@
+"""What one run holds open, and shares between its scenes."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import random
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import Decimal
+from functools import partial
+from typing import ParamSpec, TypeVar
+
+from storyreel.catalog import Catalog
+from storyreel.client import Client
+from storyreel.errors import Stopped, StoryreelError
+from storyreel.ledger import Ledger
+from storyreel.manifest.storyboard import Storyboard
+from storyreel.media.clip import Opened
+from storyreel.settings import Settings
+from storyreel.store import Store
+from storyreel.workspace import Workspace
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Something a person would like to see: what a scene's take is doing now."""
+
+    scene: str
+    take: int
+    state: str
+    detail: str = ""
+
+
+@dataclass(slots=True)
+class Session:
+    """One run's open things. `stopped` is why nothing more may be submitted, None while all is well."""
+
+    storyboard: Storyboard
+    catalog: Catalog
+    settings: Settings
+    workspace: Workspace
+    ledger: Ledger
+    client: Client
+    store: Store | None
+    run_id: str
+    budget: Decimal | None = None
+    currency: str | None = None
+    tell: Callable[[Progress], None] = lambda progress: None
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    rng: random.Random = field(default_factory=random.Random)
+    stopped: StoryreelError | None = None
+    cool_until: float = 0.0
+    opened: dict[int, Opened] = field(default_factory=dict)
+    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
+    _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "media"))
+
+    @property
+    def account(self) -> str:
+        """Names endpoint and key without telling the key: jobs in flight are counted by it."""
+        key = self.settings.api_key.get_secret_value() if self.settings.api_key else ""
+        return hashlib.sha256(f"{self.settings.base_url}\n{key}".encode()).hexdigest()[:20]
+
+    def stop(self, reason: StoryreelError) -> None:
+        """Let nothing more be submitted; the first reason stands."""
+        if self.stopped is None:
+            self.stopped = reason
+
+    def check(self) -> None:
+        """Raises `Stopped` once the run has been stopped."""
+        if self.stopped is not None:
+            raise Stopped(self.stopped.message, fix=self.stopped.fix)
+
+    async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a ledger call in the one writer thread. It is finished even if the caller is cancelled meanwhile."""
+        loop = asyncio.get_running_loop()
+        return await asyncio.shield(loop.run_in_executor(self._writer, partial(function, *args, **kwargs)))
+
+    async def media(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run media work beside the event loop, two at a time."""
+        return await asyncio.get_running_loop().run_in_executor(self._media, partial(function, *args, **kwargs))
+
+    def close(self) -> None:
+        self._media.shutdown(wait=True, cancel_futures=True)
+        self._writer.shutdown(wait=True)
+        self.ledger.close()
+        if self.store:
+            self.store.close()

@@ -1,0 +1,130 @@
+"""The simulator's jobs: what was accepted, how far each one is, and where its clip is."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from storyreel.catalog import Catalog, parse_size
+from storyreel.simulator.picture import Shot, render
+
+RESULT_LIFE_S = 7 * 24 * 3600
+_STAGES = ((0.03, "initializing"), (0.15, "queued"), (0.90, "in_progress"), (0.95, "downloading"), (1.0, "uploading"))
+
+
+@dataclass(slots=True)
+class SimJob:
+    """One accepted job. `stills` are sha256 of the given pictures by role; times are Unix seconds."""
+
+    id: str
+    model: str
+    prompt: str
+    seconds: int
+    size: str
+    mode: str | None
+    created_at: float
+    takes_s: float
+    stills: dict[str, str] = field(default_factory=dict)
+    remixed_from: str | None = None
+    fails: dict[str, str] | None = None
+    flags: list[str] = field(default_factory=list)
+
+
+class Jobs:
+    """Keeps the jobs, in memory and, where `folder` is given, on disk, so that a restart goes on where it was."""
+
+    def __init__(
+        self, catalog: Catalog, folder: Path, *, speed: float, seed: int = 0, now: Callable[[], float] = time.time
+    ) -> None:
+        self.catalog = catalog
+        self.folder = folder
+        self.speed = speed
+        self.now = now
+        self._seed = seed
+        self.jobs: dict[str, SimJob] = {}
+        self._lock = threading.Lock()
+        self._rendering = asyncio.Semaphore(2)
+        (folder / "stills").mkdir(parents=True, exist_ok=True)
+        (folder / "clips").mkdir(exist_ok=True)
+        self._journal = folder / "jobs.jsonl"
+        if self._journal.exists():
+            for line in self._journal.read_text("utf-8").splitlines():
+                job = SimJob(**json.loads(line))
+                self.jobs[job.id] = job
+
+    def accept(self, **facts: Any) -> SimJob:
+        """Take a job on."""
+        number = len(self.jobs)
+        model = self.catalog.models[facts["model"]]
+        low, high = model.wait(facts["seconds"])
+        draw = random.Random(f"{self._seed}:{number}").uniform(low, high)
+        now = self.now()
+        job = SimJob(id=f"qvideo-sim-{int(now * 1e9)}{number:04d}", created_at=now, takes_s=draw / self.speed, **facts)
+        with self._lock:
+            self.jobs[job.id] = job
+            with self._journal.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(asdict(job), ensure_ascii=False) + "\n")
+        return job
+
+    def status(self, job: SimJob) -> str:
+        """The API's word for how far the job is."""
+        share = (self.now() - job.created_at) / job.takes_s if job.takes_s else 1.0
+        for until, word in _STAGES:
+            if share < until:
+                return word
+        return "failed" if job.fails else "completed"
+
+    def running(self) -> int:
+        return sum(1 for job in self.jobs.values() if self.status(job) not in ("completed", "failed"))
+
+    def keep_still(self, data: bytes) -> str:
+        """Store a given picture; returns its sha256."""
+        name = hashlib.sha256(data).hexdigest()
+        path = self.folder / "stills" / name
+        if not path.exists():
+            path.write_bytes(data)
+        return name
+
+    async def clip(self, job: SimJob) -> Path:
+        """The rendered clip; made when it is first asked for."""
+        path = self.folder / "clips" / f"{job.id}.mp4"
+        if path.exists():
+            return path
+        async with self._rendering:
+            if not path.exists():
+                await asyncio.to_thread(self._render, job, path)
+        return path
+
+    def _render(self, job: SimJob, path: Path) -> None:
+        model = self.catalog.models[job.model]
+        size = model.output_size(job.size, job.mode) if job.model == "kling-video-o1" else parse_size(job.size)
+        shot = Shot(
+            prompt=job.prompt,
+            label=job.model,
+            width=size[0],
+            height=size[1],
+            seconds=job.seconds,
+            sound=model.sound,
+            first=self._still(job, "first_frame"),
+            last=self._still(job, "end_frame"),
+        )
+        part = path.with_suffix(".part")
+        render(shot, part)
+        part.replace(path)
+
+    def _still(self, job: SimJob, role: str) -> Image.Image | None:
+        name = job.stills.get(role)
+        if name is None:
+            return None
+        return Image.open(io.BytesIO((self.folder / "stills" / name).read_bytes())).convert("RGB")

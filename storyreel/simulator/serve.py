@@ -1,0 +1,108 @@
+"""Runs the simulator: by itself on a port, or as the child of a rehearsal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvicorn
+
+from storyreel import catalog
+from storyreel.errors import UsageError, WorkspaceError
+from storyreel.simulator import faults as fault_rules
+from storyreel.simulator.app import Simulator
+from storyreel.simulator.jobs import Jobs
+
+
+def serve(
+    *,
+    port: int,
+    speed: float,
+    folder: Path | None = None,
+    faults: Path | None = None,
+    max_running: int | None = None,
+    extra_catalog: Path | None = None,
+    child: bool = False,
+) -> None:
+    """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in the first line.
+
+    As a `child` it also ends when its standard input does, so that it never outlives the run that started it.
+    """
+    rules = fault_rules.load(faults) if faults else None
+    with contextlib.ExitStack() as stack:
+        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storyreel-simulator-")))
+        jobs = Jobs(catalog.load(extra_catalog), place, speed=speed)
+        listener = _listen(port)
+        config = uvicorn.Config(
+            Simulator(jobs, rules, max_running=max_running).app(),
+            log_level="critical",
+            access_log=False,
+            lifespan="off",
+        )
+        server = uvicorn.Server(config)
+        print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
+        asyncio.run(_until_orphaned(server, listener) if child else server.serve([listener]))
+
+
+async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> None:
+    async def watch() -> None:
+        await asyncio.to_thread(sys.stdin.read)
+        os.kill(os.getpid(), signal.SIGKILL)  # nothing here is worth saving: the journal is written as it goes
+
+    watcher = asyncio.create_task(watch())
+    await server.serve([listener])
+    watcher.cancel()
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        raise UsageError(
+            f"port {port} is taken: {error.strerror}", fix="choose another with --port, or 0 for any"
+        ) from error
+    return listener
+
+
+@contextmanager
+def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> Iterator[str]:
+    """A simulator in a process of its own on a free port; yields its base URL, and ends it afterwards."""
+    command = [
+        sys.executable,
+        "-m",
+        "storyreel.simulator",
+        "--port",
+        "0",
+        "--speed",
+        str(speed),
+        "--folder",
+        str(folder),
+    ]
+    if extra_catalog:
+        command += ["--catalog", str(extra_catalog)]
+    with subprocess.Popen(
+        [*command, "--child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for us; we end it ourselves
+    ) as process:
+        try:
+            assert process.stdout is not None
+            address = process.stdout.readline().strip()
+            if not address.startswith("http"):
+                raise WorkspaceError("the simulator did not start", fix="try `storyreel simulator` to see why")
+            yield address
+        finally:
+            process.kill()

@@ -1,0 +1,117 @@
+"""A first storyboard for `storyreel init`, with stills drawn on the spot."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFilter
+
+from storyreel.errors import UsageError, WorkspaceError
+from storyreel.media import still
+from storyreel.workspace import write_whole
+
+Colour = tuple[int, int, int]
+
+SKIES: dict[str, tuple[Colour, Colour, Colour, bool]] = {
+    # name: sky above, sky at the horizon, sea, is the lamp lit
+    "dawn": ((64, 84, 140), (250, 190, 130), (70, 96, 120), False),
+    "storm": ((38, 44, 54), (110, 120, 126), (40, 54, 62), False),
+    "night": ((8, 12, 34), (40, 48, 92), (12, 18, 38), True),
+}
+
+STORYBOARD = """\
+# yaml-language-server: $schema=schema.json
+version: 1
+id: {id}
+title: The lighthouse
+defaults:
+  model: kling-v2-5-turbo
+  seconds: 5
+  size: 1280x720
+  mode: pro
+vars:
+  keeper: an old keeper in a yellow coat
+style:
+  suffix: cinematic, soft light
+keyframes:            # stills that scenes share: they need not wait for each other
+  dawn: stills/dawn.png
+  storm: stills/storm.png
+  night: stills/night.png
+scenes:
+  - id: morning
+    prompt: clouds gather over a lighthouse at dawn
+    first_frame: {{keyframe: dawn}}
+    end_frame: {{keyframe: storm}}
+  - id: storm
+    prompt: night falls, the storm clears, the lamp lights up
+    first_frame: {{keyframe: storm}}
+    end_frame: {{keyframe: night}}
+  - id: keeper
+    prompt: the camera rises to ${{keeper}} beside the lamp
+    first_frame: previous         # begins on the last frame of the scene above
+budget:
+  limit: 40
+  currency: CNY
+"""
+
+
+def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
+    """A still of the lighthouse under one of `SKIES`, as PNG."""
+    above, horizon, sea, lit = SKIES[name]
+    width, height = size
+    line = int(height * 0.68)
+    picture = Image.new("RGB", size, sea)
+    pen = ImageDraw.Draw(picture)
+    for y in range(line):
+        share = y / line
+        pen.line(
+            [(0, y), (width, y)], fill=tuple(round(a + (b - a) * share) for a, b in zip(above, horizon, strict=True))
+        )
+    x, top = int(width * 0.62), int(height * 0.2)
+    if lit:
+        glow = Image.new("L", size, 0)
+        beam = ImageDraw.Draw(glow)
+        beam.polygon([(x, top), (0, int(height * 0.05)), (0, int(height * 0.42))], fill=120)
+        beam.ellipse([x - 90, top - 90, x + 90, top + 90], fill=200)
+        picture.paste((255, 236, 170), mask=glow.filter(ImageFilter.GaussianBlur(height // 30)))
+    rock: Colour = (34, 32, 36)
+    pen.polygon([(x - 260, height), (x - 120, line - 6), (x + 140, line - 10), (x + 330, height)], fill=rock)
+    half = height // 26
+    pen.polygon(
+        [(x - half, top + 30), (x + half, top + 30), (x + half * 1.6, line), (x - half * 1.6, line)],
+        fill=(226, 222, 214),
+    )
+    for i in range(2):
+        y = top + 80 + i * 130
+        wide = half * (1 + 0.6 * (y - top) / (line - top))
+        pen.polygon(
+            [(x - wide, y), (x + wide, y), (x + wide * 1.05, y + 60), (x - wide * 1.05, y + 60)], fill=(170, 52, 44)
+        )
+    pen.rectangle([x - half, top - 8, x + half, top + 30], fill=(255, 240, 190) if lit else (70, 74, 84))
+    pen.polygon([(x - half - 6, top - 8), (x + half + 6, top - 8), (x, top - 46)], fill=(60, 30, 30))
+    return still.png(picture)
+
+
+def write(folder: Path) -> Path:
+    """Write the starter storyboard, its stills and its schema into `folder`; returns the storyboard's path.
+
+    Raises:
+        UsageError: a storyboard is there already; nothing is overwritten.
+        WorkspaceError: the folder cannot be written.
+    """
+    import json
+
+    from storyreel.manifest import schema
+
+    path = folder / "storyboard.yaml"
+    if path.exists():
+        raise UsageError(f"{path} is there already", fix="choose another folder: storyreel init DIR")
+    slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in folder.resolve().name.lower()).strip("-")[:63]
+    try:
+        for name in SKIES:
+            write_whole(folder / "stills" / f"{name}.png", draw(name))
+        write_whole(folder / "schema.json", json.dumps(schema.of_storyboard(), indent=1).encode())
+        write_whole(path, STORYBOARD.format(id=slug or "lighthouse").encode())
+    except OSError as error:
+        raise WorkspaceError(f"{folder} cannot be written: {error.strerror}", fix="choose another folder") from error
+    return path

@@ -1,0 +1,181 @@
+"""Submits a take: through the ledger's gate, then one POST, then the job's id into the ledger."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storyreel import wire
+from storyreel.errors import (
+    AnswerLost,
+    BudgetReached,
+    KeyRefused,
+    NotSent,
+    OutOfCredit,
+    RateLimited,
+    RequestRefused,
+    ServerFault,
+    Unreachable,
+)
+from storyreel.inputs import Ready
+from storyreel.ledger import AlreadyPaid, SlotsFull
+from storyreel.ledger_rows import Intent, Take
+from storyreel.plan import ScenePlan
+from storyreel.session import Progress, Session
+
+TRIES_NOT_SENT = 5
+TRIES_SERVER_FAULT = 3
+SLOT_PAUSE_S = 1.0
+COOL_DOWN_S = 15.0
+
+
+async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready) -> Take | None:
+    """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released, failed).
+
+    `number` is for display. Returns None where another run has paid for it meanwhile.
+
+    Raises:
+        Stopped: the run was stopped, before or by this request; nothing was paid for by it.
+    """
+    intent = _intent(session, planned, ready)
+    unsent = faults = 0
+    while True:
+        take = await _reserve(session, intent, number)
+        if take is None:
+            return None
+        session.tell(Progress(planned.scene.id, number, "submitting"))
+        try:
+            job = await _post(session, planned, ready)
+        except NotSent as error:
+            await session.write(session.ledger.released, take.id, "transient", None, error.message)
+            unsent += 1
+            if unsent == TRIES_NOT_SENT:
+                stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
+                session.stop(stop)
+                raise stop from error
+            await session.sleep(2.0**unsent * _scale(session))
+        except RateLimited as error:
+            await session.write(session.ledger.released, take.id, "rate", error.code, error.message)
+            wait = error.retry_after_s if error.retry_after_s is not None else COOL_DOWN_S * _scale(session)
+            session.cool_until = max(session.cool_until, session.now() + wait * session.rng.uniform(1.0, 1.25))
+        except (OutOfCredit, KeyRefused) as error:
+            kind = "quota" if isinstance(error, OutOfCredit) else "auth"
+            await session.write(session.ledger.released, take.id, kind, error.code, error.message)
+            session.stop(error)
+            raise
+        except RequestRefused as error:
+            kind = "moderation" if wire.failure_class(error.code, error.message) == "moderation" else "invalid"
+            if kind == "moderation":
+                return await session.write(session.ledger.failed, take.id, kind, error.code, error.message)
+            return await session.write(session.ledger.released, take.id, kind, error.code, error.message)
+        except ServerFault as error:
+            faults += 1
+            take = await session.write(session.ledger.released, take.id, "transient", error.code, error.message)
+            if faults == TRIES_SERVER_FAULT:
+                return take
+            await session.sleep(3.0**faults * _scale(session))
+        except AnswerLost as error:
+            return await _lost(session, planned, ready, take, error)
+        else:
+            return await session.write(session.ledger.submitted, take.id, job.id)
+
+
+async def _lost(session: Session, planned: ScenePlan, ready: Ready, take: Take, error: AnswerLost) -> Take:
+    """Hold the take; under `on_ambiguous: resubmit` send it exactly once more."""
+    take = await session.write(session.ledger.lost, take.id, error.message)
+    if session.storyboard.policy.on_ambiguous != "resubmit" or take.lost_answers > 1 or session.stopped:
+        return take
+    return await resubmit(session, planned, ready, take)
+
+
+async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
+    """Send a held take once more, whatever became of the first request. The possible double charge is counted.
+
+    Raises:
+        Stopped: the budget does not cover it.
+    """
+    intent = _intent(session, planned, ready)
+    try:
+        await session.write(
+            session.ledger.resubmitted, take.id, intent, budget=session.budget, currency=session.currency
+        )
+    except BudgetReached as error:
+        session.stop(error)
+        raise
+    try:
+        job = await _post(session, planned, ready)
+    except AnswerLost as error:
+        return await session.write(session.ledger.lost, take.id, error.message)
+    except (NotSent, RateLimited, RequestRefused, ServerFault, OutOfCredit, KeyRefused) as error:
+        return await session.write(session.ledger.resubmission_refused, take.id, error.message)
+    return await session.write(session.ledger.submitted, take.id, job.id)
+
+
+async def _reserve(session: Session, intent: Intent, number: int) -> Take | None:
+    """Wait for a slot and for the end of any cool-down, then write the intent down."""
+    told = ""
+    while True:
+        session.check()
+        pause = session.cool_until - session.now()
+        if pause > 0:
+            if told != "cool":
+                session.tell(Progress(intent.scene, number, "waiting", f"the API asks to wait {pause:.0f} s"))
+            told = "cool"
+            await session.sleep(min(pause, 5.0))
+            continue
+        try:
+            return await session.write(
+                session.ledger.reserve,
+                intent,
+                slots=session.settings.max_in_flight,
+                budget=session.budget,
+                currency=session.currency,
+            )
+        except SlotsFull:
+            if told != "slot":
+                limit = session.settings.max_in_flight
+                session.tell(Progress(intent.scene, number, "waiting", f"{limit} jobs are in flight"))
+            told = "slot"
+            await session.sleep(SLOT_PAUSE_S * _scale(session))
+        except AlreadyPaid:
+            return None
+        except BudgetReached as error:
+            session.stop(error)
+            raise
+
+
+def _scale(session: Session) -> float:
+    return max(0.02, min(1.0, session.settings.time_scale))
+
+
+async def _post(session: Session, planned: ScenePlan, ready: Ready) -> wire.Job:
+    scene = planned.scene
+    if scene.remix:
+        return await session.client.remix(ready.remix_of or "", wire.remix_body(scene.prompt))
+    model = session.catalog.models[scene.model]
+    return await session.client.create(wire.create_body(scene, model, ready.images, ready.video_url))
+
+
+def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
+    scene = planned.scene
+    return Intent(
+        storyboard=session.storyboard.id,
+        scene=scene.id,
+        key=planned.key,
+        account=session.account,
+        run_id=session.run_id,
+        request=describe(session, planned),
+        inputs=ready.record,
+        price=planned.price.high if planned.price else None,
+        currency=planned.price.currency if planned.price else None,
+        wanted=scene.takes,
+    )
+
+
+def describe(session: Session, planned: ScenePlan) -> dict[str, Any]:
+    """The request as it may be shown and kept: pictures by where they are from, never by content or signed address."""
+    scene = planned.scene
+    if scene.remix:
+        return wire.remix_body(scene.prompt)
+    labels = {role: planned.inputs[role][0] for role, _ in scene.images}
+    video = planned.inputs["reference_video"][0] if scene.video else None
+    return wire.create_body(scene, session.catalog.models[scene.model], labels, video)

@@ -1,0 +1,110 @@
+"""A storyboard's folder of results: where each file lies, and how it gets there whole."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from storyreel.errors import RunLocked, WorkspaceError
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """The folder `root`, e.g. `runs/lighthouse`."""
+
+    root: Path
+
+    @property
+    def ledger_file(self) -> Path:
+        return self.root / "ledger.db"
+
+    @property
+    def film(self) -> Path:
+        return self.root / "final.mp4"
+
+    @property
+    def sheet(self) -> Path:
+        return self.root / "contact-sheet.jpg"
+
+    @property
+    def report_folder(self) -> Path:
+        return self.root / "report"
+
+    def clip(self, scene: str, take: int) -> Path:
+        return self.root / "clips" / scene / f"take-{take}.mp4"
+
+    def frame(self, scene: str, take: int, name: str) -> Path:
+        """A still out of a clip; `name` is `first`, `last` or `last-3`."""
+        return self.root / "frames" / scene / f"take-{take}-{name}.png"
+
+    def relative(self, path: Path) -> str:
+        """The path as reports say it: relative to the workspace, with `/`."""
+        return path.relative_to(self.root).as_posix()
+
+    def prepare(self) -> None:
+        """Make the folder. Raises `WorkspaceError` where it cannot be written."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".writable-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise WorkspaceError(
+                f"the workspace {self.root} cannot be written: {error.strerror}",
+                fix="name another with --workspace DIR",
+            ) from error
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the workspace for one run. The lock dies with its process, however that ends.
+
+        Raises:
+            RunLocked: another run holds it.
+        """
+        self.prepare()
+        with (self.root / ".lock").open("a+") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno not in (errno.EAGAIN, errno.EACCES):
+                    raise WorkspaceError(f"the workspace {self.root} cannot be locked: {error.strerror}") from error
+                lock.seek(0)
+                holder = lock.read(100).strip() or "unknown"
+                raise RunLocked(
+                    f"another run (process {holder}) works in {self.root}",
+                    fix="wait for it to end, or name another --workspace",
+                ) from error
+            lock.truncate(0)
+            lock.write(str(os.getpid()))
+            lock.flush()
+            yield
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file so that readers see the old one or the new one, never a part."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as out:
+            out.write(data)
+            out.flush()
+            os.fsync(out.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def move_whole(part: Path, path: Path) -> None:
+    """Put a finished file, already synced, in its place, and make the move itself last."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,64 @@
+"""report.json and scenes.csv; and, with `html`, everything in the report folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from storyreel.report import RunReport
+from storyreel.workspace import Workspace, write_whole
+
+
+def write_all(report: RunReport, workspace: Workspace) -> Path:
+    """Write report.json, scenes.csv and report.html; returns the last one's path."""
+    from storyreel.writers import html
+
+    write_json(report, workspace)
+    write_csv(report, workspace)
+    path = workspace.report_folder / "report.html"
+    write_whole(path, html.render(report, workspace).encode())
+    return path
+
+
+def write_json(report: RunReport, workspace: Workspace) -> None:
+    """Write report.json, format 1."""
+    text = report.model_dump_json(indent=1, by_alias=True)
+    write_whole(workspace.report_folder / "report.json", text.encode() + b"\n")
+
+
+def write_csv(report: RunReport, workspace: Workspace) -> None:
+    """Write scenes.csv, one line a take."""
+    import pandas as pd
+
+    rows = [
+        {
+            "scene": s.id,
+            "take": s.take,
+            "used": s.used,
+            "status": s.status,
+            "reason": s.reason,
+            "model": s.model,
+            "mode": s.mode,
+            "seconds": s.seconds,
+            "size": s.size,
+            "job_id": s.job_id,
+            "clip": (s.clip or {}).get("path"),
+            "sha256": (s.clip or {}).get("sha256"),
+            "frames": (s.clip or {}).get("frames"),
+            "duration_s": (s.clip or {}).get("duration_s"),
+            "submitted_at": s.timing.submitted_at,
+            "completed_at": s.timing.completed_at,
+            "waited_s": s.timing.waited_s,
+            "polls": s.timing.polls,
+            "submissions": s.timing.submissions,
+            "estimate": s.price.estimate,
+            "currency": s.price.currency,
+            "error_class": s.error.class_ if s.error else None,
+            "error_code": s.error.code if s.error else None,
+            "prompt": s.prompt,
+        }
+        for s in report.scenes
+    ]
+    frame = pd.DataFrame(rows)
+    for column in ("take", "frames", "polls", "submissions"):
+        frame[column] = frame[column].astype("Int64")
+    write_whole(workspace.report_folder / "scenes.csv", frame.to_csv(index=False).encode())

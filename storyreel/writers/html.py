@@ -1,0 +1,107 @@
+"""RunReport -> one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from storyreel.report import RunReport, SceneReport
+from storyreel.workspace import Workspace
+
+THUMB_WIDTH_PX = 240
+
+
+def render(report: RunReport, workspace: Workspace) -> str:
+    """Return the page. Pictures are inside it; clips are linked, relative to `report/`."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.get_template("report.html")
+    spans = _spans(report)
+    return template.render(
+        report=report,
+        scenes=[_card(scene, workspace) for scene in report.scenes],
+        counts=report.totals.model_dump(),
+        spans=spans,
+        took=_clock((report.finished_at - report.started_at).total_seconds()),
+        film="../final.mp4" if report.cut else None,
+        sheet="../contact-sheet.jpg" if workspace.sheet.exists() else None,
+    )
+
+
+def _card(scene: SceneReport, workspace: Workspace) -> dict[str, Any]:
+    thumbs: tuple[str, ...] = ()
+    if scene.clip:
+        path = workspace.root / scene.clip["path"]
+        with contextlib.suppress(OSError, ValueError):
+            thumbs = _thumbs(str(path), path.stat().st_mtime_ns)
+    return {"s": scene, "thumbs": thumbs, "next": _what_next(scene)}
+
+
+@lru_cache(maxsize=2048)
+def _thumbs(path: str, _mtime_ns: int) -> tuple[str, ...]:
+    from storyreel.media import thumbnail
+
+    pictures = thumbnail.triple(Path(path), THUMB_WIDTH_PX)
+    return tuple("data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg(p, 72)).decode() for p in pictures)
+
+
+def _what_next(scene: SceneReport) -> str:
+    """What a person can do about a scene that is not there."""
+    if scene.status == "held":
+        return f"storyreel resolve FILE {scene.id} --adopt VIDEO_ID, --resubmit or --abandon"
+    if scene.status == "blocked":
+        return "mend the scene it needs, then run again"
+    if scene.status == "skipped":
+        return "run again"
+    words = {
+        "moderation": "change the prompt or the picture, then run again",
+        "invalid": "mend the request, then run again",
+        "quota": "top up the account, then run again",
+        "auth": "check OPENAI_API_KEY, then run again",
+        "expired": "make it again with run --force, which is paid for anew",
+    }
+    return words.get(scene.error.class_ if scene.error else "", "run again") if scene.status == "failed" else ""
+
+
+def _spans(report: RunReport) -> list[dict[str, Any]]:
+    """Bars of the timeline in percent of the whole: waiting for the API, then collecting."""
+    marks: list[tuple[SceneReport, float, float, float]] = [
+        (scene, _time(t.submitted_at), _time(t.completed_at), _time(t.collected_at))
+        for scene in report.scenes
+        if scene.status != "reused" and (t := scene.timing).submitted_at
+    ]
+    if not marks:
+        return []
+    start = min(m[1] for m in marks)
+    end = max(max(m[1:]) for m in marks)
+    whole = max(1.0, end - start)
+    found = []
+    for scene, submitted, completed, collected in marks:
+        done = completed or end
+        found.append(
+            {
+                "name": f"{scene.id} {scene.take or ''}",
+                "status": scene.status,
+                "left": round(100 * (submitted - start) / whole, 2),
+                "wait": round(100 * max(0.0, done - submitted) / whole, 2),
+                "fetch": round(100 * max(0.0, (collected or done) - done) / whole, 2),
+                "text": _clock(done - submitted),
+            }
+        )
+    return found
+
+
+def _time(stamp: str | None) -> float:
+    return datetime.fromisoformat(stamp).timestamp() if stamp else 0.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

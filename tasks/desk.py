@@ -1,0 +1,23 @@
+"""What the tasks of one run find lying ready: things that are no task parameters, because they are open, large or secret."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+from storyreel.ledger_rows import Take
+from storyreel.plan import ScenePlan
+from storyreel.session import Session
+
+
+@dataclass(slots=True)
+class Desk:
+    """The open session, the plan of each scene whose turn has come, and the take that each finished scene hands on."""
+
+    session: Session
+    planned: dict[str, ScenePlan] = field(default_factory=dict)
+    used: dict[str, Take] = field(default_factory=dict)
+    urls: dict[int, str | None] = field(default_factory=dict)
+
+
+current: ContextVar[Desk] = ContextVar("storyreel_desk")

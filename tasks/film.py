@@ -1,0 +1,21 @@
+"""The tasks at the end of a run: the cut, the contact sheet, the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+
+from storyreel import assembly
+from tasks.desk import current
+
+
+@task(name="cut", persist_result=False, cache_policy=NO_CACHE)
+async def cut_film(takes: dict[str, int], after: list[dict[str, Any]]) -> dict[str, Any]:
+    """Cut the film and the contact sheet from these takes, scene -> ledger id, in this order."""
+    session = current.get().session
+    shown = [(scene, session.ledger.take(take_id)) for scene, take_id in takes.items()]
+    film = await session.media(assembly.cut, session.storyboard, session.workspace, shown)
+    get_run_logger().info("final.mp4: %d frames, %.2f s", film.frames, film.duration_s)
+    return {"frames": film.frames, "duration_s": film.duration_s}
