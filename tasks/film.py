@@ -11,7 +11,7 @@ from storyreel import assembly
 from tasks.desk import current
 
 
-@task(name="cut", persist_result=False, cache_policy=NO_CACHE)
+@task(name="cut", task_run_name="cut the film", persist_result=False, cache_policy=NO_CACHE)
 async def cut_film(takes: dict[str, int], after: list[dict[str, Any]]) -> dict[str, Any]:
     """Cut the film and the contact sheet from these takes, scene -> ledger id, in this order."""
     session = current.get().session

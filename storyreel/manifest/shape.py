@@ -120,6 +120,8 @@ def _unknown_key(source: Source, path: Path_) -> None:
     guess = nearest(key, known)
     hint = f"; did you mean `{guess}`?" if guess else ""
     fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(known)}"
+    if " " in key and not guess:
+        fix = "put a text that holds a comma or `: ` in quotes"
     source.error(source.at(path, key=True), f"unknown key `{key}`{hint}", fix)
 
 

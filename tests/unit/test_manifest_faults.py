@@ -78,7 +78,7 @@ WRONG = {
     'policy': ('version: 1\ndefaults: {model: kling-video-o1}\nscenes:\n  - id: a\n    prompt: x\n  - id: b\n    prompt: y\npolicy: {on_failure: ▸stp}\n', 'did you mean `stop`?'),
     'another shape': ('version: 1\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, size: 1080x1920}\n  - {id: b, prompt: y, model: kling-v2-5-turbo, size: 1280x720, first_frame: ▸previous}\n', 'another shape'),
     'tab': ('version: 1\nscenes:\n▸\t- id: a\n', 'a tab is used for indentation'),
-    'unclosed': ('version: 1\nscenes: [\n▸', 'YAML syntax'),
+    'unclosed': ('version: 1\nscenes: ▸[\n', 'this `[` is never closed'),
     'empty file': ('▸', 'the storyboard is empty'),
     'a list': ('▸- a\n', 'is a mapping'),
     'two documents': ('version: 1\n▸---\nversion: 1\n', 'a second YAML document'),

@@ -1,0 +1,107 @@
+"""The command line as a person uses it, with a real Prefect server and a live simulator as the API."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import png
+from tests.server import Live, live
+
+KEY = "sk-test-7f3a9c2e-never-to-be-seen"
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One Prefect server for all tests: a process of its own, as a first run would have started it."""
+    home = tmp_path_factory.mktemp("prefect")
+    code = (
+        "import sys\nfrom flows import backend\nb = backend.start()\nb.wait_until_ready()\n"
+        "print('ready', flush=True)\nsys.stdin.read()\nb.release()"
+    )
+    environment = {**os.environ, "PREFECT_HOME": str(home)}
+    environment.pop("PREFECT_API_URL", None)
+    with subprocess.Popen(
+        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as keeper:
+        assert keeper.stdout is not None and keeper.stdout.readline().strip() == "ready"
+        yield home
+        keeper.communicate()
+
+
+@pytest.fixture
+def api(tmp_path: Path) -> Iterator[Live]:
+    with live(tmp_path / "api") as server:
+        yield server
+
+
+@dataclass
+class Project:
+    """A folder with a storyboard, and the command to use it with."""
+
+    folder: Path
+    home: Path
+    api: Live
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def write(self, text: str, **files: bytes) -> None:
+        (self.folder / "board.yaml").write_text(text)
+        for name, data in files.items():
+            (self.folder / f"{name}.png").write_bytes(data)
+
+    def storyreel(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
+            "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
+            "STORYREEL_TIME_SCALE": "0.001", **self.environment,
+        }  # fmt: skip
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+        )  # fmt: skip
+        if code is not None:
+            assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def run(self, *arguments: str, code: int | None = 0) -> dict[str, Any]:
+        """`storyreel run board.yaml --yes …`; returns the report."""
+        self.storyreel("run", "board.yaml", "--yes", *arguments, code=code)
+        return self.report()
+
+    @property
+    def workspace(self) -> Path:
+        return self.folder / "runs" / "board"
+
+    def report(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.workspace / "report" / "report.json").read_text())
+        return found
+
+
+@pytest.fixture
+def project(tmp_path: Path, prefect_home: Path, api: Live) -> Project:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    made = Project(folder, prefect_home, api)
+    made.write(BOARD, dawn=png(1280, 720, (200, 59, 39)), dusk=png(1280, 720, (20, 40, 220)))
+    return made
+
+
+BOARD = """\
+version: 1
+defaults: {model: kling-v2-5-turbo, seconds: 5, size: 1280x720, mode: pro}
+keyframes: {dawn: dawn.png, dusk: dusk.png}
+scenes:
+  - {id: one, prompt: scene one, first_frame: {keyframe: dawn}, end_frame: {keyframe: dusk}}
+  - {id: two, prompt: scene two, first_frame: previous}
+  - {id: three, prompt: scene three, first_frame: {scene: two}}
+  - {id: alone, prompt: scene alone, model: kling-video-o1, size: 1920x1080}
+"""

@@ -1,0 +1,208 @@
+"""The whole way: command line, Prefect, HTTP, media, report."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from storyreel.media.clip import verify
+from tests.flows.conftest import KEY, Project
+
+
+def statuses(report: dict) -> dict[str, str]:  # type: ignore[type-arg]
+    return {scene["id"]: scene["status"] for scene in report["scenes"]}
+
+
+def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
+    report = project.run()
+    assert set(statuses(report).values()) == {"completed"} and report["status"] == "completed"
+    assert (
+        report["totals"] | {"scenes": 4, "completed": 4, "spent_estimate": "11.50", "currency": "CNY"}
+        == report["totals"]
+    )
+    assert sorted(project.api.accepted) == ["scene alone", "scene one", "scene three", "scene two"]
+    workspace = project.workspace
+    for path in ("clips/one/take-1.mp4", "frames/two/take-1-last.png", "final.mp4", "contact-sheet.jpg", "ledger.db",
+                 "report/report.html", "report/report.json", "report/scenes.csv"):  # fmt: skip
+        assert (workspace / path).stat().st_size > 0, path
+    assert not list(workspace.rglob("*.part"))
+    assert verify(workspace / "final.mp4").facts.frames == report["cut"]["frames"]
+
+    # The chain: each scene begins on the very picture on which the one before it ended.
+    for above, below in (("one", "two"), ("two", "three")):
+        sent = Image.open(workspace / f"frames/{above}/take-1-last.png")
+        begun = verify(workspace / f"clips/{below}/take-1.mp4").first
+        assert np.abs(np.asarray(sent, dtype=int) - np.asarray(begun, dtype=int)).mean() < 1.5
+    assert Image.open(workspace / "frames/one/take-1-last.png").getpixel((640, 360)) == pytest.approx(
+        (20, 40, 220), abs=2
+    )
+
+    # Again: nothing is sent, no server is asked for, everything is reused.
+    again = project.run()
+    assert set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "0.00"
+    assert len(project.api.accepted) == 4
+
+    # One prompt changed: that scene and what hangs on it, nothing else.
+    board = project.folder / "board.yaml"
+    board.write_text(board.read_text().replace("scene two", "scene two at night"))
+    third = project.run()
+    assert statuses(third) == {"one": "reused", "two": "completed", "three": "completed", "alone": "reused"}
+    assert len(project.api.accepted) == 6
+    assert (workspace / "clips/two/take-1.mp4").exists() and (workspace / "clips/two/take-2.mp4").exists()
+
+
+def test_the_key_is_in_no_file_and_on_no_screen(project: Project) -> None:
+    board = project.folder / "board.yaml"
+    board.write_text(board.read_text().replace("scene alone", "moderation-test"))
+    done = project.storyreel("run", "board.yaml", "--yes", code=1)
+    assert KEY not in done.stdout + done.stderr
+    folders = [project.workspace, project.home]
+    for path in (p for folder in folders for p in folder.rglob("*") if p.is_file()):
+        data = path.read_bytes()
+        assert KEY.encode() not in data, path
+        if project.workspace in path.parents and ".simulator" not in path.parts:
+            assert b"token=simulator" not in data, path
+            assert str(project.folder).encode() not in data, path
+    assert project.api.simulator.truth["keys"] == []
+
+
+def test_a_failed_scene_blocks_only_what_hangs_on_it(project: Project) -> None:
+    project.api.faults(
+        {"on": "create", "prompt": "scene two", "do": "fail", "code": "generation_failed", "message": "it broke"}
+    )
+    report = project.run(code=1)
+    assert statuses(report) == {"one": "completed", "two": "failed", "three": "blocked", "alone": "completed"}
+    failed = next(s for s in report["scenes"] if s["id"] == "two")
+    assert failed["error"] == {"class": "transient", "code": "generation_failed", "message": "it broke"}
+    assert report["status"] == "partial" and report["cut"] is None
+    project.api.faults()
+    assert statuses(project.run()) == {"one": "reused", "two": "completed", "three": "completed", "alone": "reused"}
+
+
+def test_prefect_shows_a_final_state_of_every_task_and_the_chain(project: Project) -> None:
+    project.run()
+    with sqlite3.connect(project.home / "prefect.db") as database:
+        flow, state, message = database.execute(
+            "SELECT r.id, s.type, s.message FROM flow_run r JOIN flow_run_state s ON s.id = r.state_id ORDER BY r.created DESC"
+        ).fetchone()
+        tasks = dict(database.execute("SELECT name, state_type FROM task_run WHERE flow_run_id = ?", (flow,)))
+        inputs = dict(database.execute("SELECT name, task_inputs FROM task_run WHERE flow_run_id = ?", (flow,)))
+        ids = dict(database.execute("SELECT name, id FROM task_run WHERE flow_run_id = ?", (flow,)))
+    database.close()
+    assert state == "COMPLETED" and message.startswith("4 scenes: 4 completed")
+    expected = {
+        f"{step} {scene} take 1"
+        for step in ("submit", "wait", "collect", "frames")
+        for scene in ("one", "two", "three", "alone")
+    }
+    assert set(tasks) == expected | {"cut the film"} and set(tasks.values()) == {"COMPLETED"}
+
+    def plain(task: str) -> str:
+        return str(ids[task]).replace("-", "")
+
+    assert plain("frames one take 1") in inputs["submit two take 1"].replace("-", "")
+    assert plain("submit two take 1") in inputs["wait two take 1"].replace("-", "")
+
+
+def test_a_refused_key_stops_the_run_with_4_and_nothing_is_paid(project: Project) -> None:
+    project.api.faults({"on": "create", "do": "status", "status": 401, "body": '{"error": {"message": "bad key"}}'})
+    done = project.storyreel("run", "board.yaml", "--yes", code=4)
+    assert "refuses the key" in done.stderr and "Fix:" in done.stderr
+    assert project.api.accepted == []
+    project.api.faults()
+    assert set(statuses(project.run()).values()) == {"completed"}
+
+
+def test_an_endpoint_that_is_not_there_stops_the_run_with_4(project: Project) -> None:
+    project.environment["OPENAI_BASE_URL"] = "http://127.0.0.1:9/v1"
+    done = project.storyreel("run", "board.yaml", "--yes", code=4)
+    assert "cannot be reached" in done.stderr
+
+
+def test_the_budget_stops_the_run_with_3_and_keeps_what_was_made(project: Project) -> None:
+    report = project.run("--budget", "5", code=3)
+    assert len(project.api.accepted) == 1 or sum(1 for s in report["scenes"] if s["status"] == "completed") <= 2
+    assert float(report["totals"]["spent_estimate"]) <= 5
+    assert "budget" in report["stopped"]
+
+
+def test_a_lost_answer_is_held_and_never_posted_again(project: Project) -> None:
+    project.api.faults({"on": "create", "prompt": "scene alone", "do": "lose_after"})
+    for _ in range(2):
+        report = project.run(code=1)
+        assert statuses(report)["alone"] == "held"
+    assert project.api.accepted.count("scene alone") == 1
+
+
+def test_without_a_terminal_money_needs_a_yes_or_a_budget(project: Project) -> None:
+    done = project.storyreel("run", "board.yaml", code=2)
+    assert "--yes" in done.stderr and project.api.accepted == []
+
+
+def test_a_missing_key_is_told_before_anything_is_sent(project: Project) -> None:
+    project.environment["OPENAI_API_KEY"] = ""
+    done = project.storyreel("run", "board.yaml", "--yes", code=2)
+    assert "OPENAI_API_KEY is not set" in done.stderr and project.api.accepted == []
+
+
+def test_an_interrupted_run_goes_on_where_it_was(project: Project) -> None:
+    """A job accepted by a run that then died is polled by the next one, not posted again."""
+    import os
+    import signal
+    import subprocess
+    import sys
+
+    environment = {
+        **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}, "PREFECT_HOME": str(project.home),
+        "OPENAI_BASE_URL": project.api.url, "OPENAI_API_KEY": KEY, "STORYREEL_TIME_SCALE": "0.001",
+    }  # fmt: skip
+    project.api.simulator.jobs.speed = 1.0  # nothing finishes
+    command = [sys.executable, "-m", "cli.main", "run", "board.yaml", "--yes"]
+    with subprocess.Popen(
+        command, cwd=project.folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as run:
+        deadline = time.monotonic() + 60
+        while len(project.api.simulator.truth["accepted"]) < 2 or project.api.simulator.truth["retrieved"] < 4:
+            assert time.monotonic() < deadline and run.poll() is None
+            time.sleep(0.05)
+        run.send_signal(signal.SIGINT)
+        _, talk = run.communicate(timeout=60)
+    assert run.returncode == 130, talk
+    assert b"take" in talk and b"in flight" in talk
+    for job in project.api.simulator.jobs.jobs.values():
+        job.takes_s = 0.0
+    project.api.simulator.jobs.speed = 3000.0
+    assert statuses(project.run()) == dict.fromkeys(("one", "two", "three", "alone"), "completed")
+    assert sorted(project.api.accepted) == ["scene alone", "scene one", "scene three", "scene two"]
+
+
+def test_a_rehearsal_keeps_to_itself_and_reuses_its_clips(project: Project) -> None:
+    for expected in ("4 completed", "4 reused"):
+        done = project.storyreel("run", "board.yaml", "--simulate", "--speed", "3000")
+        assert expected in done.stdout
+    assert project.api.accepted == []
+    assert (project.folder / "runs/board.simulated/final.mp4").exists() and not (project.folder / "runs/board").exists()
+
+
+def test_init_gives_a_storyboard_that_validates(project: Project) -> None:
+    project.storyreel("init", "film")
+    assert "good, 3 scenes" in project.storyreel("validate", "film/storyboard.yaml").stdout
+    done = project.storyreel("init", "film", code=2)
+    assert "there already" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["status", "report", "cut", "plan"])
+def test_what_is_there_can_be_looked_at_again(project: Project, command: str) -> None:
+    if command in ("status", "plan"):
+        assert project.storyreel(command, "board.yaml").stdout
+        assert not (project.folder / "runs").exists(), "looking makes nothing"
+        return
+    project.run()
+    before = Path(project.workspace / "final.mp4").read_bytes()
+    project.storyreel(command, "board.yaml")
+    assert (project.workspace / "final.mp4").read_bytes() == before

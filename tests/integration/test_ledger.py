@@ -1,0 +1,153 @@
+"""The gate in front of every paid request."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sqlite3
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from storyreel.errors import BudgetReached, WorkspaceError
+from storyreel.ledger import AlreadyPaid, Ledger, SlotsFull
+from storyreel.ledger_rows import Intent, State
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    made = Ledger.in_file(tmp_path / "ledger.db")
+    yield made
+    made.close()
+
+
+def intent(scene: str = "a", key: str = "k", **changes: Any) -> Intent:
+    values: dict[str, Any] = {
+        "storyboard": "b", "scene": scene, "key": key, "account": "acc", "run_id": "r1", "request": {"prompt": "x"},
+        "inputs": {}, "price": Decimal("2.50"), "currency": "CNY",
+    }  # fmt: skip
+    return Intent(**{**values, **changes})
+
+
+def reserve(ledger: Ledger, one: Intent, slots: int = 10, budget: str | None = None) -> Any:
+    return ledger.reserve(one, slots=slots, budget=Decimal(budget) if budget else None)
+
+
+def test_a_take_goes_from_intent_to_collected(ledger: Ledger) -> None:
+    take = reserve(ledger, intent())
+    assert (take.state, take.take, take.ordinal, take.submissions) == (State.SUBMITTING, 1, 1, 1)
+    assert ledger.submitted(take.id, "q1").state is State.IN_FLIGHT
+    assert ledger.finished(take.id, completed_at=5.0, expires_at=9.0, polls=3).polls == 3
+    done = ledger.collected(take.id, {"path": "clips/a/take-1.mp4"})
+    assert done.state is State.COLLECTED and done.clip == {"path": "clips/a/take-1.mp4"}
+    assert [t.id for t in ledger.takes("b")] == [take.id]
+
+
+def test_a_key_is_paid_for_once(ledger: Ledger) -> None:
+    reserve(ledger, intent())
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent())
+
+
+def test_wanted_takes_are_paid_for_each_and_numbered(ledger: Ledger) -> None:
+    assert [reserve(ledger, intent(wanted=2)).take for _ in range(2)] == [1, 2]
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent(wanted=2))
+
+
+def test_the_budget_cannot_be_passed(ledger: Ledger) -> None:
+    reserve(ledger, intent("a"), budget="5.00")
+    reserve(ledger, intent("b"), budget="5.00")
+    with pytest.raises(BudgetReached, match=r"5\.00 of the budget of 5\.00"):
+        reserve(ledger, intent("c"), budget="5.00")
+
+
+def test_an_unbilled_failure_gives_its_money_and_its_slot_back(ledger: Ledger) -> None:
+    take = reserve(ledger, intent("a"), slots=1, budget="2.50")
+    ledger.submitted(take.id, "q")
+    ledger.failed(take.id, "transient", None, "it broke")
+    assert reserve(ledger, intent("b"), slots=1, budget="2.50").state is State.SUBMITTING
+
+
+def test_slots_are_held_until_a_final_status(ledger: Ledger) -> None:
+    take = reserve(ledger, intent("a"), slots=1)
+    with pytest.raises(SlotsFull):
+        reserve(ledger, intent("b"), slots=1)
+    ledger.submitted(take.id, "q")
+    with pytest.raises(SlotsFull):
+        reserve(ledger, intent("b"), slots=1)
+    ledger.finished(take.id, completed_at=None, expires_at=None, polls=0)
+    reserve(ledger, intent("b"), slots=1)
+
+
+def test_a_refused_request_sent_again_stays_one_take(ledger: Ledger) -> None:
+    take = reserve(ledger, intent())
+    ledger.released(take.id, "rate", None, "429")
+    again = reserve(ledger, intent())
+    assert (again.id, again.take, again.submissions) == (take.id, 1, 1)
+
+
+def test_a_lost_answer_counts_as_paid_and_is_held(ledger: Ledger) -> None:
+    take = reserve(ledger, intent(), budget="2.50")
+    assert ledger.lost(take.id, "reset").state is State.AMBIGUOUS
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent())
+    with pytest.raises(BudgetReached):
+        reserve(ledger, intent("z"), budget="2.50")
+
+
+def test_a_resubmission_is_charged_a_second_time(ledger: Ledger) -> None:
+    take = reserve(ledger, intent())
+    ledger.lost(take.id, "reset")
+    with pytest.raises(BudgetReached):
+        ledger.resubmitted(take.id, intent(), budget=Decimal("4.99"))
+    assert ledger.resubmitted(take.id, intent(), budget=Decimal("5.00")).submissions == 2
+
+
+def test_what_another_run_left_open_is_held(ledger: Ledger) -> None:
+    reserve(ledger, intent("a", run_id="dead"))
+    reserve(ledger, intent("b", run_id="me"))
+    assert [t.scene for t in ledger.interrupted("b", "me")] == ["a"]
+    assert [t.state for t in ledger.takes("b")] == [State.AMBIGUOUS, State.SUBMITTING]
+
+
+def test_a_damaged_ledger_is_told_and_nothing_is_done(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    path.write_bytes(b"this is not a database, it only looks like one to nobody" * 40)
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        Ledger.in_file(path)
+
+
+def test_a_ledger_of_a_newer_storyreel_is_refused(tmp_path: Path, ledger: Ledger) -> None:
+    with sqlite3.connect(tmp_path / "ledger.db") as connection:
+        connection.execute("UPDATE storyreel_schema SET version = 99")
+    connection.close()
+    with pytest.raises(WorkspaceError, match="version 99"):
+        Ledger.in_file(tmp_path / "ledger.db")
+
+
+def _race(url: str, storyboard: str, count: int, out: Any) -> None:
+    ledger = Ledger(url)
+    won = 0
+    for i in range(count):
+        try:
+            ledger.reserve(intent(f"s{i}", f"k{i}", storyboard=storyboard), slots=7, budget=Decimal("1000"))
+            won += 1
+        except SlotsFull:
+            pass
+    ledger.close()
+    out.put(won)
+
+
+def test_slots_hold_between_processes_that_share_the_ledger(tmp_path: Path, ledger: Ledger) -> None:
+    context = multiprocessing.get_context("spawn")
+    out: Any = context.Queue()
+    racers = [context.Process(target=_race, args=(ledger.url, f"b{i}", 10, out)) for i in range(4)]
+    for racer in racers:
+        racer.start()
+    won = sum(out.get(timeout=60) for _ in racers)
+    for racer in racers:
+        racer.join()
+    assert won == 7

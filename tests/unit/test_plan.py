@@ -1,0 +1,233 @@
+"""What would run, and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from storyreel import catalog, plan
+from storyreel.ledger_rows import State, Take
+from storyreel.manifest import Checked, Storyboard
+from storyreel.plan import Action, Plan, Snapshot
+
+CATALOG = catalog.load()
+Check = Callable[..., Checked]
+
+BOARD = """\
+version: 1
+id: b
+defaults: {model: kling-video-o1}
+scenes:
+  - {id: a, prompt: first}
+  - {id: b, prompt: second, first_frame: previous}
+  - {id: c, prompt: third, first_frame: previous}
+  - {id: d, prompt: alone}
+"""
+
+
+@pytest.fixture
+def load(check: Check) -> Callable[[str], Storyboard]:
+    def run(text: str) -> Storyboard:
+        checked = check(text)
+        assert checked.storyboard is not None, [str(f) for f in checked.faults]
+        return checked.storyboard
+
+    return run
+
+
+Load = Callable[[str], Storyboard]
+
+
+def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECTED, **changes: Any) -> Take:
+    """The ledger's row that rendering this scene of the plan would have left."""
+    one = planned.scene(scene)
+    made = Take(
+        id=hash((scene, number)) % 10**6, storyboard="b", scene=scene, take=number, key=one.key, ordinal=number, state=state,
+        superseded=False, account="x", run_id="r", inputs={r: {"from": n, "id": i} for r, (n, i) in one.inputs.items()},
+        request={"prompt": one.scene.prompt, "model": one.scene.model, "seconds": str(one.scene.seconds),
+                 "size": one.scene.size, "mode": one.scene.mode},
+        price=Decimal("4"), currency="CNY", submissions=1, lost_answers=0, created_at=1, submitted_at=1, completed_at=2,
+        collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip={},
+    )  # fmt: skip
+    return dataclasses.replace(made, **changes)
+
+
+def rendered(board: Storyboard) -> Snapshot:
+    """Everything is made."""
+    takes: list[Take] = []
+    for scene in board.ordered():
+        planned = plan.make(board, CATALOG, Snapshot(tuple(takes)))
+        takes += [row(planned, scene.id, n + 1) for n in range(scene.takes)]
+    return Snapshot(tuple(takes))
+
+
+def actions(planned: Plan) -> dict[str, str]:
+    return {p.scene.id: str(p.action) for p in planned.scenes}
+
+
+def test_a_new_board_is_submitted_from_the_top(load: Load) -> None:
+    planned = plan.make(load(BOARD), CATALOG, Snapshot())
+    assert actions(planned) == {"a": "submit", "b": "wait-upstream", "c": "wait-upstream", "d": "submit"}
+    assert planned.jobs == 4
+    assert planned.cost() == {"CNY": (Decimal("16.00"), Decimal("16.00"))}
+    assert planned.critical_path == ("a", "b", "c")
+
+
+def test_nothing_is_left_of_a_rendered_board(load: Load) -> None:
+    board = load(BOARD)
+    planned = plan.make(board, CATALOG, rendered(board))
+    assert set(actions(planned).values()) == {"reuse"}
+    assert not planned.has_work and planned.jobs == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("id: b\n", "id: b\ntitle: Another\n"),
+        ("id: a, prompt: first", "id: a, prompt: first, note: think again, title: T"),
+        ("version: 1", "version: 1\ncut: {transition: fade}"),
+        ("version: 1", "version: 1\nkeyframes: {k: 'https://x.example/k.png'}"),
+        ("id: a, prompt: first", "id: a, prompt: first, caption: Hello"),
+        ("id: a, prompt: first", "id: a, prompt: ' first '"),
+    ],
+)
+def test_what_never_reaches_the_api_costs_nothing(load: Load, old: str, new: str) -> None:
+    taken = rendered(load(BOARD))
+    assert plan.make(load(BOARD.replace(old, new)), CATALOG, taken).jobs == 0
+
+
+def test_order_costs_nothing(load: Load) -> None:
+    taken = rendered(load(BOARD))
+    lines = BOARD.splitlines(keepends=True)
+    moved = "".join([*lines[:4], lines[7], *lines[4:7]])
+    assert plan.make(load(moved), CATALOG, taken).jobs == 0
+
+
+def test_a_renamed_scene_keeps_its_clip(load: Load) -> None:
+    taken = rendered(load(BOARD))
+    planned = plan.make(load(BOARD.replace("id: d,", "id: solo,")), CATALOG, taken)
+    assert planned.jobs == 0
+    assert "made as scene `d`" in planned.scene("solo").reason
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "made", "reason"),
+    [
+        ("first}", "changed}", {"a", "b", "c"}, "prompt changed"),
+        ("id: a, prompt: first", "id: a, prompt: first, seconds: 10", {"a", "b", "c"}, "seconds changed"),
+        ("id: a, prompt: first", "id: a, prompt: first, size: 1080x1920", {"a", "b", "c"}, "size changed"),
+        ("id: a, prompt: first", "id: a, prompt: first, first_frame: 'https://x.example/a.png'", {"a", "b", "c"}, "first_frame added"),
+    ],
+)  # fmt: skip
+def test_only_what_changed_is_made_again(load: Load, old: str, new: str, made: set[str], reason: str) -> None:
+    taken = rendered(load(BOARD))
+    planned = plan.make(load(BOARD.replace(old, new)), CATALOG, taken)
+    assert {p.scene.id for p in planned.scenes if p.to_make} == made
+    assert planned.scene("a").reason == reason
+    assert planned.scene("b").reason == "scene `a` will be made again"
+
+
+def test_upstream_changes_can_be_kept_out(load: Load) -> None:
+    taken = rendered(load(BOARD))
+    text = BOARD.replace("first}", "changed}") + "policy: {on_upstream_change: keep}\n"
+    planned = plan.make(load(text), CATALOG, taken)
+    assert actions(planned) == {"a": "submit", "b": "reuse", "c": "reuse", "d": "reuse"}
+
+
+def test_the_bytes_of_a_picture_count_not_its_name(check: Check) -> None:
+    text = (
+        "version: 1\nid: b\nscenes:\n  - {id: a, prompt: x, model: kling-v2-5-turbo, fit: crop, first_frame: p.png}\n"
+    )
+    from tests.conftest import png
+
+    one, two = png(), png(colour=(1, 2, 3))
+    board = check(text, files={"p.png": one, "q.png": one}).storyboard
+    assert board is not None
+    digest = {"p.png": hashlib.sha256(one).hexdigest(), "q.png": hashlib.sha256(one).hexdigest()}
+    planned = plan.make(board, CATALOG, Snapshot((), frozenset(), digest))
+    taken = row(planned, "a")
+    renamed = check(text.replace("p.png", "q.png")).storyboard
+    assert renamed is not None
+    assert plan.make(renamed, CATALOG, Snapshot((taken,), frozenset(), digest)).jobs == 0
+    changed = plan.make(board, CATALOG, Snapshot((taken,), frozenset(), {"p.png": hashlib.sha256(two).hexdigest()}))
+    assert changed.scene("a").reason == "first_frame bytes changed"
+
+
+def test_jobs_in_flight_are_taken_up(load: Load) -> None:
+    board = load(BOARD)
+    taken = rendered(board).takes
+    flying = tuple(dataclasses.replace(t, state=State.IN_FLIGHT) if t.scene == "a" else t for t in taken)
+    planned = plan.make(board, CATALOG, Snapshot(flying))
+    assert planned.scene("a").action is Action.RESUME and planned.jobs == 0
+
+
+def test_a_missing_clip_is_fetched_before_anything_is_made(load: Load) -> None:
+    board = load(BOARD)
+    taken = rendered(board)
+    lost = next(t.id for t in taken.takes if t.scene == "d")
+    planned = plan.make(board, CATALOG, Snapshot(taken.takes, frozenset({lost})))
+    assert planned.scene("d").action is Action.RESUME and planned.jobs == 0
+
+
+def test_a_held_take_is_never_made_again_by_itself(load: Load) -> None:
+    board = load(BOARD)
+    planned = plan.make(board, CATALOG, Snapshot())
+    held = row(planned, "a", state=State.AMBIGUOUS, error_message="lost at 09:31", clip=None)
+    planned = plan.make(board, CATALOG, Snapshot((held,)))
+    assert planned.scene("a").action is Action.HELD
+    assert planned.scene("a").to_make == 0
+    assert "which is held" in planned.scene("b").reason
+
+
+def test_a_moderated_prompt_is_not_rolled_again_but_a_failed_one_is(load: Load) -> None:
+    board = load(BOARD)
+    planned = plan.make(board, CATALOG, Snapshot())
+    for kind, to_make in (("moderation", 0), ("transient", 1)):
+        failed = row(planned, "d", state=State.FAILED, error_class=kind)
+        assert plan.make(board, CATALOG, Snapshot((failed,))).scene("d").to_make == to_make
+
+
+def test_more_takes_are_added_to_those_that_are_there(load: Load) -> None:
+    taken = rendered(load(BOARD))
+    planned = plan.make(load(BOARD.replace("prompt: alone", "prompt: alone, takes: 3")), CATALOG, taken)
+    assert planned.scene("d").to_make == 2 and planned.jobs == 2
+
+
+def test_another_pick_remakes_what_is_below_it(load: Load) -> None:
+    text = BOARD.replace("prompt: first", "prompt: first, takes: 2")
+    taken = rendered(load(text))
+    planned = plan.make(load(text.replace("takes: 2", "takes: 2, pick: 2")), CATALOG, taken)
+    assert {p.scene.id for p in planned.scenes if p.to_make} == {"b", "c"}
+
+
+def test_force_makes_the_scene_and_what_hangs_on_it(load: Load) -> None:
+    board = load(BOARD)
+    planned = plan.make(board, CATALOG, rendered(board), force={"b"})
+    assert {p.scene.id for p in planned.scenes if p.to_make} == {"b", "c"}
+
+
+def test_selection_takes_upstream_along_and_leaves_the_rest(load: Load) -> None:
+    board = load(BOARD)
+    assert plan.with_upstream(board, ["b"]) == {"a", "b"}
+    assert plan.with_downstream(board, ["b"]) == {"b", "c"}
+    planned = plan.make(board, CATALOG, Snapshot(), selected={"a", "b"})
+    assert actions(planned) == {"a": "submit", "b": "wait-upstream", "c": "skip", "d": "skip"} and planned.jobs == 2
+
+
+def test_expected_time_is_the_critical_path_until_slots_run_out(load: Load) -> None:
+    board = load(BOARD)
+    assert plan.make(board, CATALOG, Snapshot(), slots=5).expected_s == (360.0, 900.0)
+    assert plan.make(board, CATALOG, Snapshot(), slots=1).expected_s == (480.0, 1200.0)
+
+
+def test_a_thousand_scene_chain_is_planned_without_recursion(load: Load) -> None:
+    scenes = "".join(
+        f"  - {{id: s{i}, prompt: p{i}" + (", first_frame: previous}\n" if i else "}\n") for i in range(1000)
+    )
+    board = load("version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n" + scenes)
+    assert len(plan.make(board, CATALOG, Snapshot()).critical_path) == 1000
