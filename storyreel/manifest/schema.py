@@ -17,7 +17,13 @@ def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
     schema = Document.model_json_schema()
     parts = schema["$defs"]
     parts["FrameRef"]["required"] = ["scene"]
-    parts["SceneEntry"]["required"] = ["id", "prompt"]
+    entry = parts["SceneEntry"]
+    entry["required"] = ["id", "prompt"]
+    for name in entry["required"]:  # optional in the code only so that their absence is told in our words
+        (text,) = (one for one in entry["properties"][name].pop("anyOf") if one["type"] == "string")
+        entry["properties"][name] |= text
+        entry["properties"][name].pop("default")
+    entry["properties"]["prompt"]["pattern"] = r"\S"
     schema["required"] = ["scenes"]
     schema["properties"]["scenes"] = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/SceneEntry"}}
     for name in ("SceneFields", "SceneEntry"):
