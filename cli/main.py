@@ -63,6 +63,28 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--simulate", action="store_true", help="of the rehearsal")
     one.add_argument("--json", action="store_true", help="as JSON on stdout")
 
+    one = command("resolve", "settle a held take, whose answer was lost")
+    _file(one)
+    one.add_argument("scene", metavar="SCENE")
+    how = one.add_mutually_exclusive_group()
+    how.add_argument("--adopt", metavar="VIDEO_ID", help="the request was accepted: this is its job")
+    how.add_argument("--resubmit", action="store_true", help="send it once more; it may be charged twice")
+    how.add_argument("--abandon", action="store_true", help="nothing came of it; the next run makes it anew")
+    one.add_argument("--take", type=int, metavar="N", help="which take, where several are held")
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="of the rehearsal")
+
+    one = command("retake", "ask for one more take of a scene; the next run makes it")
+    _file(one)
+    one.add_argument("scene", metavar="SCENE")
+    _selection(one)
+    one.add_argument("--simulate", action="store_true", help="of the rehearsal")
+
+    one = command("rescue", "bring clips home that are paid for and not here yet; makes nothing")
+    one.add_argument("files", nargs="+", metavar="FILE", help="storyboards")
+    one.add_argument("--workspace", metavar="DIR", help="the folder of results, for one storyboard")
+    _variables(one)
+
     one = command("report", "write the report again from what is there")
     _file(one)
     _selection(one)

@@ -244,8 +244,8 @@ class Rendering:
         scene = planned.scene
         after: list[Result] = [self.results[name] for name in scene.upstream if name in self.results]
         result: Result = {"take_id": one.row.id, "take": number} if one.row else {}
-        if one.row is None:
-            result = await self._run(submit_job, scene.id, number, after)
+        if one.action is Action.SUBMIT:
+            result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
             if result["take_id"] is None:
                 return None
         row = self.session.ledger.take(result["take_id"])

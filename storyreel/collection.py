@@ -7,7 +7,6 @@ from typing import Any
 
 from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError
 from storyreel.ledger_rows import Take
-from storyreel.manifest.storyboard import Scene
 from storyreel.media import still
 from storyreel.media.clip import Opened, verify
 from storyreel.session import Progress, Session
@@ -17,7 +16,7 @@ TRIES = 2  # of one task run; Prefect's retries of the task come on top
 KEPT_OPEN = 4
 
 
-async def collect(session: Session, scene: Scene, take: Take, url: str | None) -> Take:
+async def collect(session: Session, take: Take, url: str | None) -> Take:
     """Fetch the clip of a completed take and return its collected row.
 
     A dead link is asked for anew; a damaged file is fetched again.
@@ -35,7 +34,7 @@ async def collect(session: Session, scene: Scene, take: Take, url: str | None) -
             await session.sleep(min(2.0**attempt, 10.0) * max(0.02, min(1.0, session.settings.time_scale)))
         if url is None or isinstance(error, LinkExpired):
             url = await _fresh_url(session, take)
-        session.tell(Progress(scene.id, take.take, "collecting"))
+        session.tell(Progress(take.scene, take.take, "collecting"))
         try:
             fetched = await session.client.download(url, part)
             opened = await session.media(verify, part, tail=1)

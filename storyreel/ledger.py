@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from sqlalchemy import event
 
 from storyreel.errors import BudgetReached, WorkspaceError
-from storyreel.ledger_rows import HOLDS_SLOT, OWES, Intent, State, Take
+from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
 
 SCHEMA_VERSION = 1
 
@@ -63,6 +63,15 @@ _takes = sa.Table(
     sa.UniqueConstraint("storyboard", "scene", "key", "ordinal"),
     sa.Index("takes_by_account", "account", "state"),
     sa.Index("takes_by_key", "storyboard", "key"),
+)
+
+_retakes = sa.Table(
+    "retakes",
+    _meta,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("storyboard", sa.String(64), nullable=False),
+    sa.Column("scene", sa.String(64), nullable=False),
+    sa.Column("key", sa.String(64), nullable=False),
 )
 
 
@@ -109,17 +118,14 @@ class Ledger:
             AlreadyPaid: `intent.wanted` takes of this key are paid for already.
         """
         with self._guard(), self._begin() as connection:
-            busy = connection.execute(
-                sa.select(sa.func.count()).where(_takes.c.account == intent.account, _takes.c.state.in_(HOLDS_SLOT))
-            ).scalar_one()
-            if busy >= slots:
+            if self._busy(connection, intent.account) >= slots:
                 raise SlotsFull
             live = connection.execute(
                 sa.select(sa.func.count()).where(
                     _takes.c.storyboard == intent.storyboard,
                     _takes.c.scene == intent.scene,
                     _takes.c.key == intent.key,
-                    _takes.c.state.in_(OWES),
+                    _takes.c.state.in_(PAID_FOR),
                     _takes.c.superseded.is_(False),
                 )
             ).scalar_one()
@@ -217,9 +223,18 @@ class Ledger:
             error_message=None,
         )
 
-    def abandoned(self, take_id: int) -> Take:
-        """A person says that the request came to nothing, or gives it up; its money stays counted only if it was lost."""
-        return self._update(take_id, state=State.ABANDONED)
+    def abandoned(self, take_id: int, *, charged: bool) -> Take:
+        """A person gives a held take up; the next run makes a new one.
+
+        `charged`: the lost request may have been made all the same, so its price stays counted.
+        """
+        values = {} if charged else {"submissions": 0}
+        return self._update(take_id, state=State.ABANDONED, **values)
+
+    def retake(self, storyboard: str, scene: str, key: str) -> None:
+        """Ask for one more take of this key."""
+        with self._guard(), self._begin() as connection:
+            connection.execute(sa.insert(_retakes).values(storyboard=storyboard, scene=scene, key=key))
 
     # ---- the job's life
 
@@ -296,6 +311,24 @@ class Ledger:
 
     # ---- reading
 
+    def in_flight(self, account: str) -> int:
+        """How many slots of the account are taken."""
+        with self._guard(), self._read() as connection:
+            return self._busy(connection, account)
+
+    def find(self, intent: Intent) -> Take:
+        """The newest row of an intent that was not accepted."""
+        with self._guard(), self._read() as connection:
+            row = connection.execute(
+                sa.select(_takes)
+                .where(
+                    _takes.c.storyboard == intent.storyboard, _takes.c.scene == intent.scene, _takes.c.key == intent.key
+                )
+                .order_by(_takes.c.id.desc())
+                .limit(1)
+            ).one()
+            return _take(row)
+
     def takes(self, storyboard: str) -> list[Take]:
         """Every take of a storyboard, oldest first."""
         with self._guard(), self._read() as connection:
@@ -303,6 +336,16 @@ class Ledger:
                 sa.select(_takes).where(_takes.c.storyboard == storyboard).order_by(_takes.c.id)
             ).all()
             return [_take(row) for row in rows]
+
+    def retakes(self, storyboard: str) -> dict[tuple[str, str], int]:
+        """How many more takes were asked for, by (scene, key)."""
+        with self._guard(), self._read() as connection:
+            rows = connection.execute(
+                sa.select(_retakes.c.scene, _retakes.c.key, sa.func.count())
+                .where(_retakes.c.storyboard == storyboard)
+                .group_by(_retakes.c.scene, _retakes.c.key)
+            ).all()
+            return {(scene, key): count for scene, key, count in rows}
 
     def take(self, take_id: int) -> Take:
         """One take. Raises `KeyError`."""
@@ -320,6 +363,12 @@ class Ledger:
                 sa.update(_takes).where(_takes.c.id == take_id).values(**values).returning(_takes)
             ).one()
             return _take(row)
+
+    def _busy(self, connection: sa.Connection, account: str) -> int:
+        found = connection.execute(
+            sa.select(sa.func.count()).where(_takes.c.account == account, _takes.c.state.in_(HOLDS_SLOT))
+        ).scalar_one()
+        return int(found)
 
     def _revive(self, connection: sa.Connection, intent: Intent, same_scene: sa.ColumnElement[bool]) -> Take | None:
         """Use a released row of this key again, so that a request sent twice because of a 429 stays one take."""
@@ -356,7 +405,7 @@ class Ledger:
     def _check_budget(self, connection: sa.Connection, intent: Intent, budget: Decimal, currency: str | None) -> None:
         rows = connection.execute(
             sa.select(_takes.c.price, _takes.c.submissions).where(
-                _takes.c.storyboard == intent.storyboard, _takes.c.state.in_(OWES), _takes.c.price.is_not(None)
+                _takes.c.storyboard == intent.storyboard, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None)
             )
         ).all()
         spent = sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))

@@ -22,7 +22,8 @@ class State(StrEnum):
 
 
 HOLDS_SLOT = (State.SUBMITTING, State.IN_FLIGHT)
-OWES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS)
+PAID_FOR = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS)
+CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned one with its submissions set to 0 is not
 
 
 @dataclass(frozen=True, slots=True)

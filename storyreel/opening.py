@@ -84,11 +84,12 @@ def prepare(request: Request) -> Prepared:
     root = request.workspace or Path("runs") / folder
     prepared = Prepared(request, settings, catalog, checked.storyboard, Workspace(root.absolute()), checked.warnings)
     for name in (*request.only, *request.force, *([request.start] if request.start else [])):
-        _known(prepared.storyboard, name)
+        known(prepared.storyboard, name)
     return prepared
 
 
-def _known(storyboard: Storyboard, name: str) -> None:
+def known(storyboard: Storyboard, name: str) -> None:
+    """Raises `UsageError` where the storyboard has no scene of that id."""
     ids = [scene.id for scene in storyboard.scenes]
     if name not in ids:
         from storyreel.manifest.faults import nearest
@@ -106,11 +107,11 @@ def snapshot(prepared: Prepared) -> Snapshot:
         return Snapshot(digests=digests)
     ledger = Ledger(prepared.ledger_url)
     try:
-        takes = ledger.takes(storyboard.id)
+        takes, retakes = ledger.takes(storyboard.id), ledger.retakes(storyboard.id)
     finally:
         ledger.close()
     missing = frozenset(t.id for t in takes if t.state is State.COLLECTED and not _is_there(prepared.workspace, t.clip))
-    return Snapshot(tuple(takes), missing, digests)
+    return Snapshot(tuple(takes), missing, digests, retakes)
 
 
 def _digests(storyboard: Storyboard) -> dict[str, str]:
@@ -196,7 +197,11 @@ def first_to_publish(storyboard: Storyboard, catalog: Catalog, among: Iterable[s
 
 @asynccontextmanager
 async def open_session(
-    prepared: Prepared, run_id: str, tell: Callable[[Progress], None] = lambda progress: None
+    prepared: Prepared,
+    run_id: str,
+    tell: Callable[[Progress], None] = lambda progress: None,
+    *,
+    make_client: Callable[[Settings], Client] = Client,
 ) -> AsyncIterator[Session]:
     """Open everything, in an order in which each thing closes after those that need it.
 
@@ -224,7 +229,7 @@ async def open_session(
         ledger = Ledger(prepared.ledger_url)
         await _settle(ledger, prepared, run_id)
         budget = prepared.storyboard.budget
-        async with Client(settings) as client:
+        async with make_client(settings) as client:
             session = Session(
                 storyboard=prepared.storyboard,
                 catalog=prepared.catalog,

@@ -31,11 +31,12 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is there already. `missing` are the ids of takes whose clip is not on disk as recorded; `digests` maps a picture
-    file to its sha256."""
+    file to its sha256; `retakes` counts the takes asked for beyond those of the storyboard, by (scene, key)."""
 
     takes: tuple[Take, ...] = ()
     missing: frozenset[int] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
+    retakes: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class ScenePlan:
     @property
     def to_make(self) -> int:
         """How many takes will be paid for."""
-        return sum(1 for take in self.takes if take.row is None)
+        return sum(1 for take in self.takes if take.action is Action.SUBMIT)
 
     @property
     def used(self) -> TakePlan | None:
@@ -163,13 +164,15 @@ def plan_scene(
         kept = _kept(scene, inputs, snapshot)
         if kept:
             key, rows = kept[0].key, kept
-    takes = [_existing(row, snapshot.missing, scene.id) for row in rows][: max(scene.takes, scene.pick or 0)]
+    wanted = scene.takes + snapshot.retakes.get((scene.id, key), 0)
+    again = storyboard.policy.on_ambiguous == "resubmit"
+    takes = [_existing(row, snapshot.missing, scene.id, resubmit=again) for row in rows][:wanted]
     if kept:
         takes = [TakePlan(t.action, "kept, though a scene above it changed", t.ordinal, t.row) for t in takes]
     same_key = [t.ordinal for t in snapshot.takes if t.scene == scene.id and t.key == key]
     top = max(same_key, default=0)
     reason = "forced" if forced else _why_new(scene, inputs, snapshot, above)
-    missing = scene.takes - len(takes)
+    missing = wanted - len(takes)
     takes += [TakePlan(Action.SUBMIT, reason, top + n + 1) for n in range(missing)]
     action, reason = _together(takes, scene, above)
     price = model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
@@ -304,7 +307,7 @@ def _wanted(scene: Scene) -> dict[str, Any]:
     return {"model": scene.model, "seconds": str(scene.seconds), "size": scene.size, "mode": scene.mode}
 
 
-def _existing(row: Take, missing: frozenset[int], scene_id: str) -> TakePlan:
+def _existing(row: Take, missing: frozenset[int], scene_id: str, *, resubmit: bool) -> TakePlan:
     renamed = f", made as scene `{row.scene}`" if row.scene != scene_id else ""
     match row.state:
         case State.COLLECTED if row.id in missing:

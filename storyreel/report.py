@@ -248,8 +248,7 @@ def _money(outcomes: list[Outcome], run_id: str) -> tuple[dict[str, Decimal], De
         row = outcome.row
         if row is None or row.price is None:
             continue
-        if row.submissions > 1:
-            double += row.price * (row.submissions - 1)
+        double += row.price * max(0, row.submissions - 1)
         if row.run_id == run_id and row.state in (State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS):
             spent[row.currency or ""] = spent.get(row.currency or "", Decimal(0)) + row.price * row.submissions
     return spent, double

@@ -6,12 +6,12 @@ import asyncio
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from storyreel.catalog import Catalog
 from storyreel.client import Client
@@ -22,6 +22,8 @@ from storyreel.media.clip import Opened
 from storyreel.settings import Settings
 from storyreel.store import Store
 from storyreel.workspace import Workspace
+
+INTERRUPTED_S = 90.0
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -81,6 +83,18 @@ class Session:
         """Run a ledger call in the one writer thread. It is finished even if the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
         return await asyncio.shield(loop.run_in_executor(self._writer, partial(function, *args, **kwargs)))
+
+    async def uninterrupted(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run `work` to its end even if the caller is cancelled meanwhile; the cancellation is passed on afterwards."""
+        task = asyncio.ensure_future(work)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            if not task.done():
+                await asyncio.wait([task], timeout=INTERRUPTED_S)
+            if task.done() and not task.cancelled():
+                task.exception()  # looked at, so that it is not reported as never retrieved
+            raise
 
     async def media(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run media work beside the event loop, two at a time."""

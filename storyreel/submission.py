@@ -7,6 +7,7 @@ from typing import Any
 from storyreel import wire
 from storyreel.errors import (
     AnswerLost,
+    ApiError,
     BudgetReached,
     KeyRefused,
     NotSent,
@@ -18,7 +19,7 @@ from storyreel.errors import (
 )
 from storyreel.inputs import Ready
 from storyreel.ledger import AlreadyPaid, SlotsFull
-from storyreel.ledger_rows import Intent, Take
+from storyreel.ledger_rows import Intent, State, Take
 from storyreel.plan import ScenePlan
 from storyreel.session import Progress, Session
 
@@ -39,14 +40,12 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
     intent = _intent(session, planned, ready)
     unsent = faults = 0
     while True:
-        take = await _reserve(session, intent, number)
-        if take is None:
-            return None
-        session.tell(Progress(planned.scene.id, number, "submitting"))
+        await _turn(session, intent, number)
         try:
-            job = await _post(session, planned, ready)
+            row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
+        except AlreadyPaid:
+            return None
         except NotSent as error:
-            await session.write(session.ledger.released, take.id, "transient", None, error.message)
             unsent += 1
             if unsent == TRIES_NOT_SENT:
                 stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
@@ -54,37 +53,62 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
                 raise stop from error
             await session.sleep(2.0**unsent * _scale(session))
         except RateLimited as error:
-            await session.write(session.ledger.released, take.id, "rate", error.code, error.message)
             wait = error.retry_after_s if error.retry_after_s is not None else COOL_DOWN_S * _scale(session)
             session.cool_until = max(session.cool_until, session.now() + wait * session.rng.uniform(1.0, 1.25))
-        except (OutOfCredit, KeyRefused) as error:
-            kind = "quota" if isinstance(error, OutOfCredit) else "auth"
-            await session.write(session.ledger.released, take.id, kind, error.code, error.message)
-            session.stop(error)
-            raise
-        except RequestRefused as error:
-            kind = "moderation" if wire.failure_class(error.code, error.message) == "moderation" else "invalid"
-            if kind == "moderation":
-                return await session.write(session.ledger.failed, take.id, kind, error.code, error.message)
-            return await session.write(session.ledger.released, take.id, kind, error.code, error.message)
         except ServerFault as error:
             faults += 1
-            take = await session.write(session.ledger.released, take.id, "transient", error.code, error.message)
             if faults == TRIES_SERVER_FAULT:
-                return take
+                return await session.write(session.ledger.find, intent)
+            session.tell(Progress(intent.scene, number, "waiting", f"the API says {error.message}; tried again"))
             await session.sleep(3.0**faults * _scale(session))
-        except AnswerLost as error:
-            return await _lost(session, planned, ready, take, error)
+        except SlotsFull:
+            await session.sleep(SLOT_PAUSE_S * _scale(session))
+        except (OutOfCredit, KeyRefused, BudgetReached) as error:
+            session.stop(error)
+            raise
         else:
-            return await session.write(session.ledger.submitted, take.id, job.id)
+            if row.state is State.AMBIGUOUS and _may_resubmit(session, row):
+                return await resubmit(session, planned, ready, row)
+            return row
 
 
-async def _lost(session: Session, planned: ScenePlan, ready: Ready, take: Take, error: AnswerLost) -> Take:
-    """Hold the take; under `on_ambiguous: resubmit` send it exactly once more."""
-    take = await session.write(session.ledger.lost, take.id, error.message)
-    if session.storyboard.policy.on_ambiguous != "resubmit" or take.lost_answers > 1 or session.stopped:
-        return take
-    return await resubmit(session, planned, ready, take)
+async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int) -> Take:
+    """Reserve, POST once, and write the answer down; never left half done by a cancellation.
+
+    Returns the row: in flight, ambiguous, refused (released) or moderated (failed). Raises what the caller may try again
+    after it was written down as not accepted.
+    """
+    session.check()
+    take = await session.write(
+        session.ledger.reserve,
+        intent,
+        slots=session.settings.max_in_flight,
+        budget=session.budget,
+        currency=session.currency,
+    )
+    session.tell(Progress(planned.scene.id, number, "submitting"))
+    try:
+        job = await _post(session, planned, ready)
+    except AnswerLost as error:
+        return await session.write(session.ledger.lost, take.id, error.message)
+    except RequestRefused as error:
+        kind = "moderation" if wire.failure_class(error.code, error.message) == "moderation" else "invalid"
+        note = session.ledger.failed if kind == "moderation" else session.ledger.released
+        return await session.write(note, take.id, kind, error.code, error.message)
+    except ApiError as error:
+        await session.write(
+            session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.message
+        )
+        raise
+    return await session.write(session.ledger.submitted, take.id, job.id)
+
+
+_KINDS: dict[type[ApiError], str] = {RateLimited: "rate", OutOfCredit: "quota", KeyRefused: "auth"}
+
+
+def _may_resubmit(session: Session, take: Take) -> bool:
+    """Under `on_ambiguous: resubmit` exactly one more request may follow a lost answer."""
+    return session.storyboard.policy.on_ambiguous == "resubmit" and take.submissions == 1 and not session.stopped
 
 
 async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
@@ -93,6 +117,10 @@ async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Tak
     Raises:
         Stopped: the budget does not cover it.
     """
+    return await session.uninterrupted(_again(session, planned, ready, take))
+
+
+async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
     intent = _intent(session, planned, ready)
     try:
         await session.write(
@@ -105,42 +133,31 @@ async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Tak
         job = await _post(session, planned, ready)
     except AnswerLost as error:
         return await session.write(session.ledger.lost, take.id, error.message)
-    except (NotSent, RateLimited, RequestRefused, ServerFault, OutOfCredit, KeyRefused) as error:
+    except ApiError as error:
         return await session.write(session.ledger.resubmission_refused, take.id, error.message)
     return await session.write(session.ledger.submitted, take.id, job.id)
 
 
-async def _reserve(session: Session, intent: Intent, number: int) -> Take | None:
-    """Wait for a slot and for the end of any cool-down, then write the intent down."""
+async def _turn(session: Session, intent: Intent, number: int) -> None:
+    """Return when the cool-down is over and a slot seems free; the gate itself decides."""
     told = ""
     while True:
         session.check()
         pause = session.cool_until - session.now()
         if pause > 0:
-            if told != "cool":
-                session.tell(Progress(intent.scene, number, "waiting", f"the API asks to wait {pause:.0f} s"))
-            told = "cool"
-            await session.sleep(min(pause, 5.0))
-            continue
-        try:
-            return await session.write(
-                session.ledger.reserve,
-                intent,
-                slots=session.settings.max_in_flight,
-                budget=session.budget,
-                currency=session.currency,
+            why, detail = "cool", f"the API asks to wait {pause:.0f} s"
+        elif await session.write(session.ledger.in_flight, intent.account) >= session.settings.max_in_flight:
+            why, detail, pause = (
+                "slot",
+                f"{session.settings.max_in_flight} jobs are in flight",
+                SLOT_PAUSE_S * _scale(session),
             )
-        except SlotsFull:
-            if told != "slot":
-                limit = session.settings.max_in_flight
-                session.tell(Progress(intent.scene, number, "waiting", f"{limit} jobs are in flight"))
-            told = "slot"
-            await session.sleep(SLOT_PAUSE_S * _scale(session))
-        except AlreadyPaid:
-            return None
-        except BudgetReached as error:
-            session.stop(error)
-            raise
+        else:
+            return
+        if why != told:
+            session.tell(Progress(intent.scene, number, "waiting", detail))
+        told = why
+        await session.sleep(min(pause, 5.0))
 
 
 def _scale(session: Session) -> float:
@@ -167,7 +184,7 @@ def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
         inputs=ready.record,
         price=planned.price.high if planned.price else None,
         currency=planned.price.currency if planned.price else None,
-        wanted=scene.takes,
+        wanted=len(planned.takes),
     )
 
 

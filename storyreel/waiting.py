@@ -67,7 +67,7 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 no_url += 1
                 continue
             if job.status.is_final:
-                row, polls = await _final(session, take, job, polls), 0
+                row, polls = await conclude(session, take, job, polls), 0
                 return row, job.url
             _check_deadline(session, started, deadline)
     finally:
@@ -82,7 +82,8 @@ def _check_deadline(session: Session, started: float, deadline_s: float) -> None
         )
 
 
-async def _final(session: Session, take: Take, job: wire.Job, polls: int) -> Take:
+async def conclude(session: Session, take: Take, job: wire.Job, polls: int) -> Take:
+    """Write down that a job is over; returns the row, completed or failed."""
     if job.status is JobStatus.COMPLETED:
         return await session.write(
             session.ledger.finished, take.id, completed_at=job.completed_at, expires_at=job.expires_at, polls=polls

@@ -21,13 +21,19 @@ _OPTIONS: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 @task(name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS)
-async def submit_job(scene: str, take: int, after: list[Result]) -> Result:
-    """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect."""
+async def submit_job(scene: str, take: int, after: list[Result], again: int | None = None) -> Result:
+    """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect.
+
+    `again` is the ledger's id of a held take that the policy sends once more.
+    """
     desk = current.get()
     planned = desk.planned[scene]
     sources = {name: desk.used[name] for name in planned.scene.upstream}
     ready = await inputs.prepare(desk.session, planned, sources)
-    row = await submission.submit(desk.session, planned, take, ready)
+    if again is None:
+        row = await submission.submit(desk.session, planned, take, ready)
+    else:
+        row = await submission.resubmit(desk.session, planned, ready, desk.session.ledger.take(again))
     log = get_run_logger()
     if row is None:
         log.warning("another run has paid for this take")
@@ -64,7 +70,7 @@ async def collect_clip(scene: str, take: int, after: Result) -> Result:
     desk = current.get()
     row = desk.session.ledger.take(after["take_id"])
     url = desk.urls.pop(row.id, None)
-    row = await collection.collect(desk.session, desk.session.storyboard.scene(scene), row, url)
+    row = await collection.collect(desk.session, row, url)
     clip = row.clip or {}
     get_run_logger().info(
         "%s: %s x %s, %s frames, %s bytes", clip["path"], clip["width"], clip["height"], clip["frames"], clip["bytes"]

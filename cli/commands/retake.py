@@ -1,0 +1,29 @@
+"""`storyreel retake`: one more take."""
+
+from __future__ import annotations
+
+import argparse
+
+from cli.request import from_args
+from storyreel import opening
+from storyreel.errors import UsageError
+from storyreel.ledger import Ledger
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the wish into the ledger; the next run makes the take."""
+    prepared = opening.prepare(from_args(args))
+    opening.known(prepared.storyboard, args.scene)
+    if not prepared.has_ledger():
+        raise UsageError(f"scene `{args.scene}` has no take yet", fix="run the storyboard first")
+    planned = opening.make_plan(prepared, opening.snapshot(prepared)).scene(args.scene)
+    with prepared.workspace.locked():
+        ledger = Ledger(prepared.ledger_url)
+        try:
+            ledger.retake(prepared.storyboard.id, args.scene, planned.key)
+        finally:
+            ledger.close()
+    count = len(planned.takes) + 1
+    print(f"{args.scene}: the next run makes one more take, the {count}. of this prompt")
+    print(f"to use it: `takes: {count}` and `pick: {count}` in the scene")
+    return 0
