@@ -99,8 +99,9 @@ async def render_storyboard(
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
         opening.check_ready(prepared, planned)
-        rendering = Rendering(session, planned, taken, simulated=simulate)
-        told = await rendering.run()
+        await announce.plan_table(planned)
+        told = await Rendering(session, planned, taken, simulated=simulate).run()
+        await announce.report_markdown(told)
         finished.get()(told, session.stopped)
     message = announce.summary(told)
     return Completed(message=message) if told.status == "completed" else Failed(message=message)
@@ -129,7 +130,6 @@ class Rendering:
         loop = asyncio.get_running_loop()
         self.done = {p.scene.id: loop.create_future() for p in self.plan.scenes}
         try:
-            await announce.plan_table(self.plan)
             async with asyncio.TaskGroup() as group:
                 for planned in self.plan.scenes:
                     group.create_task(self._scene(planned))
@@ -139,7 +139,6 @@ class Rendering:
             told = self._report(started)
             files.write_all(told, self.session.workspace)
             current.reset(token)
-        await announce.report_markdown(told)
         return told
 
     # ---- one scene

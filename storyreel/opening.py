@@ -251,6 +251,7 @@ async def open_session(
 
 async def _settle(ledger: Ledger, prepared: Prepared, run_id: str) -> None:
     """Before anything else: hold what an interrupted run left open, and set aside what is to be made again."""
+    prepared.workspace.sweep()
     ledger.interrupted(prepared.storyboard.id, run_id)
     if prepared.request.force:
         ledger.supersede(prepared.storyboard.id, prepared.request.force)

@@ -59,6 +59,11 @@ class Workspace:
                 fix="name another with --workspace DIR",
             ) from error
 
+    def sweep(self) -> None:
+        """Delete the unfinished files that a killed run left behind. Only the holder of the lock may."""
+        for part in self.root.rglob(".*.part"):
+            part.unlink(missing_ok=True)
+
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the workspace for one run. The lock dies with its process, however that ends.

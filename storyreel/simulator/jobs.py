@@ -55,6 +55,7 @@ class Jobs:
         self.jobs: dict[str, SimJob] = {}
         self._lock = threading.Lock()
         self._rendering = asyncio.Semaphore(2)
+        self._one_each: dict[str, asyncio.Lock] = {}
         (folder / "stills").mkdir(parents=True, exist_ok=True)
         (folder / "clips").mkdir(exist_ok=True)
         self._journal = folder / "jobs.jsonl"
@@ -97,13 +98,13 @@ class Jobs:
         return name
 
     async def clip(self, job: SimJob) -> Path:
-        """The rendered clip; made when it is first asked for."""
-        path = self.folder / "clips" / f"{job.id}.mp4"
-        if path.exists():
-            return path
-        async with self._rendering:
-            if not path.exists():
-                await asyncio.to_thread(self._render, job, path)
+        """The rendered clip; made when it is first asked for, and once for all jobs that look the same."""
+        look = json.dumps([job.model, job.prompt, job.seconds, job.size, job.mode, job.stills], sort_keys=True)
+        path = self.folder / "clips" / f"{hashlib.sha256(look.encode()).hexdigest()}.mp4"
+        if not path.exists():
+            async with self._one_each.setdefault(path.name, asyncio.Lock()), self._rendering:
+                if not path.exists():
+                    await asyncio.to_thread(self._render, job, path)
         return path
 
     def _render(self, job: SimJob, path: Path) -> None:
