@@ -11,7 +11,9 @@ A take's life:
 
 from __future__ import annotations
 
+import fcntl
 import json
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -22,7 +24,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from storyreel.errors import BudgetReached, WorkspaceError
+from storyreel.errors import BudgetReached, RunLocked, WorkspaceError
 from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
 
 SCHEMA_VERSION = 1
@@ -106,6 +108,33 @@ class Ledger:
 
     def close(self) -> None:
         self._engine.dispose()
+
+    @contextmanager
+    def held(self, storyboard: str) -> Iterator[None]:
+        """Hold a storyboard for one run, wherever its workspace lies; the lock dies with its process.
+
+        Raises:
+            RunLocked: another run, on this machine or another, works on this storyboard.
+        """
+        busy = RunLocked(f"another run works on storyboard `{storyboard}` with this ledger", fix="wait for it to end")
+        if self._engine.dialect.name == "postgresql":
+            key = (7468391, sa.cast(zlib.crc32(storyboard.encode()) - 2**31, sa.Integer))
+            with self._guard(), self._engine.connect() as connection:
+                if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(*key))).scalar():
+                    raise busy
+                connection.commit()  # the lock is the session's, not the transaction's
+                try:
+                    yield
+                finally:
+                    connection.execute(sa.select(sa.func.pg_advisory_unlock(*key)))
+            return
+        path = Path(f"{self._engine.url.database}.{storyboard}.lock")
+        with path.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise busy from error
+            yield
 
     # ---- the gate
 

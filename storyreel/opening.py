@@ -227,6 +227,8 @@ async def open_session(
                 }
             )
         ledger = Ledger(prepared.ledger_url)
+        if settings.database_url and not request.simulate:  # else the workspace's own lock is enough
+            stack.enter_context(ledger.held(prepared.storyboard.id))
         await _settle(ledger, prepared, run_id)
         budget = prepared.storyboard.budget
         async with make_client(settings) as client:

@@ -10,15 +10,33 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
-from storyreel.errors import BudgetReached, WorkspaceError
+from storyreel.errors import BudgetReached, RunLocked, WorkspaceError
 from storyreel.ledger import AlreadyPaid, Ledger, SlotsFull
 from storyreel.ledger_rows import Intent, State
+from tests.postgres import server
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger.in_file(tmp_path / "ledger.db")
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[str]:
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def ledger(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Ledger]:
+    """The same tests on both databases."""
+    if request.param == "sqlite":
+        made = Ledger.in_file(tmp_path / "ledger.db")
+    else:
+        url = request.getfixturevalue("postgres")
+        engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+        with engine.begin() as connection:
+            connection.execute(sa.text("DROP SCHEMA public CASCADE"))
+            connection.execute(sa.text("CREATE SCHEMA public"))
+        engine.dispose()
+        made = Ledger(url)
     yield made
     made.close()
 
@@ -120,7 +138,8 @@ def test_a_damaged_ledger_is_told_and_nothing_is_done(tmp_path: Path) -> None:
         Ledger.in_file(path)
 
 
-def test_a_ledger_of_a_newer_storyreel_is_refused(tmp_path: Path, ledger: Ledger) -> None:
+def test_a_ledger_of_a_newer_storyreel_is_refused(tmp_path: Path) -> None:
+    Ledger.in_file(tmp_path / "ledger.db").close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
         connection.execute("UPDATE storyreel_schema SET version = 99")
     connection.close()
@@ -128,26 +147,59 @@ def test_a_ledger_of_a_newer_storyreel_is_refused(tmp_path: Path, ledger: Ledger
         Ledger.in_file(tmp_path / "ledger.db")
 
 
-def _race(url: str, storyboard: str, count: int, out: Any) -> None:
+def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) -> None:
     ledger = Ledger(url)
     won = 0
-    for i in range(count):
+    for i in range(10):
         try:
-            ledger.reserve(intent(f"s{i}", f"k{i}", storyboard=storyboard), slots=7, budget=Decimal("1000"))
+            ledger.reserve(
+                intent(f"{prefix}{i}", f"k{prefix}{i}", storyboard=board), slots=slots, budget=Decimal(budget)
+            )
             won += 1
-        except SlotsFull:
+        except (SlotsFull, BudgetReached):
             pass
     ledger.close()
     out.put(won)
 
 
-def test_slots_hold_between_processes_that_share_the_ledger(tmp_path: Path, ledger: Ledger) -> None:
+@pytest.mark.parametrize(("one_board", "slots", "budget", "wins"), [(False, 7, "1000", 7), (True, 1000, "20", 8)])
+def test_slots_and_budget_hold_between_processes(
+    ledger: Ledger, one_board: bool, slots: int, budget: str, wins: int
+) -> None:
     context = multiprocessing.get_context("spawn")
     out: Any = context.Queue()
-    racers = [context.Process(target=_race, args=(ledger.url, f"b{i}", 10, out)) for i in range(4)]
+    racers = [
+        context.Process(target=_race, args=(ledger.url, "b" if one_board else f"b{i}", f"p{i}", slots, budget, out))
+        for i in range(4)
+    ]
     for racer in racers:
         racer.start()
     won = sum(out.get(timeout=60) for _ in racers)
     for racer in racers:
         racer.join()
-    assert won == 7
+    assert won == wins
+
+
+def test_one_storyboard_is_held_by_one_run(ledger: Ledger) -> None:
+    other = Ledger(ledger.url)
+    with ledger.held("b"), other.held("c"), pytest.raises(RunLocked), other.held("b"):
+        pass
+    with other.held("b"):
+        pass
+    other.close()
+
+
+def test_an_abandoned_take_is_charged_only_if_it_may_have_been_made(ledger: Ledger) -> None:
+    for scene, charged in (("a", True), ("b", False)):
+        take = reserve(ledger, intent(scene))
+        ledger.lost(take.id, "reset")
+        ledger.abandoned(take.id, charged=charged)
+    with pytest.raises(BudgetReached, match=r"2\.50 of the budget of 4\.00"):
+        reserve(ledger, intent("c"), budget="4.00")
+    assert reserve(ledger, intent("a")).take == 2
+
+
+def test_wishes_for_more_takes_are_counted(ledger: Ledger) -> None:
+    ledger.retake("b", "a", "k")
+    ledger.retake("b", "a", "k")
+    assert ledger.retakes("b") == {("a", "k"): 2}
