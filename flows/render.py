@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 import uuid
 from collections.abc import Callable
@@ -170,27 +171,39 @@ class Rendering:
                 return None
             above[name] = ready
             self.desk.used[name] = ready.used.row
-        forced = scene.id in {p.scene.id for p in self.plan.scenes if any(t.reason == "forced" for t in p.takes)}
-        planned = plan.plan_scene(scene, self.plan.storyboard, self.session.catalog, self.taken, above, forced=forced)
-        self.desk.planned[scene.id] = planned
-        numbers = self._numbers(planned)
-        async with asyncio.TaskGroup() as group:
-            takes = [group.create_task(self._take(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
-        rows = [task.result() for task in takes]
-        made = tuple(
-            TakePlan(Action.REUSE, one.reason, row.ordinal, row) if row and row.state is TakeState.COLLECTED
-            else TakePlan(Action.FAILED, one.reason, one.ordinal, row)
-            for one, row in zip(planned.takes, rows, strict=True)
-        )  # fmt: skip
-        result = ScenePlan(
-            scene, planned.action, planned.reason, planned.key, planned.inputs, made, planned.price, planned.wait_s
-        )
+        forced = any(take.reason == "forced" for take in planned.takes)
+        result = await self._takes(self._planned_now(scene, above, forced=forced))
+        if result.used is None and scene.fallback_prompt and _is_moderated(result):
+            self.taken = dataclasses.replace(
+                self.taken, takes=tuple(self.session.ledger.takes(self.plan.storyboard.id))
+            )
+            result = await self._takes(self._planned_now(scene, above))
         if result.used and result.used.row and result.used.action is Action.REUSE:
             self._mark_used(result.used.row.id)
             return result
         if self.plan.storyboard.policy.on_failure == "stop":
             self.session.stop(Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop"))
         return None
+
+    def _planned_now(self, scene: Scene, above: dict[str, ScenePlan], *, forced: bool = False) -> ScenePlan:
+        """The plan of a scene now that those above it are there."""
+        board, catalog = self.plan.storyboard, self.session.catalog
+        planned = plan.plan_scene(scene, board, catalog, self.taken, above, forced=forced)
+        self.desk.planned[scene.id] = planned
+        return planned
+
+    async def _takes(self, planned: ScenePlan) -> ScenePlan:
+        """Make every take of a scene side by side; returns the plan as it came out."""
+        numbers = self._numbers(planned)
+        async with asyncio.TaskGroup() as group:
+            takes = [group.create_task(self._take(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
+        made = tuple(
+            TakePlan(Action.REUSE, one.reason, row.ordinal, row)
+            if (row := task.result()) and row.state is TakeState.COLLECTED
+            else TakePlan(Action.FAILED, one.reason, one.ordinal, row)
+            for one, task in zip(planned.takes, takes, strict=True)
+        )
+        return dataclasses.replace(planned, takes=made)
 
     def _numbers(self, planned: ScenePlan) -> list[int]:
         """The take numbers to show: those of the rows that are there, then the next free ones."""
@@ -355,7 +368,9 @@ class Rendering:
         )
 
 
-def _used(outcome: Outcome) -> Outcome:
-    import dataclasses
+def _is_moderated(planned: ScenePlan) -> bool:
+    return any(take.row and take.row.error_class == "moderation" for take in planned.takes)
 
+
+def _used(outcome: Outcome) -> Outcome:
     return dataclasses.replace(outcome, used=True)

@@ -74,6 +74,7 @@ _retakes = sa.Table(
     sa.Column("storyboard", sa.String(64), nullable=False),
     sa.Column("scene", sa.String(64), nullable=False),
     sa.Column("key", sa.String(64), nullable=False),
+    sa.Column("wanted", sa.Integer, nullable=False),
 )
 
 
@@ -260,10 +261,10 @@ class Ledger:
         values = {} if charged else {"submissions": 0}
         return self._update(take_id, state=State.ABANDONED, **values)
 
-    def retake(self, storyboard: str, scene: str, key: str) -> None:
-        """Ask for one more take of this key."""
+    def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
+        """Ask for `wanted` takes of this key, whatever the storyboard says."""
         with self._guard(), self._begin() as connection:
-            connection.execute(sa.insert(_retakes).values(storyboard=storyboard, scene=scene, key=key))
+            connection.execute(sa.insert(_retakes).values(storyboard=storyboard, scene=scene, key=key, wanted=wanted))
 
     # ---- the job's life
 
@@ -367,14 +368,14 @@ class Ledger:
             return [_take(row) for row in rows]
 
     def retakes(self, storyboard: str) -> dict[tuple[str, str], int]:
-        """How many more takes were asked for, by (scene, key)."""
+        """How many takes were asked for beside the storyboard, by (scene, key)."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
-                sa.select(_retakes.c.scene, _retakes.c.key, sa.func.count())
+                sa.select(_retakes.c.scene, _retakes.c.key, sa.func.max(_retakes.c.wanted))
                 .where(_retakes.c.storyboard == storyboard)
                 .group_by(_retakes.c.scene, _retakes.c.key)
             ).all()
-            return {(scene, key): count for scene, key, count in rows}
+            return {(scene, key): wanted for scene, key, wanted in rows}
 
     def take(self, take_id: int) -> Take:
         """One take. Raises `KeyError`."""

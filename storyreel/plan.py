@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import heapq
 import json
@@ -31,7 +32,7 @@ class Action(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """What is there already. `missing` are the ids of takes whose clip is not on disk as recorded; `digests` maps a picture
-    file to its sha256; `retakes` counts the takes asked for beyond those of the storyboard, by (scene, key)."""
+    file to its sha256; `retakes` is how many takes a person asked for beside the storyboard, by (scene, key)."""
 
     takes: tuple[Take, ...] = ()
     missing: frozenset[int] = frozenset()
@@ -159,12 +160,15 @@ def plan_scene(
     inputs = _inputs(scene, model, snapshot.digests, above)
     key = take_key(scene, inputs)
     rows = [] if forced else _rows(scene, key, storyboard, snapshot)
+    if scene.fallback_prompt and rows and all(row.state is State.FAILED for row in rows):
+        softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
+        return plan_scene(softer, storyboard, catalog, snapshot, above)
     kept = None
     if not rows and not forced and storyboard.policy.on_upstream_change == "keep":
         kept = _kept(scene, inputs, snapshot)
         if kept:
             key, rows = kept[0].key, kept
-    wanted = scene.takes + snapshot.retakes.get((scene.id, key), 0)
+    wanted = max(scene.takes, snapshot.retakes.get((scene.id, key), 0))
     again = storyboard.policy.on_ambiguous == "resubmit"
     takes = [_existing(row, snapshot.missing, scene.id, resubmit=again) for row in rows][:wanted]
     if kept:

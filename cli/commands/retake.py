@@ -17,13 +17,13 @@ def run(args: argparse.Namespace) -> int:
     if not prepared.has_ledger():
         raise UsageError(f"scene `{args.scene}` has no take yet", fix="run the storyboard first")
     planned = opening.make_plan(prepared, opening.snapshot(prepared)).scene(args.scene)
+    count = len(planned.takes) + 1
     with prepared.workspace.locked():
         ledger = Ledger(prepared.ledger_url)
         try:
-            ledger.retake(prepared.storyboard.id, args.scene, planned.key)
+            ledger.retake(prepared.storyboard.id, args.scene, planned.key, count)
         finally:
             ledger.close()
-    count = len(planned.takes) + 1
     print(f"{args.scene}: the next run makes one more take, the {count}. of this prompt")
     print(f"to use it: `takes: {count}` and `pick: {count}` in the scene")
     return 0

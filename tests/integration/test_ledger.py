@@ -200,6 +200,6 @@ def test_an_abandoned_take_is_charged_only_if_it_may_have_been_made(ledger: Ledg
 
 
 def test_wishes_for_more_takes_are_counted(ledger: Ledger) -> None:
-    ledger.retake("b", "a", "k")
-    ledger.retake("b", "a", "k")
-    assert ledger.retakes("b") == {("a", "k"): 2}
+    ledger.retake("b", "a", "k", 2)
+    ledger.retake("b", "a", "k", 3)
+    assert ledger.retakes("b") == {("a", "k"): 3}
