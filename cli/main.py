@@ -100,7 +100,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--json", action="store_true", help="as JSON on stdout")
 
     command("schema", "print the JSON Schema of a storyboard").add_argument(
-        "--of", choices=("storyboard", "catalog"), default="storyboard", help="default: storyboard"
+        "--of", choices=("storyboard", "catalog", "language"), default="storyboard", help="default: storyboard"
     )
 
     one = command("simulator", "serve the stand-in API on this machine")

@@ -56,7 +56,10 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
         record[role]["sha256"] = hashlib.sha256(data).hexdigest()
         if note:
             record[role]["made_to_fit"] = note
-        images[role] = _publish(session, data, kind, scene.id) if by_url else base64.b64encode(data).decode()
+        if by_url:
+            images[role] = await session.media(_publish, session, data, kind, scene.id)
+        else:
+            images[role] = base64.b64encode(data).decode()
     video_url = await _video_url(session, scene, sources)
     remix_of = None
     if scene.remix:
@@ -123,7 +126,7 @@ async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -
         if job and job.url and (job.expires_at is None or job.expires_at > session.now() + 3600):
             return job.url
     path = session.workspace.root / (take.clip or {}).get("path", "")
-    return _publish(session, path.read_bytes(), "mp4", scene.id)
+    return await session.media(_publish, session, path.read_bytes(), "mp4", scene.id)
 
 
 def _without_query(identity: str) -> str:

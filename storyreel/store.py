@@ -5,16 +5,19 @@ from __future__ import annotations
 import hashlib
 import secrets
 import threading
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from storyreel.errors import UsageError
 from storyreel.settings import Settings
 from storyreel.workspace import write_whole
 
+SIGNED_FOR = timedelta(days=2)  # longer than any job waits and runs
+_FIX = "FOLDER=URL (a folder and the address that shows it), or s3://BUCKET/PREFIX?endpoint=https://…&region=…"
 SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "mp4": ".mp4"}
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
 
@@ -42,6 +45,57 @@ class FolderStore:
         if not path.exists():
             write_whole(path, data)
         return f"{self.base_url}/{name}"
+
+    def close(self) -> None:
+        pass
+
+
+class BucketStore:
+    """Any S3-compatible bucket (Qiniu Kodo, AWS, MinIO, R2): private objects, and addresses signed for two days.
+
+    The key pair is read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Bytes that are there already are not sent again.
+    """
+
+    def __init__(self, url: str) -> None:
+        try:
+            import obstore.store
+        except ImportError as error:
+            raise UsageError("s3:// needs the package obstore", fix="pip install 'storyreel[s3]'") from error
+        parts = urlsplit(url)
+        options = dict(parse_qsl(parts.query))
+        unknown = set(options) - {"endpoint", "region", "path_style"}
+        if unknown or not parts.netloc:
+            raise UsageError(f"STORYREEL_STORE: {min(unknown) if unknown else 'a bucket'} is not understood", fix=_FIX)
+        endpoint = options.get("endpoint")
+        path_style = options.get("path_style", "false") == "true"
+        if endpoint and not path_style:  # object_store wants the bucket in the endpoint's host then
+            scheme, _, host = endpoint.partition("://")
+            endpoint = f"{scheme}://{parts.netloc}.{host}"
+        self._prefix = parts.path.strip("/")
+        self._store = obstore.store.S3Store(
+            parts.netloc,
+            endpoint=endpoint,
+            region=options.get("region", "us-east-1"),
+            virtual_hosted_style_request=not path_style,
+            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+        )
+
+    def publish(self, data: bytes, kind: str) -> str:
+        import obstore
+        from obstore.exceptions import BaseError
+
+        name = f"{self._prefix}/{hashlib.sha256(data).hexdigest()}{SUFFIX[kind]}".lstrip("/")
+        try:
+            try:
+                obstore.head(self._store, name)
+            except FileNotFoundError:
+                obstore.put(self._store, name, data, attributes={"Content-Type": _TYPES[SUFFIX[kind]]})
+            return str(obstore.sign(self._store, "GET", name, SIGNED_FOR))
+        except (BaseError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the store refuses the picture: {reason}", fix="check STORYREEL_STORE and its key pair"
+            ) from error
 
     def close(self) -> None:
         pass
@@ -99,12 +153,11 @@ def open_store(settings: Settings) -> Store | None:
     Raises:
         UsageError: the setting cannot be read.
     """
+    if settings.store and settings.store.startswith("s3://"):
+        return BucketStore(settings.store)
     if settings.store:
         folder, separator, base = settings.store.rpartition("=")
         if not separator or urlsplit(base).scheme not in ("http", "https"):
-            raise UsageError(
-                "STORYREEL_STORE must be FOLDER=URL: a folder, and the address at which a web server shows it",
-                fix="e.g. STORYREEL_STORE=/srv/stills=https://stills.example.com",
-            )
+            raise UsageError(f"STORYREEL_STORE={settings.store} is not understood", fix=_FIX)
         return FolderStore(Path(folder), base)
     return LoopbackStore() if settings.is_local else None

@@ -1,4 +1,4 @@
-"""`storyreel schema`: the JSON Schema for editors."""
+"""`storyreel schema`: the JSON Schema for editors, and the language reference."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import json
 
 def run(args: argparse.Namespace) -> int:
     """Print the schema."""
-    from storyreel.manifest import schema
+    from storyreel.manifest import reference, schema
 
+    if args.of == "language":
+        print(reference.markdown(), end="")
+        return 0
     made = schema.of_catalog() if args.of == "catalog" else schema.of_storyboard()
     print(json.dumps(made, ensure_ascii=False, indent=1))
     return 0
