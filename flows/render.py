@@ -328,20 +328,23 @@ class Rendering:
     # ---- the end
 
     async def _cut(self) -> None:
-        shown: dict[str, int] = {}
+        shown: dict[str, int | None] = {}
         for planned in self.plan.scenes:
-            ready = self.done[planned.scene.id].result()
-            if ready and ready.used and ready.used.row:
-                shown[planned.scene.id] = ready.used.row.id
-        wanted = [p.scene.id for p in self.plan.scenes if p.action is not Action.SKIP]
-        if not shown or self.session.stopped or any(name not in shown for name in wanted):
-            missing = [name for name in wanted if name not in shown]
-            self.film_error = f"scenes are missing: {', '.join(missing)}" if missing else "there is nothing to cut"
+            if planned.action is not Action.SKIP:
+                ready = self.done[planned.scene.id].result()
+                shown[planned.scene.id] = ready.used.row.id if ready and ready.used and ready.used.row else None
+        missing = [name for name, take in shown.items() if take is None]
+        if (
+            self.session.stopped
+            or len(missing) == len(shown)
+            or (missing and self.plan.storyboard.cut.missing == "refuse")
+        ):
+            self.film_error = f"scenes are missing: {', '.join(missing)}" if missing else "the run was stopped"
             return
         try:
             film = await self._run(cut_film, shown, list(self.results.values()))
             self.film = report.CutReport(path="final.mp4", **film)
-            clips = [(scene, self.session.ledger.take(take_id)) for scene, take_id in shown.items()]
+            clips = [(scene, self.session.ledger.take(take) if take else None) for scene, take in shown.items()]
             finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, clips), self.film)
         except StoryreelError as error:
             self.film_error = error.message

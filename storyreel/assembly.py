@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from storyreel.catalog import parse_size
+from storyreel.errors import UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import SceneImage, Storyboard
 from storyreel.media import sheet
-from storyreel.media.cut import Film, Piece, assemble
+from storyreel.media.cut import Film, Piece, Style, Transition, assemble
 from storyreel.media.seam import is_same_picture
 from storyreel.workspace import Workspace, write_whole
 
@@ -16,26 +18,52 @@ from storyreel.workspace import Workspace, write_whole
 def cut(
     storyboard: Storyboard,
     workspace: Workspace,
-    shown: Sequence[tuple[str, Take]],
+    shown: Sequence[tuple[str, Take | None]],
     *,
     tell: Callable[[int], None] = lambda frames: None,
 ) -> Film:
     """Assemble `final.mp4` and `contact-sheet.jpg` from these (scene id, take), in film order.
 
-    Where a scene begins on the very picture on which the one before it ends, that picture is shown once.
+    A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene begins on the very picture
+    on which the one before it ends, that picture is shown once.
 
     Raises:
+        UsageError: a scene is missing and the cut does not say what to do about it.
         MediaError: a clip cannot be read; the old film stays.
     """
+    settings = storyboard.cut
+    there = [(scene, row) for scene, row in shown if row is not None]
+    missing = [scene for scene, row in shown if row is None]
+    if not there or (missing and settings.missing == "refuse"):
+        raise UsageError(
+            f"scenes are missing: {', '.join(missing) or 'all'}",
+            fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
+        )
     pieces: list[Piece] = []
-    for i, (scene, row) in enumerate(shown):
+    above: tuple[str, Path] | None = None
+    for scene_id, row in shown:
+        scene = storyboard.scene(scene_id)
+        into: Transition = (scene.transition or settings.transition) if pieces else "cut"
+        if row is None:
+            if settings.missing == "slate":
+                pieces.append(Piece(None, into=into, caption=scene.title or scene.id))
+                above = None
+            continue
         path = workspace.root / (row.clip or {})["path"]
-        joined = i > 0 and _is_chained(storyboard, shown[i - 1][0], scene) and is_same_picture(pieces[-1].path, path)
-        pieces.append(Piece(path, skip_first=joined))
-    film = assemble(pieces, workspace.film, size=_size([row for _, row in shown]), tell=tell)
-    labels = [f"{scene} · take {row.take}" for scene, row in shown]
-    pictures = sheet.make(list(zip(labels, (p.path for p in pieces), strict=True)), storyboard.title)
-    write_whole(workspace.sheet, pictures)
+        joined = into == "cut" and above is not None and _is_chained(storyboard, above[0], scene_id)
+        joined = joined and above is not None and is_same_picture(above[1], path)
+        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
+        above = (scene_id, path)
+    style = Style(
+        size=_size([row for _, row in there]),
+        transition_s=settings.transition_s,
+        music=storyboard.folder / settings.music.file if settings.music else None,
+        music_gain_db=settings.music.gain_db if settings.music else 0.0,
+        subtitles=settings.subtitles,
+    )
+    film = assemble(pieces, workspace.film, style, tell=tell)
+    labels = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
+    write_whole(workspace.sheet, sheet.make(labels, storyboard.title))
     return film
 
 
@@ -46,7 +74,7 @@ def _is_chained(storyboard: Storyboard, above: str, scene: str) -> bool:
 
 
 def _size(rows: Sequence[Take]) -> tuple[int, int]:
-    """The size most clips have; the first of equals. Made even, as H.264 wants it."""
+    """The size most clips have; the first of equals. Made a multiple of 4, which planes of half the size need."""
     sizes = [((r.clip or {})["width"], (r.clip or {})["height"]) for r in rows]
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
-    return width // 2 * 2, height // 2 * 2
+    return width // 4 * 4, height // 4 * 4

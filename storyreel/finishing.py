@@ -19,9 +19,13 @@ from storyreel.workspace import Workspace, write_whole
 from storyreel.writers import files
 
 
-def shown(planned: Plan) -> list[tuple[str, Take]]:
-    """(scene id, take) of every scene whose used take is on disk, in film order."""
-    return [(p.scene.id, p.used.row) for p in planned.scenes if p.used and p.used.row and p.used.action is Action.REUSE]
+def shown(planned: Plan) -> list[tuple[str, Take | None]]:
+    """(scene id, its used take if the clip is on disk) of every scene that was asked for, in film order."""
+    return [
+        (p.scene.id, p.used.row if p.used and p.used.action is Action.REUSE else None)
+        for p in planned.scenes
+        if p.action is not Action.SKIP
+    ]
 
 
 def finish(prepared: Prepared, planned: Plan, *, cut_again: bool = False) -> RunReport:
@@ -46,13 +50,6 @@ def cut(
         MediaError: a clip cannot be read.
     """
     clips = shown(planned)
-    there = {scene for scene, _ in clips}
-    missing = [p.scene.id for p in planned.scenes if p.action is not Action.SKIP and p.scene.id not in there]
-    if missing or not clips:
-        raise UsageError(
-            f"scenes are missing: {', '.join(missing) or 'all'}",
-            fix="run the storyboard first, or name scenes with --only",
-        )
     workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
     record = workspace.root / ".final.json"
     if not again and workspace.film.exists() and record.exists():
@@ -65,9 +62,13 @@ def cut(
     return made
 
 
-def key_of(storyboard: Storyboard, clips: list[tuple[str, Take]]) -> str:
+def key_of(storyboard: Storyboard, clips: list[tuple[str, Take | None]]) -> str:
     """Names the film by what it is made of: the clips in order, and the cut's settings."""
-    parts = [[scene, (row.clip or {}).get("sha256")] for scene, row in clips]
+    parts = []
+    for scene_id, row in clips:
+        scene = storyboard.scene(scene_id)
+        clip = (row.clip or {}).get("sha256") if row else None
+        parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
     text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title])
     return hashlib.sha256(text.encode()).hexdigest()
 

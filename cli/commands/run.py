@@ -63,7 +63,7 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 
 def _trouble(planned: Plan) -> bool:
-    return len(finishing.shown(planned)) < len(planned.scenes)
+    return any(row is None for _, row in finishing.shown(planned))
 
 
 def _price(planned: Plan) -> str:

@@ -180,10 +180,19 @@ class Cut(Part):
     """How the film is assembled."""
 
     enabled: bool = True
-    transition: Transition = "cut"
-    transition_s: Annotated[float, Field(gt=0, le=5, strict=False)] = 0.5
+    transition: Transition = Field(
+        "cut", description="between scenes; a scene's own `transition` is how the film comes into it"
+    )
+    transition_s: Annotated[float, Field(gt=0, le=5, strict=False, description="how long a fade or dissolve lasts")] = (
+        0.5
+    )
     music: Music | None = None
-    subtitles: Literal["none", "soft", "burned"] = "none"
+    subtitles: Literal["none", "soft", "burned"] = Field(
+        "none", description="from the captions: a track to switch on, or letters in the picture"
+    )
+    missing: Literal["refuse", "skip", "slate"] = Field(
+        "refuse", description="a scene without a clip: no film, a film without it, or a card with its name"
+    )
 
 
 class Document(Part):

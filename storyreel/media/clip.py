@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 from av.stream import Disposition
 from av.video.reformatter import Interpolation
+from numpy.typing import NDArray
 from PIL import Image
 
 from storyreel.errors import MediaError
@@ -158,3 +160,11 @@ def to_rgb(frame: av.VideoFrame) -> Image.Image:
     source = {"src_colorspace": "ITU709"} if is_untagged_hd(frame) else {}
     picture: Image.Image = frame.to_image(interpolation=HQ, **source)  # type: ignore[no-untyped-call]
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+
+
+def to_planes(picture: Image.Image) -> NDArray[np.uint8]:
+    """An RGB picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2, width); both sides even."""
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
+    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=HQ)
+    planes: NDArray[np.uint8] = made.to_ndarray().astype(np.uint8)
+    return planes

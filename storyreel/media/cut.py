@@ -1,112 +1,178 @@
 """The film: the clips one after the other, all made to one size, one rate, one sound.
 
-Everything streams: memory does not grow with the length of the film.
+The picture is written first, which settles how long everything is; then sound and subtitles are laid beside it. Everything
+streams: memory does not grow with the length of the film.
 """
 
 from __future__ import annotations
 
 import itertools
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
 from av.stream import Disposition
-from numpy.typing import NDArray
 
 from storyreel.errors import MediaError
+from storyreel.media import sound, subtitle
 from storyreel.media.clip import HD_HEIGHT_PX, UNTAGGED
 
 FPS = 24
-RATE = 48_000
-BLOCK = 1024
 BT709 = 1
 LIMITED = 1
+CUE_LATE = 6  # frames after which a burned caption appears
 _SCALE = "force_original_aspect_ratio=decrease:flags=bicubic+accurate_rnd+full_chroma_int:out_color_matrix=bt709:out_range=tv"
-Sound = NDArray[np.float32]
+Transition = Literal["cut", "fade", "dissolve"]
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out."""
+    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out.
 
-    path: Path
+    `into` is how the film comes into it. `path` None: a slate that shows `caption` for two seconds.
+    """
+
+    path: Path | None
     skip_first: bool = False
+    into: Transition = "cut"
+    caption: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """How the film is made. `size` is (width, height) in pixels, both even."""
+
+    size: tuple[int, int]
+    fps: int = FPS
+    transition_s: float = 0.5
+    music: Path | None = None
+    music_gain_db: float = -12.0
+    subtitles: Literal["none", "soft", "burned"] = "none"
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was made: pictures and seconds."""
+    """What was made: pictures and seconds; `copied` if no picture was encoded again."""
 
     frames: int
     duration_s: float
+    copied: bool = False
 
 
 def assemble(
-    pieces: Sequence[Piece],
-    out: Path,
-    *,
-    size: tuple[int, int],
-    fps: int = FPS,
-    tell: Callable[[int], None] = lambda frames: None,
+    pieces: Sequence[Piece], out: Path, style: Style, *, tell: Callable[[int], None] = lambda frames: None
 ) -> Film:
-    """Write the film to `out` and return what it is. `size` is (width, height) in pixels, both even.
+    """Write the film to `out` and return what it is: H.264 and AAC, constant rate, BT.709 tags, faststart.
 
-    Clips of another shape get black bars, silent ones silence. H.264 and AAC, BT.709 tags, faststart.
+    Clips of another shape get black bars, silent ones silence. Pictures are copied where every clip agrees and nothing
+    is to be changed, else all are encoded. The same clips and tools give the same bytes.
 
     Raises:
         MediaError: a clip cannot be read, or the film does not have the pictures it should. `out` is left as it was.
     """
+    silent = out.with_name(f".{out.name}.picture.part")
     part = out.with_name(f".{out.name}.part")
     try:
-        frames = _write(pieces, part, size, fps, tell)
+        copied = _can_copy(pieces, style)
+        spans = _copy(pieces, silent) if copied else _encode(pieces, silent, style, tell)
+        frames = spans[-1].start + spans[-1].count
+        _expect(silent, frames)
+        fps = _rate(silent) if copied else Fraction(style.fps)
+        _join(silent, spans, pieces, part, style, fps)
         _expect(part, frames)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(out)
-        return Film(frames, round(frames / fps, 3))
+        return Film(frames, round(float(frames / fps), 3), copied)
     except av.FFmpegError as error:
         raise MediaError(f"the film cannot be cut: {type(error).__name__}: {error.strerror}") from error
     finally:
+        silent.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
 
 
-def _write(pieces: Sequence[Piece], part: Path, size: tuple[int, int], fps: int, tell: Callable[[int], None]) -> int:
-    width, height = size
-    with av.open(str(part), "w", format="mp4", options={"movflags": "+faststart"}) as out:
-        picture = out.add_stream("libx264", rate=fps, options={"crf": "18", "preset": "veryfast"})
-        picture.width, picture.height, picture.pix_fmt = width, height, "yuv420p"
-        context = picture.codec_context
+# ---- the picture
+
+
+def _encode(pieces: Sequence[Piece], out: Path, style: Style, tell: Callable[[int], None]) -> list[sound.Span]:
+    """Write the film without sound; returns where each piece lies in it."""
+    width, height = style.size
+    spans: list[sound.Span] = []
+    with av.open(str(out), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=style.fps, options={"crf": "18", "preset": "veryfast"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
         context.thread_type = "AUTO"
-        sound = out.add_stream("aac", rate=RATE, layout="stereo")
-        track = _Track(out, sound)
         total = 0
-        for piece in pieces:
-            count = 0
-            for i, frame in enumerate(_pictures(piece.path, width, height, fps)):
-                if i == 0 and piece.skip_first:
-                    continue
-                frame.pts, frame.time_base = total, Fraction(1, fps)
-                frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
-                out.mux(picture.encode(frame))
-                total += 1
-                count += 1
-                tell(total)
-            track.add(piece.path, count * RATE // fps, skip=RATE // fps if piece.skip_first else 0)
-        out.mux(picture.encode(None))
-        track.close()
-    return total
+
+        def put(frame: av.VideoFrame) -> None:
+            nonlocal total
+            frame.pts, frame.time_base = total, Fraction(1, style.fps)
+            frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
+            container.mux(stream.encode(frame))
+            total += 1
+            tell(total)
+
+        tail: deque[av.VideoFrame] = deque()
+        for i, piece in enumerate(pieces):
+            leaves: Transition = pieces[i + 1].into if i + 1 < len(pieces) else "cut"
+            span, tail = _piece(piece, leaves, tail, total, style, put)
+            spans.append(span)
+        container.mux(stream.encode(None))
+    return spans
+
+
+def _piece(
+    piece: Piece,
+    leaves: Transition,
+    tail: deque[av.VideoFrame],
+    start: int,
+    style: Style,
+    put: Callable[[av.VideoFrame], None],
+) -> tuple[sound.Span, deque[av.VideoFrame]]:
+    """Put one piece; returns its place and the pictures that the next one dissolves out of."""
+    whole = round(style.transition_s * style.fps)
+    held = {"cut": 0, "fade": whole // 2, "dissolve": whole}[leaves]
+    lead = len(tail) if piece.into == "dissolve" else 0
+    rise = whole // 2 if piece.into == "fade" else 0
+    overlay = subtitle.Overlay(piece.caption, *style.size) if piece.caption and style.subtitles == "burned" else None
+    queue: deque[av.VideoFrame] = deque()
+    count = 0
+    pictures = _pictures(piece.path, *style.size, style.fps) if piece.path else _slate(piece.caption or "", style)
+    for i, frame in enumerate(pictures):
+        if i == 0 and piece.skip_first:
+            continue
+        if overlay and count >= CUE_LATE:
+            frame = overlay.over(frame)
+        if tail:
+            frame = _blend(tail.popleft(), frame, (count + 1) / (lead + 1))
+        elif count < rise:
+            frame = _dim(frame, (count + 1) / (rise + 1))
+        queue.append(frame)
+        count += 1
+        if len(queue) > held:
+            put(queue.popleft())
+    lead -= len(tail)  # a piece shorter than the dissolve into it
+    fall = len(queue) if leaves == "fade" else 0
+    if leaves == "fade":
+        for i in range(fall):
+            put(_dim(queue.popleft(), 1 - (i + 1) / (fall + 1)))
+    skip = 1 if piece.skip_first else 0
+    return sound.Span(piece.path, start, count, skip, lead, len(queue), rise, fall), queue
 
 
 def _pictures(path: Path, width: int, height: int, fps: int) -> Iterator[av.VideoFrame]:
     """The clip's pictures at one size and rate: yuv420p, BT.709, limited, upright, with bars where the shape differs."""
     with av.open(str(path), metadata_errors="replace") as container:
-        video = next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+        video = _video(container)
         video.thread_type = "AUTO"
         graph: av.filter.Graph | None = None
         for frame in container.decode(video):
@@ -154,75 +220,121 @@ def _pull(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
             yield frame
 
 
-class _Track:
-    """The film's sound, encoded block by block; what does not fill a block is carried over."""
-
-    def __init__(self, out: av.container.OutputContainer, stream: av.AudioStream) -> None:
-        self._out = out
-        self._stream = stream
-        self._carry: Sound = np.zeros((2, 0), np.float32)
-        self._at = 0
-
-    def add(self, path: Path, samples: int, *, skip: int) -> None:
-        """Append exactly `samples` of the clip's sound, after leaving out `skip`; silence where it has none."""
-        left = samples
-        for block in _sound(path):
-            if skip >= block.shape[1]:
-                skip -= block.shape[1]
-                continue
-            block, skip = block[:, skip:], 0
-            block = block[:, :left]
-            left -= block.shape[1]
-            self._feed(block)
-            if not left:
-                return
-        while left:
-            silence = min(left, RATE)
-            self._feed(np.zeros((2, silence), np.float32))
-            left -= silence
-
-    def close(self) -> None:
-        self._encode(self._carry)
-        self._out.mux(self._stream.encode(None))
-
-    def _feed(self, block: Sound) -> None:
-        joined = np.concatenate([self._carry, block], axis=1)
-        whole = joined.shape[1] // BLOCK * BLOCK
-        self._carry = joined[:, whole:]
-        self._encode(joined[:, :whole])
-
-    def _encode(self, block: Sound) -> None:
-        for i in range(0, block.shape[1], BLOCK):
-            part = np.ascontiguousarray(block[:, i : i + BLOCK])
-            frame = av.AudioFrame.from_ndarray(part, format="fltp", layout="stereo")
-            frame.sample_rate, frame.pts, frame.time_base = RATE, self._at, Fraction(1, RATE)
-            self._at += part.shape[1]
-            self._out.mux(self._stream.encode(frame))
+def _slate(text: str, style: Style) -> Iterator[av.VideoFrame]:
+    """Two seconds of a dark card with a text."""
+    planes = subtitle.card(text, *style.size)
+    for _ in range(2 * style.fps):
+        yield av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
-def _sound(path: Path) -> Iterator[Sound]:
-    """The clip's first sound track as stereo float blocks of shape (2, n), from the time at which its picture starts."""
+def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFrame:
+    """`share` of the second picture over the first; both yuv420p of one size."""
+    k = round(share * 256)
+    mixed = (one.to_ndarray().astype(np.uint16) * (256 - k) + other.to_ndarray().astype(np.uint16) * k + 128) >> 8
+    return av.VideoFrame.from_ndarray(mixed.astype(np.uint8), format="yuv420p")
+
+
+def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
+    """The picture at `share` of its light; 0 is black."""
+    planes = frame.to_ndarray().astype(np.float32)
+    height = frame.height
+    planes[:height] = 16 + (planes[:height] - 16) * share
+    planes[height:] = 128 + (planes[height:] - 128) * share
+    return av.VideoFrame.from_ndarray(np.rint(planes).astype(np.uint8), format="yuv420p")
+
+
+# ---- copying
+
+
+def _can_copy(pieces: Sequence[Piece], style: Style) -> bool:
+    """Do all clips agree in everything a decoder is told, and is no picture to be changed?"""
+    if any(p.path is None or p.skip_first or p.into != "cut" for p in pieces) or style.subtitles == "burned":
+        return False
+    return len({_told(p.path) for p in pieces if p.path}) == 1
+
+
+def _told(path: Path) -> tuple[object, ...]:
     with av.open(str(path), metadata_errors="replace") as container:
-        if not container.streams.audio:
-            return
-        stream = container.streams.audio[0]
-        resampler = av.AudioResampler("fltp", "stereo", RATE)
-        position: int | None = None
-        for frame in _frames(container, stream):
-            for made in resampler.resample(frame):
-                block: Sound = made.to_ndarray().astype(np.float32)
-                if position is None:
-                    position = round(float((made.pts or 0) * (made.time_base or 0)) * RATE)
-                    if position > 0:
-                        yield np.zeros((2, position), np.float32)
-                    elif position < 0:
-                        block = block[:, -position:]
-                yield block
+        video = _video(container)
+        context = video.codec_context
+        whole = Fraction(1) / (video.average_rate or 1) / (video.time_base or 1)
+        plain = context.name == "h264" and whole.denominator == 1 and not video.start_time
+        extra = bytes(context.extradata or b"") if plain else os.urandom(8)
+        return context.name, context.width, context.height, video.average_rate, video.time_base, extra
 
 
-def _frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame | None]:
-    yield from container.decode(stream)
-    yield None  # flushes the resampler
+def _copy(pieces: Sequence[Piece], out: Path) -> list[sound.Span]:
+    """Write the clips' own packets one after the other."""
+    spans: list[sound.Span] = []
+    with av.open(str(out), "w", format="mp4") as container:
+        stream: av.VideoStream | None = None
+        total = 0
+        for piece in pieces:
+            assert piece.path is not None
+            with av.open(str(piece.path), metadata_errors="replace") as source:
+                video = _video(source)
+                if stream is None:
+                    stream = container.add_stream_from_template(video)
+                ticks = int(Fraction(1) / (video.average_rate or 1) / (video.time_base or 1))
+                count = 0
+                for packet in source.demux(video):
+                    if packet.dts is None:
+                        continue
+                    packet.pts = (packet.pts or 0) + total * ticks
+                    packet.dts += total * ticks
+                    packet.stream = stream
+                    container.mux(packet)
+                    count += 1
+            spans.append(sound.Span(piece.path, total, count, 0, 0, 0, 0, 0))
+            total += count
+    return spans
+
+
+def _video(container: av.container.InputContainer) -> av.VideoStream:
+    return next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
+
+
+def _rate(path: Path) -> Fraction:
+    with av.open(str(path)) as container:
+        return Fraction(container.streams.video[0].average_rate or FPS)
+
+
+# ---- joining
+
+
+def _join(
+    silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction
+) -> None:
+    """Lay sound and subtitles beside the finished picture."""
+    with (
+        av.open(str(silent)) as source,
+        av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container,
+    ):
+        video = source.streams.video[0]
+        stream = container.add_stream_from_template(video)
+        audio = container.add_stream("aac", rate=sound.RATE, layout="stereo")
+        cues = [
+            subtitle.Cue(float((s.start + s.lead / 2) / fps), float((s.start + s.count - s.held / 2) / fps), p.caption)
+            for s, p in zip(spans, pieces, strict=True)
+            if p.caption and p.path
+        ]
+        texts = subtitle.add_track(container, cues) if style.subtitles == "soft" and cues else None
+        packets = (p for p in source.demux(video) if p.dts is not None)
+        pending = next(packets, None)
+        for block in sound.blocks(spans, fps, style.music, style.music_gain_db):
+            container.mux(audio.encode(block))
+            until = Fraction(block.pts or 0, sound.RATE)
+            while pending is not None and (pending.dts or 0) * Fraction(pending.time_base or 0) <= until:
+                pending.stream = stream
+                container.mux(pending)
+                pending = next(packets, None)
+        container.mux(audio.encode(None))
+        while pending is not None:
+            pending.stream = stream
+            container.mux(pending)
+            pending = next(packets, None)
+        for packet in texts or ():
+            container.mux(packet)
 
 
 def _expect(path: Path, frames: int) -> None:

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from storyreel.media import font
-from storyreel.media.clip import HQ
+from storyreel.media import clip, font
 
 FPS = 24
 BT709 = 1
@@ -100,10 +99,7 @@ def _planes(picture: Image.Image, shot: Shot) -> Planes:
     rgb = picture.convert("RGB")
     if rgb.size != (shot.width, shot.height):
         rgb = rgb.resize((shot.width, shot.height), Image.Resampling.LANCZOS)
-    frame = av.VideoFrame.from_ndarray(np.asarray(rgb), format="rgb24")
-    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=HQ)
-    planes: Planes = made.to_ndarray().astype(np.uint8)
-    return planes
+    return clip.to_planes(rgb)
 
 
 @lru_cache(maxsize=64)

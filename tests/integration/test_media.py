@@ -13,7 +13,7 @@ from PIL import Image
 from storyreel.errors import MediaError
 from storyreel.media import sheet, still
 from storyreel.media.clip import verify
-from storyreel.media.cut import Piece, assemble
+from storyreel.media.cut import Piece, Style, assemble
 from storyreel.media.seam import is_same_picture
 from storyreel.simulator.picture import Shot, render
 
@@ -119,7 +119,7 @@ def test_the_film_has_the_pictures_that_were_computed(tmp_path: Path) -> None:
     last = verify(one).last
     two = shot(tmp_path / "2.mp4", "two", first=last, sound=True)
     wide = shot(tmp_path / "3.mp4", "three", width=180, height=320)
-    film = assemble([Piece(one), Piece(two, skip_first=True), Piece(wide)], tmp_path / "film.mp4", size=SIZE)
+    film = assemble([Piece(one), Piece(two, skip_first=True), Piece(wide)], tmp_path / "film.mp4", Style(SIZE))
     assert film.frames == 24 + 23 + 24
     facts = verify(tmp_path / "film.mp4").facts
     assert (facts.width, facts.height, facts.frames, facts.has_audio) == (320, 180, 71, True)
@@ -133,7 +133,7 @@ def test_the_film_has_the_pictures_that_were_computed(tmp_path: Path) -> None:
 def test_the_same_clips_give_the_same_film(tmp_path: Path) -> None:
     pieces = [Piece(shot(tmp_path / "1.mp4", sound=True)), Piece(shot(tmp_path / "2.mp4", "b"))]
     for name in ("x.mp4", "y.mp4"):
-        assemble(pieces, tmp_path / name, size=SIZE)
+        assemble(pieces, tmp_path / name, Style(SIZE))
     assert (tmp_path / "x.mp4").read_bytes() == (tmp_path / "y.mp4").read_bytes()
 
 
@@ -141,7 +141,7 @@ def test_a_film_of_a_broken_clip_leaves_the_old_film_alone(tmp_path: Path) -> No
     (tmp_path / "film.mp4").write_bytes(b"old")
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     with pytest.raises(MediaError):
-        assemble([Piece(tmp_path / "bad.mp4")], tmp_path / "film.mp4", size=SIZE)
+        assemble([Piece(tmp_path / "bad.mp4")], tmp_path / "film.mp4", Style(SIZE))
     assert (tmp_path / "film.mp4").read_bytes() == b"old"
     assert not list(tmp_path.glob("*.part")) and not list(tmp_path.glob(".*.part"))
 
