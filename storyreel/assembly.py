@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from typing import Any
+
+from PIL import Image
 
 from storyreel.catalog import parse_size
 from storyreel.errors import UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import SceneImage, Storyboard
 from storyreel.media import sheet
+from storyreel.media.clip import verify
 from storyreel.media.cut import Film, Piece, Style, Transition, assemble
-from storyreel.media.seam import is_same_picture
+from storyreel.media.seam import first_picture, measure
 from storyreel.workspace import Workspace, write_whole
 
 
@@ -40,7 +44,8 @@ def cut(
             fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
         )
     pieces: list[Piece] = []
-    above: tuple[str, Path] | None = None
+    seams: list[dict[str, Any]] = []
+    above: tuple[str, Take] | None = None
     for scene_id, row in shown:
         scene = storyboard.scene(scene_id)
         into: Transition = (scene.transition or settings.transition) if pieces else "cut"
@@ -50,10 +55,24 @@ def cut(
                 above = None
             continue
         path = workspace.root / (row.clip or {})["path"]
-        joined = into == "cut" and above is not None and _is_chained(storyboard, above[0], scene_id)
-        joined = joined and above is not None and is_same_picture(above[1], path)
+        joined = False
+        if above is not None:
+            offset = _chained(storyboard, above[0], scene_id)
+            seam = measure(_last_picture(workspace, above[1], offset or 0), first_picture(path))
+            joined = into == "cut" and offset is not None and seam.is_same
+            if joined and offset:
+                pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
+            seams.append(
+                {
+                    "above": above[0],
+                    "below": scene_id,
+                    "chained": offset is not None,
+                    "doubled": joined,
+                    **seam.as_dict(),
+                }
+            )
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
-        above = (scene_id, path)
+        above = (scene_id, row)
     style = Style(
         size=_size([row for _, row in there]),
         transition_s=settings.transition_s,
@@ -61,16 +80,28 @@ def cut(
         music_gain_db=settings.music.gain_db if settings.music else 0.0,
         subtitles=settings.subtitles,
     )
-    film = assemble(pieces, workspace.film, style, tell=tell)
+    film = dataclasses.replace(assemble(pieces, workspace.film, style, tell=tell), seams=tuple(seams))
     labels = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
     write_whole(workspace.sheet, sheet.make(labels, storyboard.title))
     return film
 
 
-def _is_chained(storyboard: Storyboard, above: str, scene: str) -> bool:
-    """Was `scene` asked to begin on the last picture of `above`?"""
+def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
+    """The offset (0 or negative) at which `scene` was asked to go on from `above`; None if it was not."""
     first = storyboard.scene(scene).first_frame
-    return isinstance(first, SceneImage) and first.scene == above and first.frame == "last" and not first.offset
+    if isinstance(first, SceneImage) and first.scene == above and first.frame == "last":
+        return first.offset
+    return None
+
+
+def _last_picture(workspace: Workspace, row: Take, offset: int) -> Image.Image:
+    """The last picture of a take, or the one `offset` before it; as it was taken out of the clip, if it was."""
+    name = f"last{offset}" if offset else "last"
+    still = workspace.frame(row.scene, row.take, name)
+    if still.exists():
+        with Image.open(still) as picture:
+            return picture.convert("RGB")
+    return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).tail[0]
 
 
 def _size(rows: Sequence[Take]) -> tuple[int, int]:

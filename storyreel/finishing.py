@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import time
@@ -51,13 +52,11 @@ def cut(
     """
     clips = shown(planned)
     workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
-    record = workspace.root / ".final.json"
-    if not again and workspace.film.exists() and record.exists():
-        known = json.loads(record.read_text("utf-8"))
-        if known.get("key") == key:
-            return CutReport(path="final.mp4", frames=known["frames"], duration_s=known["duration_s"])
+    known = None if again else recorded(workspace)
+    if known and known[0] == key:
+        return known[1]
     film = assembly.cut(prepared.storyboard, workspace, clips, tell=tell)
-    made = CutReport(path="final.mp4", frames=film.frames, duration_s=film.duration_s)
+    made = CutReport(path="final.mp4", **dataclasses.asdict(film))
     remember(workspace, key, made)
     return made
 
@@ -73,9 +72,19 @@ def key_of(storyboard: Storyboard, clips: list[tuple[str, Take | None]]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def recorded(workspace: Workspace) -> tuple[str, CutReport] | None:
+    """(key, film) of the film that is there, None if there is none."""
+    try:
+        known = json.loads((workspace.root / ".final.json").read_text("utf-8"))
+        film = CutReport.model_validate(known["film"])
+    except (OSError, ValueError, KeyError):
+        return None
+    return (str(known["key"]), film) if workspace.film.exists() else None
+
+
 def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     """Note what the film was made of."""
-    write_whole(workspace.root / ".final.json", json.dumps({"key": key, **film.model_dump()}).encode())
+    write_whole(workspace.root / ".final.json", json.dumps({"key": key, "film": film.model_dump()}).encode())
 
 
 def write_report(

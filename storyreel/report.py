@@ -85,10 +85,26 @@ class SceneReport(_Part):
     price: PriceReport
 
 
+class SeamReport(_Part):
+    """Where two scenes meet in the film; see `media.seam.Seam`. `doubled`: the picture was there twice and is shown once."""
+
+    above: str
+    below: str
+    chained: bool
+    doubled: bool
+    psnr_db: float
+    ssim: float
+    luma_step: float
+    colour_step: float
+    is_same: bool
+
+
 class CutReport(_Part):
     path: str
     frames: int
     duration_s: float
+    copied: bool = False
+    seams: list[SeamReport] = []
 
 
 class Totals(_Part):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from prefect import get_run_logger, task
@@ -18,4 +19,4 @@ async def cut_film(takes: dict[str, int | None], after: list[dict[str, Any]]) ->
     shown = [(scene, session.ledger.take(take_id) if take_id else None) for scene, take_id in takes.items()]
     film = await session.media(assembly.cut, session.storyboard, session.workspace, shown)
     get_run_logger().info("final.mp4: %d frames, %.2f s", film.frames, film.duration_s)
-    return {"frames": film.frames, "duration_s": film.duration_s}
+    return dataclasses.asdict(film)

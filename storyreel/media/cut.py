@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 import numpy as np
@@ -33,7 +33,8 @@ Transition = Literal["cut", "fade", "dissolve"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out.
+    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out. `leave_out_last`:
+    so many pictures at its end, because the next clip begins before them.
 
     `into` is how the film comes into it. `path` None: a slate that shows `caption` for two seconds.
     """
@@ -42,6 +43,7 @@ class Piece:
     skip_first: bool = False
     into: Transition = "cut"
     caption: str | None = None
+    leave_out_last: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +60,12 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was made: pictures and seconds; `copied` if no picture was encoded again."""
+    """What was made: pictures and seconds; `copied` if no picture was encoded again; `seams` as `assembly` measured them."""
 
     frames: int
     duration_s: float
     copied: bool = False
+    seams: tuple[dict[str, Any], ...] = ()
 
 
 def assemble(
@@ -147,7 +150,7 @@ def _piece(
     queue: deque[av.VideoFrame] = deque()
     count = 0
     pictures = _pictures(piece.path, *style.size, style.fps) if piece.path else _slate(piece.caption or "", style)
-    for i, frame in enumerate(pictures):
+    for i, frame in enumerate(_but_last(pictures, piece.leave_out_last)):
         if i == 0 and piece.skip_first:
             continue
         if overlay and count >= CUE_LATE:
@@ -220,6 +223,15 @@ def _pull(graph: av.filter.Graph) -> Iterator[av.VideoFrame]:
             yield frame
 
 
+def _but_last(pictures: Iterator[av.VideoFrame], count: int) -> Iterator[av.VideoFrame]:
+    """All but the last `count` pictures."""
+    waiting: deque[av.VideoFrame] = deque()
+    for frame in pictures:
+        waiting.append(frame)
+        if len(waiting) > count:
+            yield waiting.popleft()
+
+
 def _slate(text: str, style: Style) -> Iterator[av.VideoFrame]:
     """Two seconds of a dark card with a text."""
     planes = subtitle.card(text, *style.size)
@@ -248,7 +260,10 @@ def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
 
 def _can_copy(pieces: Sequence[Piece], style: Style) -> bool:
     """Do all clips agree in everything a decoder is told, and is no picture to be changed?"""
-    if any(p.path is None or p.skip_first or p.into != "cut" for p in pieces) or style.subtitles == "burned":
+    if (
+        any(p.path is None or p.skip_first or p.leave_out_last or p.into != "cut" for p in pieces)
+        or style.subtitles == "burned"
+    ):
         return False
     return len({_told(p.path) for p in pieces if p.path}) == 1
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import jinja2
 
-from storyreel.report import RunReport, SceneReport
+from storyreel.report import RunReport, SceneReport, SeamReport
 from storyreel.workspace import Workspace
 
 THUMB_WIDTH_PX = 240
@@ -24,9 +24,19 @@ def render(report: RunReport, workspace: Workspace) -> str:
     )
     template = environment.get_template("report.html")
     spans = _spans(report)
+    cards = [_card(scene, workspace) for scene in report.scenes]
+    thumbs = {card["s"].id: card["thumbs"] for card in cards if card["s"].used and card["thumbs"]}
+
+    def outer(seam: SeamReport) -> list[str]:
+        """The last picture of the scene above and the first of the one below, where both are there."""
+        if seam.above not in thumbs or seam.below not in thumbs:
+            return []
+        return [thumbs[seam.above][-1], thumbs[seam.below][0]]
+
     return template.render(
         report=report,
-        scenes=[_card(scene, workspace) for scene in report.scenes],
+        outer=outer,
+        scenes=cards,
         counts=report.totals.model_dump(),
         spans=spans,
         took=_clock((report.finished_at - report.started_at).total_seconds()),

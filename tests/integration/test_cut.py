@@ -140,6 +140,15 @@ def test_a_doubled_picture_is_left_out_with_its_sound(tmp_path: Path) -> None:
     assert np.abs(heard(path)[24 * 2000 + 500 :]).max() < 0.1
 
 
+def test_a_clip_that_is_left_early_ends_there(tmp_path: Path) -> None:
+    one, two = clip(tmp_path / "1.mp4", RED, sound_s=1), clip(tmp_path / "2.mp4", GREEN, sound_s=1, marker=2)
+    made, path = film(tmp_path, [Piece(one, leave_out_last=3), Piece(two)])
+    assert made.frames == 21 + 24
+    assert near(pictures(path)[20], RED) and near(pictures(path)[21], (255, 255, 255), 12)
+    loud = np.flatnonzero(np.abs(heard(path)[20 * 2000 : 24 * 2000]) > 0.1)
+    assert abs(int(loud[0]) - 2000) < 2000
+
+
 def test_a_missing_scene_is_a_card_of_two_seconds(tmp_path: Path) -> None:
     made, path = film(tmp_path, [Piece(clip(tmp_path / "1.mp4", RED)), Piece(None, caption="守塔人")])
     assert made.frames == 24 + 48 and near(pictures(path)[30][:3], pictures(path)[40])

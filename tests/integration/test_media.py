@@ -14,7 +14,7 @@ from storyreel.errors import MediaError
 from storyreel.media import sheet, still
 from storyreel.media.clip import verify
 from storyreel.media.cut import Piece, Style, assemble
-from storyreel.media.seam import is_same_picture
+from storyreel.media.seam import first_picture, measure
 from storyreel.simulator.picture import Shot, render
 
 SIZE = (320, 180)
@@ -147,11 +147,17 @@ def test_a_film_of_a_broken_clip_leaves_the_old_film_alone(tmp_path: Path) -> No
 
 
 def test_a_doubled_picture_at_a_seam_is_known_from_two_different_ones(tmp_path: Path) -> None:
-    one = shot(tmp_path / "1.mp4", "one")
-    two = shot(tmp_path / "2.mp4", "two", first=verify(one).last)
-    other = shot(tmp_path / "3.mp4", "three", first=patches())
-    assert is_same_picture(one, two)
-    assert not is_same_picture(one, other)
+    last = verify(shot(tmp_path / "1.mp4", "one")).last
+    chained = measure(last, first_picture(shot(tmp_path / "2.mp4", "two", first=last)))
+    other = measure(last, first_picture(shot(tmp_path / "3.mp4", "three", first=patches())))
+    assert chained.is_same and chained.psnr_db > 35 and chained.ssim > 0.95 and abs(chained.luma_step) < 1
+    assert not other.is_same and other.psnr_db < 20 and other.ssim < chained.ssim
+
+
+def test_a_step_of_light_and_colour_at_a_seam_is_measured() -> None:
+    seam = measure(Image.new("RGB", SIZE, (100, 100, 100)), Image.new("RGB", SIZE, (110, 100, 100)))
+    assert (seam.luma_step, seam.colour_step) == (2.13, 10.0)
+    assert measure(patches(), patches()) == type(seam)(99.0, 1.0, 0.0, 0.0, True)
 
 
 def test_the_same_shot_gives_the_same_bytes_and_another_prompt_others(tmp_path: Path) -> None:
