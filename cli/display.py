@@ -36,13 +36,12 @@ class Display:
         self.plan = plan
         self.console = console or Console(stderr=True)
         self.rows: dict[tuple[str, int], _Row] = {}
-        self.live = Live(
-            console=self.console, get_renderable=self._render, refresh_per_second=4, transient=False
-        ) if self.console.is_terminal else None  # fmt: skip
         self.started = time.monotonic()
         for planned in plan.scenes:
             if planned.action is not Action.SKIP:
                 self.rows[planned.scene.id, 0] = _Row("queued", planned.reason, self.started)
+        # Last: rich draws once while it is made.
+        self.live = Live(console=self.console, get_renderable=self._render) if self.console.is_terminal else None
 
     def tell(self, progress: Progress) -> None:
         """Note what a take is doing; called from the run's event loop."""

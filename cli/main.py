@@ -189,6 +189,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if args.debug:
+            raise
+        print(f"storyreel: a fault of its own: {type(error).__name__}: {error}", file=sys.stderr)
+        print(
+            "  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid", file=sys.stderr
+        )
+        return 1
 
 
 def entry() -> None:
