@@ -121,6 +121,7 @@ class Rendering:
         self.results: dict[str, Result] = {}
         self.outcomes: list[Outcome] = []
         self.stills: dict[int, dict[str, str]] = {}
+        self.wanted_stills = _wanted_stills(planned)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
 
@@ -207,7 +208,7 @@ class Rendering:
 
     def _numbers(self, planned: ScenePlan) -> list[int]:
         """The take numbers to show: those of the rows that are there, then the next free ones."""
-        next_free = max((t.take for t in self.taken.takes if t.scene == planned.scene.id), default=0) + 1
+        next_free = max((t.take for t in self.taken.by_scene.get(planned.scene.id, [])), default=0) + 1
         numbers = []
         for one in planned.takes:
             if one.row:
@@ -269,7 +270,7 @@ class Rendering:
             row = self.session.ledger.take(result["take_id"])
         if row.state is not TakeState.COLLECTED:
             return row
-        names = self._stills_of(scene)
+        names = self.wanted_stills[scene.id]
         if one.action is Action.REUSE and all(
             self.session.workspace.frame(row.scene, row.take, n).exists() for n in names
         ):
@@ -289,15 +290,6 @@ class Rendering:
         _started += 1
         result: Result = await task(*args)
         return result
-
-    def _stills_of(self, scene: Scene) -> list[str]:
-        """`last`, and whatever other pictures the scenes below take."""
-        names = {"last"}
-        for other in self.plan.storyboard.scenes:
-            for _, image in other.images:
-                if isinstance(image, SceneImage) and image.scene == scene.id:
-                    names.add(image.frame + (str(image.offset) if image.offset else ""))
-        return sorted(names)
 
     # ---- what came out
 
@@ -351,8 +343,11 @@ class Rendering:
 
     def _report(self, started: float) -> RunReport:
         seen = {o.scene.id for o in self.outcomes}
+        rows = {t.scene: t for t in self.session.ledger.takes(self.plan.storyboard.id) if not t.superseded}
         rest = [
-            Outcome(p.scene, "skipped", "the run ended before its turn")
+            report.outcome_of(p.scene, rows[p.scene.id], "", p.price)
+            if p.scene.id in rows and rows[p.scene.id].run_id == self.session.run_id
+            else Outcome(p.scene, "skipped", "the run ended before its turn", price=p.price)
             for p in self.plan.scenes
             if p.scene.id not in seen
         ]
@@ -369,6 +364,16 @@ class Rendering:
             cut_error=self.film_error,
             frames=self.stills,
         )
+
+
+def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
+    """For each scene `last`, and whatever other pictures the scenes below take."""
+    names = {one.scene.id: {"last"} for one in planned.scenes}
+    for one in planned.scenes:
+        for _, image in one.scene.images:
+            if isinstance(image, SceneImage):
+                names[image.scene].add(image.frame + (str(image.offset) if image.offset else ""))
+    return {scene: sorted(found) for scene, found in names.items()}
 
 
 def _is_moderated(planned: ScenePlan) -> bool:

@@ -28,8 +28,8 @@ def cut(
 ) -> Film:
     """Assemble `final.mp4` and `contact-sheet.jpg` from these (scene id, take), in film order.
 
-    A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene begins on the very picture
-    on which the one before it ends, that picture is shown once.
+    A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene was asked to begin on the
+    picture on which the one before it ends, and does, that picture is shown once.
 
     Raises:
         UsageError: a scene is missing and the cut does not say what to do about it.
@@ -59,14 +59,15 @@ def cut(
         if above is not None:
             offset = _chained(storyboard, above[0], scene_id)
             seam = measure(_last_picture(workspace, above[1], offset or 0), first_picture(path))
-            joined = into == "cut" and offset is not None and seam.is_same
+            linked = offset is not None or _share_still(storyboard, above[0], scene_id)
+            joined = into == "cut" and linked and seam.is_same
             if joined and offset:
                 pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
             seams.append(
                 {
                     "above": above[0],
                     "below": scene_id,
-                    "chained": offset is not None,
+                    "chained": linked,
                     "doubled": joined,
                     **seam.as_dict(),
                 }
@@ -92,6 +93,12 @@ def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
     if isinstance(first, SceneImage) and first.scene == above and first.frame == "last":
         return first.offset
     return None
+
+
+def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
+    """Does one scene end on the still on which the other begins?"""
+    end, first = storyboard.scene(above).end_frame, storyboard.scene(scene).first_frame
+    return end is not None and end == first
 
 
 def _last_picture(workspace: Workspace, row: Take, offset: int) -> Image.Image:

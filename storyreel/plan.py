@@ -6,10 +6,11 @@ import dataclasses
 import hashlib
 import heapq
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 
 from storyreel.catalog import Catalog, Model, PriceRange
@@ -29,7 +30,7 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Snapshot:
     """What is there already. `missing` are the ids of takes whose clip is not on disk as recorded; `digests` maps a picture
     file to its sha256; `retakes` is how many takes a person asked for beside the storyboard, by (scene, key)."""
@@ -38,6 +39,16 @@ class Snapshot:
     missing: frozenset[int] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
     retakes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+
+    @cached_property
+    def by_scene(self) -> dict[str, list[Take]]:
+        """The takes of each scene, oldest first."""
+        return _grouped(self.takes, lambda take: take.scene)
+
+    @cached_property
+    def by_key(self) -> dict[str, list[Take]]:
+        """The takes of each key, oldest first."""
+        return _grouped(self.takes, lambda take: take.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +184,7 @@ def plan_scene(
     takes = [_existing(row, snapshot.missing, scene.id, resubmit=again) for row in rows][:wanted]
     if kept:
         takes = [TakePlan(t.action, "kept, though a scene above it changed", t.ordinal, t.row) for t in takes]
-    same_key = [t.ordinal for t in snapshot.takes if t.scene == scene.id and t.key == key]
+    same_key = [t.ordinal for t in snapshot.by_key.get(key, []) if t.scene == scene.id]
     top = max(same_key, default=0)
     reason = "forced" if forced else _why_new(scene, inputs, snapshot, above)
     missing = wanted - len(takes)
@@ -233,6 +244,13 @@ def with_downstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
 # ---- inside
 
 
+def _grouped(takes: Iterable[Take], by: Callable[[Take], str]) -> dict[str, list[Take]]:
+    groups: dict[str, list[Take]] = {}
+    for take in takes:
+        groups.setdefault(by(take), []).append(take)
+    return groups
+
+
 def _inputs(
     scene: Scene, model: Model, digests: Mapping[str, str], above: Mapping[str, ScenePlan]
 ) -> dict[str, tuple[str, str]]:
@@ -267,11 +285,10 @@ def _above(above: Mapping[str, ScenePlan], scene_id: str | None) -> str:
 
 def _rows(scene: Scene, key: str, storyboard: Storyboard, snapshot: Snapshot) -> list[Take]:
     """The ledger's takes that are this scene's: of its key, made under its name or under one that is gone."""
-    names = {s.id for s in storyboard.scenes}
     found = [
         t
-        for t in snapshot.takes
-        if t.key == key and not t.superseded and (t.scene == scene.id or t.scene not in names) and _counts(t)
+        for t in snapshot.by_key.get(key, [])
+        if not t.superseded and (t.scene == scene.id or t.scene not in storyboard.by_id) and _counts(t)
     ]
     return sorted(found, key=lambda t: (t.scene != scene.id, t.ordinal))
 
@@ -284,7 +301,7 @@ def _counts(take: Take) -> bool:
 
 def _kept(scene: Scene, inputs: Mapping[str, tuple[str, str]], snapshot: Snapshot) -> list[Take]:
     """The newest takes that differ from what is wanted now in the scenes above only."""
-    own = [t for t in snapshot.takes if t.scene == scene.id and not t.superseded and t.state is State.COLLECTED]
+    own = [t for t in snapshot.by_scene.get(scene.id, []) if not t.superseded and t.state is State.COLLECTED]
     for newest in reversed(own):
         if newest.request.get("prompt") != scene.prompt or _parameters(newest.request) != _wanted(scene):
             continue
@@ -334,7 +351,7 @@ def _why_new(
     scene: Scene, inputs: Mapping[str, tuple[str, str]], snapshot: Snapshot, above: Mapping[str, ScenePlan]
 ) -> str:
     """Why a take has to be made: the first difference from the newest one of this scene."""
-    own = [t for t in snapshot.takes if t.scene == scene.id]
+    own = snapshot.by_scene.get(scene.id, [])
     if not own:
         return "new"
     last = own[-1]

@@ -55,7 +55,8 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 session.stop(error)
                 raise
             except RateLimited as error:
-                await session.sleep(error.retry_after_s or 5.0)
+                await session.sleep(min(error.retry_after_s or 5.0, 60.0))
+                _check_deadline(session, started, deadline)
                 continue
             except (NotSent, AnswerLost, ServerFault, ApiError) as error:
                 session.tell(Progress(scene.id, take.take, "generating", f"asking again: {error.message}"))

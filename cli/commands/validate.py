@@ -11,7 +11,8 @@ from pathlib import Path
 from cli.request import catalog_file, variables
 from storyreel import catalog as catalogs
 from storyreel import manifest, opening, settings
-from storyreel.manifest import Fault, Severity
+from storyreel.errors import UsageError
+from storyreel.manifest import Checked, Fault, Severity
 
 
 def run(args: argparse.Namespace) -> int:
@@ -20,7 +21,10 @@ def run(args: argparse.Namespace) -> int:
     catalog = catalogs.load(catalog_file(args) or now.catalog)
     faults: list[Fault] = []
     for name in args.files:
-        checked = manifest.check(Path(name), catalog, variables(args))
+        try:
+            checked = manifest.check(Path(name), catalog, variables(args))
+        except UsageError as error:  # one file that cannot be read hides no fault of another
+            checked = Checked(None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),))
         found = list(checked.faults)
         if checked.storyboard:
             found += _store(name, checked.storyboard, catalog, now)

@@ -49,6 +49,7 @@ class Resolver:
         self.document = document
         self.broken = broken
         self.catalog = catalog
+        self.given = variables
         self.variables = {**{name: str(value) for name, value in document.vars.items()}, **variables}
         self.used_keyframes: set[str] = set()
         self.used_variables: set[str] = set()
@@ -364,6 +365,14 @@ class Resolver:
             self.source.error(at, f"unknown variable `{bad.text}`{hint}", fix)
 
     def _unused(self) -> None:
+        for name in self.given:
+            if name not in self.document.vars and name not in self.used_variables:
+                guess = nearest(name, {*self.document.vars, *self.used_variables})
+                hint = f"; did you mean `{guess}`?" if guess else ""
+                known = ", ".join(self.document.vars) or "none"
+                self._error(
+                    ("vars",), f"--var {name}: the storyboard has no such variable{hint}", f"its variables: {known}"
+                )
         for kind, names, used in (
             ("keyframe", self.document.keyframes, self.used_keyframes),
             ("variable", self.document.vars, self.used_variables),

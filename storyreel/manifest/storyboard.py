@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -102,7 +103,7 @@ class Scene:
         return tuple(dict.fromkeys(found))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Storyboard:
     """A storyboard without errors. `folder` is where relative paths start."""
 
@@ -120,20 +121,21 @@ class Storyboard:
 
     def scene(self, scene_id: str) -> Scene:
         """The scene of that id. Raises `KeyError`."""
-        for scene in self.scenes:
-            if scene.id == scene_id:
-                return scene
-        raise KeyError(scene_id)
+        return self.by_id[scene_id]
+
+    @cached_property
+    def by_id(self) -> dict[str, Scene]:
+        """The scenes by id, in file order."""
+        return {scene.id: scene for scene in self.scenes}
 
     def ordered(self) -> list[Scene]:
         """The scenes, each after all it is made from; otherwise in the order of the file."""
-        by_id = {scene.id: scene for scene in self.scenes}
         done: dict[str, Scene] = {}
         for scene in self.scenes:
             stack = [scene]
             while stack:
                 top = stack[-1]
-                missing = [by_id[u] for u in top.upstream if u not in done]
+                missing = [self.by_id[u] for u in top.upstream if u not in done]
                 if missing:
                     stack.extend(missing)
                 else:

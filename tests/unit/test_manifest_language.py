@@ -154,6 +154,12 @@ def test_variables_from_outside_win(check: Check) -> None:
     assert sound(check(text, who="a dog")).scenes[0].prompt == "see a dog"
 
 
+def test_a_variable_from_outside_that_nothing_uses_is_an_error(check: Check) -> None:
+    text = "version: 1\nvars: {who: a cat}\nscenes:\n  - {id: a, prompt: 'see ${who}', model: kling-video-o1}\n"
+    (fault,) = check(text, hwo="a dog").faults
+    assert "did you mean `who`?" in fault.message
+
+
 def test_the_id_is_the_files_name_where_none_is_given(check: Check) -> None:
     text = "version: 1\nscenes:\n  - {id: a, prompt: x, model: kling-video-o1}\n"
     assert sound(check(text, name="My_Film 2.yaml")).id == "my-film-2"

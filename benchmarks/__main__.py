@@ -1,0 +1,111 @@
+"""`make bench`: each line is a ratio of two things measured in this same run; machines are noisy, ratios less so."""
+
+from __future__ import annotations
+
+import io
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from pathlib import Path
+
+from ruamel.yaml import YAML
+
+from storyreel import catalog, manifest, plan
+from storyreel.plan import Snapshot
+from storyreel.polling import Expected, next_delay
+
+TIMES = 5
+
+
+def median(work: Callable[[], object]) -> float:
+    """Median wall-clock seconds of a few calls."""
+    found = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - started)
+    return statistics.median(found)
+
+
+def board(scenes: int) -> str:
+    """A storyboard of chains of four."""
+    lines = ["version: 1", "id: bench", "defaults: {model: kling-video-o1}", "scenes:"]
+    for i in range(scenes):
+        lines += [f"  - id: s{i}", f'    prompt: "the keeper climbs step {i}"', "    seconds: 5"]
+        if i % 4:
+            lines.append("    first_frame: previous")
+    return "\n".join(lines) + "\n"
+
+
+def told(what: str, value: float, beside: str, other: float, aim: str) -> None:
+    print(
+        f"{what:<44} {value * 1000:9.1f} ms   {beside:<40} {other * 1000:9.1f} ms   ratio {value / other:5.2f}   aim {aim}"
+    )
+
+
+def help_text() -> None:
+    ours = median(
+        lambda: subprocess.run([sys.executable, "-m", "cli.main", "--help"], check=True, stdout=subprocess.DEVNULL)
+    )
+    plain = median(lambda: subprocess.run([sys.executable, "-c", "import argparse, json"], check=True))
+    told("storyreel --help", ours, "python -c 'import argparse, json'", plain, "<= 3")
+
+
+def reading(folder: Path) -> None:
+    path = folder / "bench.yaml"
+    path.write_text(board(1000))
+    known = catalog.load()
+    text = path.read_text()
+    ours = median(lambda: manifest.check(path, known))
+    told(
+        "validate, 1,000 scenes",
+        ours,
+        "ruamel (libyaml) reading it",
+        median(lambda: YAML(typ="safe").load(text)),
+        "<= 2",
+    )
+    told("validate, 1,000 scenes", ours, "ruamel (its own parser) reading it",
+         median(lambda: YAML(typ="safe", pure=True).load(text)), "<= 2")  # fmt: skip
+
+
+def planning(folder: Path) -> None:
+    known = catalog.load()
+    seconds = {}
+    for count in (100, 1000):
+        path = folder / f"plan-{count}.yaml"
+        path.write_text(board(count))
+        storyboard = manifest.load(path, known)
+        seconds[count] = median(lambda storyboard=storyboard: plan.make(storyboard, known, Snapshot()))  # type: ignore[misc]
+    told("plan, 1,000 scenes", seconds[1000], "the same, 100 scenes", seconds[100], "<= 10")
+
+
+def asking() -> None:
+    """Requests per clip and lag, on a virtual clock, for durations drawn from the documented range."""
+    rng = random.Random(1)
+    for low, high in ((120, 300), (300, 600), (600, 900)):
+        requests, lags = [], []
+        for _ in range(2000):
+            ends, at, count = rng.uniform(low, high), 0.0, 0
+            while at < ends:
+                at += next_delay(at, Expected(low, high))
+                count += 1
+            requests.append(count)
+            lags.append((at - ends) / ends)
+        lags.sort()
+        print(
+            f"polling, jobs of {low} to {high} s: {statistics.mean(requests):.1f} requests a clip (5 s loop: "
+            f"{(low + high) / 10:.0f}), lag median {lags[1000]:.1%}, p95 {lags[1900]:.1%}   aim <= 10, 2 %, 5 %"
+        )
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place, redirect_stderr(io.StringIO()):
+        help_text()
+        reading(Path(place))
+        planning(Path(place))
+        asking()
