@@ -19,7 +19,7 @@ from prefect.states import Completed, Failed
 
 from flows import announce
 from storyreel import finishing, opening, plan, report
-from storyreel.errors import DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError, WorkspaceError
+from storyreel.errors import DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
 from storyreel.ledger_rows import State as TakeState
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Scene, SceneImage
@@ -139,7 +139,10 @@ class Rendering:
                 await self._cut()
         finally:
             told = self._report(started)
-            files.write_all(told, self.session.workspace)
+            try:
+                files.write_all(told, self.session.workspace)
+            except OSError as error:
+                self._disk_failed(error)
             current.reset(token)
         return told
 
@@ -248,8 +251,8 @@ class Rendering:
         except UsageError as error:
             self._fail(planned, row, number, "invalid", None, error.message)
         except OSError as error:
-            self.session.stop(WorkspaceError(f"the disk failed: {error}", fix="make room, then run again"))
-            self._fail(planned, row, number, "media", None, f"the disk failed: {error}")
+            self._disk_failed(error)
+            self._fail(planned, row, number, "media", None, f"the disk failed: {error.strerror}")
         return row
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
@@ -290,6 +293,13 @@ class Rendering:
         _started += 1
         result: Result = await task(*args)
         return result
+
+    def _disk_failed(self, error: OSError) -> None:
+        """Submit nothing more: its clip could not be kept. What is paid for stays in the ledger, to be fetched later."""
+        why = f"the disk failed: {error.strerror}"
+        self.session.stop(
+            StoryreelError(why, fix="make room, then run again: what is paid for is fetched, not made again")
+        )
 
     # ---- what came out
 

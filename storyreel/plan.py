@@ -8,6 +8,7 @@ import heapq
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -343,8 +344,15 @@ def _existing(row: Take, missing: frozenset[int], scene_id: str, *, resubmit: bo
             return TakePlan(Action.FAILED, "moderation blocked it; change the prompt, or use --force", row.ordinal, row)
         case _:
             return TakePlan(
-                Action.HELD, f"held: the answer to its request was lost ({row.error_message})", row.ordinal, row
+                Action.HELD,
+                f"held: the answer to its request was lost at {_clock(row)} ({row.error_message or 'the run ended'})",
+                row.ordinal,
+                row,
             )
+
+
+def _clock(row: Take) -> str:
+    return datetime.fromtimestamp(row.created_at, UTC).strftime("%H:%M UTC on %Y-%m-%d")
 
 
 def _why_new(

@@ -60,9 +60,7 @@ def _path(loc: tuple[int | str, ...], data: Any) -> Path_:
     """The place in the data that an error speaks of, without pydantic's union tags."""
     path: list[str | int] = []
     for step in loc:
-        if isinstance(step, str) and step.startswith("="):
-            continue
-        if _holds(data, step):
+        if _holds(data, step):  # else it is one of pydantic's union tags
             data = data[step]
             path.append(step)
     return tuple(path)

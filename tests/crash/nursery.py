@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import sqlite3
 import sys
 import threading
 from pathlib import Path
@@ -29,6 +30,7 @@ from storyreel.settings import Settings
 from storyreel.writers import html  # noqa: F401
 
 KILLED = 77
+UNRESERVED = 55
 
 
 class Points:
@@ -47,15 +49,25 @@ class Points:
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """The real transport, with a point on each side of every request."""
+    """The real transport, with a point on each side of every request; it lets no POST through that is not reserved."""
 
     point: Points
+    ledger: str
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "POST" and not self.is_reserved():
+            os._exit(UNRESERVED)
         self.point()
         answer = await super().handle_async_request(request)
         self.point()
         return answer
+
+    def is_reserved(self) -> bool:
+        connection = sqlite3.connect(self.ledger)
+        try:
+            return bool(connection.execute("SELECT count(*) FROM takes WHERE state = 'submitting'").fetchone()[0])
+        finally:
+            connection.close()
 
 
 class Plain(Rendering):
@@ -83,6 +95,7 @@ def watch(point: Points, workspace: str) -> None:
 
 async def render(order: dict[str, Any], point: Points) -> None:
     Transport.point = point
+    Transport.ledger = f"{order['workspace']}/ledger.db"
 
     def client(settings: Settings) -> Client:
         return Client(settings, transport=Transport(retries=0))

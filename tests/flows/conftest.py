@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,7 +58,15 @@ class Project:
         for name, data in files.items():
             (self.folder / f"{name}.png").write_bytes(data)
 
-    def storyreel(self, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
+    def storyreel(
+        self, *arguments: str, code: int | None = 0, largest_file: int | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command; `largest_file` in bytes stands for a disk that is full beyond it."""
+
+        def limited() -> None:
+            if largest_file is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
             "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
@@ -66,6 +75,7 @@ class Project:
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
             cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+            preexec_fn=limited,
         )  # fmt: skip
         if code is not None:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"

@@ -169,3 +169,19 @@ def test_force_makes_a_scene_again(project: Project) -> None:
     assert len(project.api.accepted) == 2
     project.run()
     assert len(project.api.accepted) == 2
+
+
+def test_a_full_disk_loses_nothing_that_was_paid(project: Project) -> None:
+    project.write(ONE)
+    done = project.storyreel("run", "board.yaml", "--yes", code=1, largest_file=400_000)
+    assert "the disk failed" in done.stderr and "Fix: make room" in done.stderr
+    assert not list(project.workspace.rglob("*.part"))
+    assert statuses(project.run()) == {"one": "completed"}
+    assert len(project.api.accepted) == 1
+
+
+def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_sent(project: Project) -> None:
+    project.write(ONE)
+    (project.folder / "runs").write_text("a file where the folder should be")
+    done = project.storyreel("run", "board.yaml", "--yes", code=2)
+    assert "cannot be written" in done.stderr and project.api.accepted == []
