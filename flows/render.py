@@ -122,6 +122,8 @@ class Rendering:
         self.outcomes: list[Outcome] = []
         self.stills: dict[int, dict[str, str]] = {}
         self.wanted_stills = _wanted_stills(planned)
+        self.begun: dict[tuple[str, int], int] = {}
+        self.turn = asyncio.Semaphore(session.settings.max_in_flight)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
 
@@ -235,6 +237,7 @@ class Rendering:
             self._outcome(planned, row, one.reason, reused=one.action is Action.REUSE)
             return row
         except Stopped as error:
+            row = self._row_now(scene, number, row)
             reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
             if row is not None and row.job_id:
                 reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
@@ -258,16 +261,19 @@ class Rendering:
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
         """Submit, wait, collect, frames: whatever of it is left. The tasks run one after the other in this coroutine."""
         scene = planned.scene
-        after: list[Result] = [self.results[name] for name in scene.upstream if name in self.results]
-        result: Result = {"take_id": one.row.id, "take": number} if one.row else {}
         if one.action is Action.SUBMIT:
-            result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
-            if result["take_id"] is None:
-                return None
+            if self.turn.locked():
+                limit = self.session.settings.max_in_flight
+                self._progress(scene, number, "waiting", f"{limit} jobs are in flight")
+            async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
+                result = await self._submit_and_wait(scene, one, number)
+        else:
+            result = {"take_id": one.row.id, "take": number} if one.row else {"take_id": None}
+            if one.row and one.row.state is TakeState.IN_FLIGHT:
+                result = await self._run(wait_for_job, scene.id, number, result)
+        if result["take_id"] is None:
+            return None
         row = self.session.ledger.take(result["take_id"])
-        if row.state is TakeState.IN_FLIGHT:
-            result = await self._run(wait_for_job, scene.id, row.take, result)
-            row = self.session.ledger.take(result["take_id"])
         if row.state is TakeState.COMPLETED or (row.state is TakeState.COLLECTED and row.id in self.taken.missing):
             result = await self._run(collect_clip, scene.id, row.take, result)
             row = self.session.ledger.take(result["take_id"])
@@ -287,6 +293,15 @@ class Rendering:
         self.results[scene.id] = result
         self._progress(scene, row.take, "reused" if one.action is Action.REUSE else "completed")
         return row
+
+    async def _submit_and_wait(self, scene: Scene, one: TakePlan, number: int) -> Result:
+        after = [self.results[name] for name in scene.upstream if name in self.results]
+        result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
+        if result["take_id"] is not None:
+            self.begun[scene.id, number] = result["take_id"]
+        if result.get("state") == TakeState.IN_FLIGHT:
+            result = await self._run(wait_for_job, scene.id, result["take"], result)
+        return result
 
     async def _run(self, task: Any, *args: Any) -> Result:
         global _started
@@ -309,10 +324,15 @@ class Rendering:
     def _fail(
         self, planned: ScenePlan, row: Take | None, number: int, kind: str, code: str | None, message: str
     ) -> None:
-        fresh = self.session.ledger.take(row.id) if row else None
+        now = self._row_now(planned.scene, number, row)
         self._tell(
-            Outcome(planned.scene, "failed", f"{kind}: {message}", fresh, number, kind, code, message, planned.price)
+            Outcome(planned.scene, "failed", f"{kind}: {message}", now, number, kind, code, message, planned.price)
         )
+
+    def _row_now(self, scene: Scene, number: int, row: Take | None) -> Take | None:
+        """The take's row as it is now, also if it was begun in this run."""
+        take_id = row.id if row else self.begun.get((scene.id, number))
+        return None if take_id is None else self.session.ledger.take(take_id)
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)

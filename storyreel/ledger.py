@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import shutil
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -24,7 +25,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from storyreel.errors import BudgetReached, RunLocked, WorkspaceError
+from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
 
 SCHEMA_VERSION = 1
@@ -77,9 +78,26 @@ _retakes = sa.Table(
     sa.Column("wanted", sa.Integer, nullable=False),
 )
 
+_accounts = sa.Table(
+    "accounts",
+    _meta,
+    sa.Column("account", sa.String(200), primary_key=True),
+    sa.Column("cool_until", sa.Float, nullable=False, default=0.0),
+    sa.Column("stopped_at", sa.Float),
+    sa.Column("stopped_why", sa.Text),
+)
+
 
 class SlotsFull(Exception):
     """Every slot of the account is taken; wait and ask again."""
+
+
+class CoolingDown(Exception):
+    """The API asked this account to wait, in this run or another; `until` is in Unix seconds."""
+
+    def __init__(self, until: float) -> None:
+        super().__init__(until)
+        self.until = until
 
 
 class AlreadyPaid(Exception):
@@ -101,6 +119,7 @@ class Ledger:
         self._engine = _engine(url)
         with self._guard():
             self._prepare()
+            self._look_over()
 
     @classmethod
     def in_file(cls, path: Path, *, now: Callable[[], float] | None = None) -> Ledger:
@@ -139,15 +158,26 @@ class Ledger:
 
     # ---- the gate
 
-    def reserve(self, intent: Intent, *, slots: int, budget: Decimal | None, currency: str | None = None) -> Take:
-        """Write down that a take is about to be paid for, if it may be: budget and slots are checked in the same transaction.
+    def reserve(
+        self,
+        intent: Intent,
+        *,
+        slots: int,
+        budget: Decimal | None,
+        currency: str | None = None,
+        run_began: float | None = None,
+    ) -> Take:
+        """Write down that a take is about to be paid for, if it may be. All is checked in the same transaction.
 
         Raises:
             BudgetReached: with this take the storyboard would have cost more than `budget`; nothing is written.
             SlotsFull: `slots` jobs of the account are in flight.
+            CoolingDown: the API asked the account to wait.
+            Stopped: since `run_began` another run found the account without credit, or its key refused.
             AlreadyPaid: `intent.wanted` takes of this key are paid for already.
         """
         with self._guard(), self._begin() as connection:
+            self._check_account(connection, intent.account, run_began)
             if self._busy(connection, intent.account) >= slots:
                 raise SlotsFull
             live = connection.execute(
@@ -261,6 +291,14 @@ class Ledger:
         values = {} if charged else {"submissions": 0}
         return self._update(take_id, state=State.ABANDONED, **values)
 
+    def cool_down(self, account: str, until: float) -> None:
+        """Let no run that shares this ledger send for this account before `until`, in Unix seconds."""
+        self._account(account, cool_until=until)
+
+    def stop_account(self, account: str, why: str) -> None:
+        """Stop every run that shares this ledger and is under way: the account has no credit, or its key is refused."""
+        self._account(account, stopped_at=self._now(), stopped_why=why)
+
     def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
         """Ask for `wanted` takes of this key, whatever the storyboard says."""
         with self._guard(), self._begin() as connection:
@@ -341,11 +379,6 @@ class Ledger:
 
     # ---- reading
 
-    def in_flight(self, account: str) -> int:
-        """How many slots of the account are taken."""
-        with self._guard(), self._read() as connection:
-            return self._busy(connection, account)
-
     def find(self, intent: Intent) -> Take:
         """The newest row of an intent that was not accepted."""
         with self._guard(), self._read() as connection:
@@ -393,6 +426,21 @@ class Ledger:
                 sa.update(_takes).where(_takes.c.id == take_id).values(**values).returning(_takes)
             ).one()
             return _take(row)
+
+    def _check_account(self, connection: sa.Connection, account: str, run_began: float | None) -> None:
+        row = connection.execute(sa.select(_accounts).where(_accounts.c.account == account)).one_or_none()
+        if row is None:
+            return
+        if run_began is not None and row.stopped_at is not None and row.stopped_at > run_began:
+            raise Stopped(row.stopped_why, fix="see the other run, then run again")
+        if row.cool_until > self._now():
+            raise CoolingDown(row.cool_until)
+
+    def _account(self, account: str, **values: Any) -> None:
+        with self._guard(), self._begin() as connection:
+            changed = connection.execute(sa.update(_accounts).where(_accounts.c.account == account).values(**values))
+            if not changed.rowcount:
+                connection.execute(sa.insert(_accounts).values(**{"account": account, "cool_until": 0.0, **values}))
 
     def _busy(self, connection: sa.Connection, account: str) -> int:
         found = connection.execute(
@@ -459,6 +507,26 @@ class Ledger:
         """A connection whose transaction takes no write lock."""
         return self._engine.connect().execution_options(storyreel_reads=True)
 
+    def _look_over(self) -> None:
+        """Raises `WorkspaceError` where SQLite finds its own file damaged."""
+        if self._engine.dialect.name != "sqlite":
+            return
+        with self._read() as connection:
+            found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if found != "ok":
+            raise self._damaged(str(found))
+
+    def _damaged(self, reason: str) -> WorkspaceError:
+        """The error of a damaged ledger; a copy of the file is kept beside it before anybody tries to mend it."""
+        path = Path(self._engine.url.database or "")
+        copy = path.with_name(f"{path.name}.damaged")
+        if path.is_file() and not copy.exists():
+            shutil.copy2(path, copy)
+        return WorkspaceError(
+            f"the ledger {path} is damaged: {reason}; a copy is kept as {copy.name}",
+            fix="put back a sound copy; nothing was sent. Without it Storyreel cannot know what is paid",
+        )
+
     def _prepare(self) -> None:
         with self._begin() as connection:
             _meta.create_all(connection)
@@ -479,10 +547,7 @@ class Ledger:
             reason = str(error.orig)
             where = sa.engine.make_url(self.url).render_as_string(hide_password=True).removeprefix("sqlite:///")
             if "malformed" in reason or "not a database" in reason:
-                raise WorkspaceError(
-                    f"the ledger {where} is damaged: {reason}",
-                    fix="put back a copy of it; nothing was sent. Without it Storyreel cannot know what is paid",
-                ) from error
+                raise self._damaged(reason) from error
             if "locked" in reason:
                 raise WorkspaceError(
                     f"the ledger {where} is locked by another program", fix="end it, then run again"

@@ -58,7 +58,7 @@ class Session:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     stopped: StoryreelError | None = None
-    cool_until: float = 0.0
+    began: float = field(default_factory=time.time)
     opened: dict[int, Opened] = field(default_factory=dict)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "media"))

@@ -15,10 +15,11 @@ from storyreel.errors import (
     RateLimited,
     RequestRefused,
     ServerFault,
+    Stopped,
     Unreachable,
 )
 from storyreel.inputs import Ready
-from storyreel.ledger import AlreadyPaid, SlotsFull
+from storyreel.ledger import AlreadyPaid, CoolingDown, SlotsFull
 from storyreel.ledger_rows import Intent, State, Take
 from storyreel.plan import ScenePlan
 from storyreel.session import Progress, Session
@@ -39,8 +40,9 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
     """
     intent = _intent(session, planned, ready)
     unsent = faults = 0
+    told = ""
     while True:
-        await _turn(session, intent, number)
+        session.check()
         try:
             row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
         except AlreadyPaid:
@@ -54,7 +56,8 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
             await session.sleep(2.0**unsent * _scale(session))
         except RateLimited as error:
             wait = error.retry_after_s if error.retry_after_s is not None else COOL_DOWN_S * _scale(session)
-            session.cool_until = max(session.cool_until, session.now() + wait * session.rng.uniform(1.0, 1.25))
+            until = session.now() + wait * session.rng.uniform(1.0, 1.25)
+            await session.write(session.ledger.cool_down, session.account, until)
         except ServerFault as error:
             faults += 1
             if faults == TRIES_SERVER_FAULT:
@@ -62,8 +65,17 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
             session.tell(Progress(intent.scene, number, "waiting", f"the API says {error.message}; tried again"))
             await session.sleep(3.0**faults * _scale(session))
         except SlotsFull:
+            told = _wait(session, intent, number, told, f"{session.settings.max_in_flight} jobs are in flight")
             await session.sleep(SLOT_PAUSE_S * _scale(session))
-        except (OutOfCredit, KeyRefused, BudgetReached) as error:
+        except CoolingDown as error:
+            pause = max(0.01, error.until - session.now())
+            told = _wait(session, intent, number, told, f"the API asks to wait {pause:.0f} s")
+            await session.sleep(min(pause, 5.0))
+        except (OutOfCredit, KeyRefused) as error:
+            session.stop(error)
+            await session.write(session.ledger.stop_account, session.account, error.message)
+            raise
+        except Stopped as error:
             session.stop(error)
             raise
         else:
@@ -85,6 +97,7 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         slots=session.settings.max_in_flight,
         budget=session.budget,
         currency=session.currency,
+        run_began=session.began,
     )
     session.tell(Progress(planned.scene.id, number, "submitting"))
     try:
@@ -138,26 +151,12 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
     return await session.write(session.ledger.submitted, take.id, job.id)
 
 
-async def _turn(session: Session, intent: Intent, number: int) -> None:
-    """Return when the cool-down is over and a slot seems free; the gate itself decides."""
-    told = ""
-    while True:
-        session.check()
-        pause = session.cool_until - session.now()
-        if pause > 0:
-            why, detail = "cool", f"the API asks to wait {pause:.0f} s"
-        elif await session.write(session.ledger.in_flight, intent.account) >= session.settings.max_in_flight:
-            why, detail, pause = (
-                "slot",
-                f"{session.settings.max_in_flight} jobs are in flight",
-                SLOT_PAUSE_S * _scale(session),
-            )
-        else:
-            return
-        if why != told:
-            session.tell(Progress(intent.scene, number, "waiting", detail))
-        told = why
-        await session.sleep(min(pause, 5.0))
+def _wait(session: Session, intent: Intent, number: int, told: str, detail: str) -> str:
+    """Tell once that a take waits, and for what; returns what was told."""
+    kind = detail.partition(" ")[2][:8]
+    if kind != told:
+        session.tell(Progress(intent.scene, number, "waiting", detail))
+    return kind
 
 
 def _scale(session: Session) -> float:

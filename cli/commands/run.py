@@ -94,6 +94,8 @@ def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
+    from prefect.exceptions import TerminationSignal
+
     from cli.display import Display
     from flows import render
 
@@ -134,7 +136,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     with display:
         try:
             asyncio.run(flow())
-        except (KeyboardInterrupt, asyncio.CancelledError):
+        except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
             interrupted = True
     if backend.is_ours and flow_run_id and told:
         backend.drain(flow_run_id, render.tasks_started())

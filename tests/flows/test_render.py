@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -150,13 +154,9 @@ def test_a_missing_key_is_told_before_anything_is_sent(project: Project) -> None
     assert "OPENAI_API_KEY is not set" in done.stderr and project.api.accepted == []
 
 
-def test_an_interrupted_run_goes_on_where_it_was(project: Project) -> None:
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_goes_on_where_it_was(project: Project, kind: signal.Signals) -> None:
     """A job accepted by a run that then died is polled by the next one, not posted again."""
-    import os
-    import signal
-    import subprocess
-    import sys
-
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}, "PREFECT_HOME": str(project.home),
         "OPENAI_BASE_URL": project.api.url, "OPENAI_API_KEY": KEY, "STORYREEL_TIME_SCALE": "0.001",
@@ -170,7 +170,7 @@ def test_an_interrupted_run_goes_on_where_it_was(project: Project) -> None:
         while len(project.api.simulator.truth["accepted"]) < 2 or project.api.simulator.truth["retrieved"] < 4:
             assert time.monotonic() < deadline and run.poll() is None
             time.sleep(0.05)
-        run.send_signal(signal.SIGINT)
+        run.send_signal(kind)
         _, talk = run.communicate(timeout=60)
     assert run.returncode == 130, talk
     assert b"take" in talk and b"in flight" in talk

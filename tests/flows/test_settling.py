@@ -101,6 +101,7 @@ def test_a_clip_that_is_gone_is_told_with_its_price_and_never_made_silently(proj
     report = project.run(code=1)
     (scene,) = report["scenes"]
     assert scene["error"]["class"] == "expired" and "would cost 4.00 CNY" in scene["reason"]
+    assert scene["job_id"] and report["totals"]["spent_estimate"] == "4.00"
     project.run(code=1)
     assert len(project.api.accepted) == 1
     project.api.faults()
@@ -135,6 +136,15 @@ def test_a_rate_limit_looks_like_waiting(project: Project) -> None:
     project.api.faults({"on": "create", "do": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 2})
     done = project.storyreel("run", "board.yaml", "--yes")
     assert "waiting: the API asks to wait" in done.stderr and len(project.api.accepted) == 1
+
+
+def test_no_more_jobs_are_in_flight_than_the_account_may_have(project: Project) -> None:
+    project.environment["STORYREEL_MAX_IN_FLIGHT"] = "2"
+    project.api.simulator.max_running = 2
+    scenes = "".join(f"  - {{id: s{i}, prompt: scene {i}}}\n" for i in range(6))
+    project.write(ONE.replace("  - {id: one, prompt: scene one}\n", scenes))
+    assert set(statuses(project.run()).values()) == {"completed"}
+    assert len(project.api.accepted) == 6 and project.api.simulator.truth["refused"] == []
 
 
 def test_an_empty_account_stops_the_run_with_3(project: Project) -> None:

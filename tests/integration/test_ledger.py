@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from storyreel.errors import BudgetReached, RunLocked, WorkspaceError
-from storyreel.ledger import AlreadyPaid, Ledger, SlotsFull
+from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
+from storyreel.ledger import AlreadyPaid, CoolingDown, Ledger, SlotsFull
 from storyreel.ledger_rows import Intent, State
 from tests.postgres import server
 
@@ -203,3 +203,36 @@ def test_wishes_for_more_takes_are_counted(ledger: Ledger) -> None:
     ledger.retake("b", "a", "k", 2)
     ledger.retake("b", "a", "k", 3)
     assert ledger.retakes("b") == {("a", "k"): 3}
+
+
+def test_a_cool_down_holds_for_every_run_of_the_account(ledger: Ledger) -> None:
+    other = Ledger(ledger.url)
+    ledger.cool_down("acc", 4_000_000_000.0)
+    with pytest.raises(CoolingDown) as caught:
+        reserve(other, intent())
+    assert caught.value.until == 4_000_000_000.0
+    assert reserve(other, intent(account="another"))
+    ledger.cool_down("acc", 0.0)
+    assert reserve(other, intent("z"))
+    other.close()
+
+
+def test_an_account_without_credit_stops_runs_under_way_but_not_later_ones(ledger: Ledger) -> None:
+    ledger.stop_account("acc", "no credit left")
+    with pytest.raises(Stopped, match="no credit left"):
+        ledger.reserve(intent(), slots=1, budget=None, run_began=1.0)
+    assert ledger.reserve(intent(), slots=1, budget=None, run_began=4_000_000_000.0)
+
+
+def test_damage_inside_the_file_is_found_at_the_start_and_a_copy_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    made = Ledger.in_file(path)
+    for i in range(200):
+        reserve(made, intent(f"s{i}", f"k{i}"), slots=1000)
+    made.close()
+    data = bytearray(path.read_bytes())
+    data[3 * 4096 : 8 * 4096] = b"\xa5" * (5 * 4096)
+    path.write_bytes(data)
+    with pytest.raises(WorkspaceError, match="is damaged"):
+        Ledger.in_file(path)
+    assert (tmp_path / "ledger.db.damaged").read_bytes() == bytes(data)
