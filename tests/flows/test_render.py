@@ -164,7 +164,12 @@ def test_an_interrupted_run_goes_on_where_it_was(project: Project, kind: signal.
     project.api.simulator.jobs.speed = 1.0  # nothing finishes
     command = [sys.executable, "-m", "cli.main", "run", "board.yaml", "--yes"]
     with subprocess.Popen(
-        command, cwd=project.folder, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE
+        command,
+        cwd=project.folder,
+        env=environment,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits it ignored
     ) as run:
         deadline = time.monotonic() + 60
         while len(project.api.simulator.truth["accepted"]) < 2 or project.api.simulator.truth["retrieved"] < 4:
