@@ -63,12 +63,3 @@ def png(picture: Image.Image) -> bytes:
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=PNG_LEVEL)
     return out.getvalue()
-
-
-def size_of(data: bytes) -> tuple[int, int]:
-    """(width, height) of an encoded picture, from its header. Raises `MediaError`."""
-    try:
-        with Image.open(io.BytesIO(data)) as picture:
-            return picture.width, picture.height
-    except (OSError, ValueError) as error:
-        raise MediaError(f"not a picture ({_why(error)})") from error
