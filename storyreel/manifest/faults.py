@@ -30,7 +30,9 @@ class Fault:
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """The known word that `word` most likely meant, or None."""
-    found = difflib.get_close_matches(word.lower(), list(known), n=1, cutoff=0.6)
+    words = list(known)
+    longer = [one for one in words if len(word) > 2 and one.startswith(word.lower())]
+    found = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
     return found[0] if found else None
 
 

@@ -51,6 +51,7 @@ class Resolver:
         self.catalog = catalog
         self.given = variables
         self.variables = {**{name: str(value) for name, value in document.vars.items()}, **variables}
+        self.files: dict[str, Path_] = {}
         self.used_keyframes: set[str] = set()
         self.used_variables: set[str] = set()
         self.by_id: dict[str, Draft] = {}
@@ -127,7 +128,7 @@ class Resolver:
         model = self.catalog.models.get(name)
         if model is None:
             self._unknown_model(draft, name)
-            return None
+            model = next(iter(self.catalog.models.values()))  # stands in, so that the scene's other faults are found
         mode = self.value(draft, "mode")
         if not model.modes and "mode" not in draft.own:
             mode = None
@@ -260,6 +261,7 @@ class Resolver:
             scheme = text.partition(":")[0]
             self._error(path, f"`{scheme}:` is not supported for a picture", "use https://, or a file path")
             return None
+        self.files.setdefault(text, path)
         return FileImage(text, label if label.startswith("keyframe ") else f"file {text}")
 
     def _video(self, draft: Draft) -> Video | None:

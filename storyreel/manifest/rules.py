@@ -30,10 +30,11 @@ class Rules:
             if scene is None or scene.index != draft.index:
                 continue
             model = self.catalog.models.get(scene.model)
+            self._takes(draft, scene)
+            self._combined(draft, scene)
             if model is None:
                 continue
             self._prompt(draft, scene, model)
-            self._takes(draft, scene)
             if scene.remix:
                 self._remix(draft, model, scene)
             else:
@@ -64,6 +65,18 @@ class Rules:
                 f"take{'s' * (scene.takes != 1)}",
                 f"pick 1 to {scene.takes}, or set `takes: {scene.pick}`",
             )
+
+    def _combined(self, draft: Draft, scene: Scene) -> None:
+        """What no model takes together."""
+        if scene.video is None or scene.video.refer_type != "base":
+            return
+        for role in ("first_frame", "end_frame"):
+            if getattr(scene, role) is not None:
+                self._error(
+                    draft.path(role),
+                    f"a `base` video cannot be combined with `{role}`",
+                    f"delete `{role}`, or use `refer_type: feature`",
+                )
 
     def _sold(self, draft: Draft, scene: Scene, model: Model) -> None:
         """Length, size and mode must be among those the model sells."""
@@ -194,14 +207,6 @@ class Rules:
                 path, f"{scene.model} takes no reference video", f"use {listing(fits)}" if fits else "delete it"
             )
             return
-        if video.refer_type == "base":
-            for role in ("first_frame", "end_frame"):
-                if getattr(scene, role) is not None:
-                    self._error(
-                        draft.path(role),
-                        f"a `base` video cannot be combined with `{role}`",
-                        f"delete `{role}`, or use `refer_type: feature`",
-                    )
         above = self.scenes.get(video.scene or "")
         above_model = self.catalog.models.get(above.model) if above else None
         if above and above_model and above.seconds in above_model.seconds:

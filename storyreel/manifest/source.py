@@ -190,6 +190,11 @@ def _syntax(source: Source, error: MarkedYAMLError) -> tuple[int, str, str]:
     if "flow" in str(error.context) and not source.text[at:].strip():
         begin = _unclosed(source.text)
         return begin, f"this `{source.text[begin]}` is never closed", "add the closing bracket"
+    if "quoted scalar" in str(error.context) and error.context_mark:
+        begin = sum(len(text) + 1 for text in lines[: error.context_mark.line]) + error.context_mark.column
+        return begin, "the quote that opens here is never closed", "add the closing quote"
+    if "expected <block end>" in problem:
+        return at, "this line is not indented like its neighbours", "give it the indentation of the lines it belongs to"
     if "undefined alias" in problem:
         return at, "YAML alias without an anchor of that name", "define it with `&name` above, or quote the text"
     if "another document" in problem:

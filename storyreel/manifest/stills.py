@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog, Model, parse_size
 from storyreel.errors import MediaError
-from storyreel.manifest.faults import listing
+from storyreel.manifest.faults import listing, nearest
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.source import Path_
 from storyreel.manifest.storyboard import FileImage
@@ -28,6 +28,8 @@ class Stills:
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
                 self._look(place, ("keyframes", name))
+        for place, path in self.r.files.items():  # whatever is wrong with the scene that names it
+            self._look(place, path)
         for draft in self.r.drafts:
             scene = self.r.scenes.get(draft.id)
             model = self.catalog.models.get(scene.model) if scene else None
@@ -60,9 +62,10 @@ class Stills:
                 )
                 return None
             if not file.exists():
-                self.source.error(
-                    at, f"there is no file `{text}`", f"check the path; it starts at {self._folder_name()}"
-                )
+                guess = nearest(text, ["previous"])
+                hint = f"; did you mean `{guess}`?" if guess else ""
+                fix = f"write `{guess}`" if guess else "check the path; it starts at the storyboard's folder"
+                self.source.error(at, f"there is no file `{text}`{hint}", fix)
                 return None
             if not file.is_file():
                 self.source.error(at, f"`{text}` is not a file", "name a file")
@@ -71,9 +74,6 @@ class Stills:
             self.source.error(at, f"`{text}` cannot be opened: {error}", "check the path and its permissions")
             return None
         return file
-
-    def _folder_name(self) -> str:
-        return "the storyboard's folder"
 
     def _look(self, text: str, path: Path_) -> tuple[str, int, int, int] | None:
         """(format, width, height, bytes) of a picture file, or None after a fault was noted."""

@@ -83,6 +83,10 @@ WRONG = {
     'a list': ('▸- a\n', 'is a mapping'),
     'two documents': ('version: 1\n▸---\nversion: 1\n', 'a second YAML document'),
     'alias': ('version: ▸*x\n', 'alias without an anchor'),
+    'open quote': ('version: 1\nscenes:\n- id: a\n  prompt: ▸"unclosed\n', 'the quote that opens here is never closed'),
+    'bad indentation': ('version: 1\nscenes:\n- id: a\n ▸prompt: x\n', 'not indented like its neighbours'),
+    'prev': ('version: 1\nscenes:\n- {id: a, prompt: x, model: nope}\n- {id: b, prompt: y, first_frame: ▸prev}\n', 'did you mean `previous`?'),
+    'longer name': ('version: 1\nscenes:\n- {id: a, prompt: x, model: ▸kling-v2-5}\n', 'did you mean `kling-v2-5-turbo`?'),
 }  # fmt: skip
 
 
