@@ -52,7 +52,7 @@ def test_prefect_deploys_all_of_it(prefect_home: Path) -> None:
     port = json.loads((prefect_home / "storyreel-server.json").read_text())["port"]
     environment = {
         **{k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")},
-        "PREFECT_HOME": str(prefect_home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PWD": str(ROOT),
+        "PREFECT_HOME": str(prefect_home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PWD": str(ROOT), "COLUMNS": "200",
     }  # fmt: skip
     prefect = Path(sys.executable).with_name("prefect")
     for command in (["work-pool", "create", "storyreel", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
@@ -63,4 +63,4 @@ def test_prefect_deploys_all_of_it(prefect_home: Path) -> None:
     listed = subprocess.run(
         [prefect, "deployment", "ls"], env=environment, capture_output=True, text=True, check=True
     ).stdout
-    assert "render-storyboard/render" in listed and "nightly" in listed
+    assert "render-storyboard/render " in listed and "render-storyboard/render-nightly " in listed
