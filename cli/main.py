@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from cli.complaint import complain
 from storyreel import __version__
 from storyreel.errors import StoryboardError, StoryreelError
 
@@ -179,9 +180,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StoryreelError as error:
         if args.debug:
             raise
-        print(f"storyreel: {error.message}", file=sys.stderr)
-        if error.fix:
-            print(f"  Fix: {error.fix}", file=sys.stderr)
+        complain("storyreel", error)
         return error.exit_code
     except KeyboardInterrupt:
         print("storyreel: interrupted", file=sys.stderr)

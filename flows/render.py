@@ -402,7 +402,7 @@ def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
     for one in planned.scenes:
         for _, image in one.scene.images:
             if isinstance(image, SceneImage):
-                names[image.scene].add(image.frame + (str(image.offset) if image.offset else ""))
+                names[image.scene].add(image.still)
     return {scene: sorted(found) for scene, found in names.items()}
 
 

@@ -76,8 +76,7 @@ def _bytes(
     else:
         assert isinstance(image, SceneImage)
         take = sources[image.scene]
-        name = image.frame + (str(image.offset) if image.offset else "")
-        path = session.workspace.frame(take.scene, take.take, name)
+        path = session.workspace.frame(take.scene, take.take, image.still)
     data = path.read_bytes()
     kind, width, height, _ = still.inspect(path, 2**30)
     want = parse_size(scene.size)

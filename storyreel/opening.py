@@ -105,11 +105,8 @@ def snapshot(prepared: Prepared) -> Snapshot:
     digests = _digests(storyboard)
     if not prepared.has_ledger():
         return Snapshot(digests=digests)
-    ledger = Ledger(prepared.ledger_url)
-    try:
+    with contextlib.closing(Ledger(prepared.ledger_url)) as ledger:
         takes, retakes = ledger.takes(storyboard.id), ledger.retakes(storyboard.id)
-    finally:
-        ledger.close()
     missing = frozenset(t.id for t in takes if t.state is State.COLLECTED and not _is_there(prepared.workspace, t.clip))
     return Snapshot(tuple(takes), missing, digests, retakes)
 

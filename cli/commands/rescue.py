@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import sys
 import uuid
 from pathlib import Path
 
+from cli.complaint import complain
 from cli.request import catalog_file, variables
 from storyreel import opening, rescue
 from storyreel.errors import StoryreelError, UsageError
@@ -28,9 +28,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             good = asyncio.run(_one(request)) and good
         except StoryreelError as error:
-            print(f"{file}: {error.message}", file=sys.stderr)
-            if error.fix:
-                print(f"  Fix: {error.fix}", file=sys.stderr)
+            complain(file, error)
             good = False
     return 0 if good else 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from contextlib import closing
 
 from cli.request import from_args
 from storyreel import opening
@@ -20,14 +21,10 @@ def run(args: argparse.Namespace) -> int:
     opening.known(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
         raise UsageError(f"nothing was ever sent for scene `{args.scene}`", fix="run the storyboard first")
-    with prepared.workspace.locked():
-        ledger = Ledger(prepared.ledger_url)
-        try:
-            ledger.interrupted(prepared.storyboard.id, "")
-            take = _held(ledger, prepared, args)
-            return _settle(ledger, prepared, args, take)
-        finally:
-            ledger.close()
+    with prepared.workspace.locked(), closing(Ledger(prepared.ledger_url)) as ledger:
+        ledger.interrupted(prepared.storyboard.id, "")
+        take = _held(ledger, prepared, args)
+        return _settle(ledger, prepared, args, take)
 
 
 def _held(ledger: Ledger, prepared: Prepared, args: argparse.Namespace) -> Take:

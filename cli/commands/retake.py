@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import closing
 
 from cli.request import from_args
 from storyreel import opening
@@ -18,12 +19,8 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError(f"scene `{args.scene}` has no take yet", fix="run the storyboard first")
     planned = opening.make_plan(prepared, opening.snapshot(prepared)).scene(args.scene)
     count = len(planned.takes) + 1
-    with prepared.workspace.locked():
-        ledger = Ledger(prepared.ledger_url)
-        try:
-            ledger.retake(prepared.storyboard.id, args.scene, planned.key, count)
-        finally:
-            ledger.close()
+    with prepared.workspace.locked(), closing(Ledger(prepared.ledger_url)) as ledger:
+        ledger.retake(prepared.storyboard.id, args.scene, planned.key, count)
     print(f"{args.scene}: the next run makes one more take, the {count}. of this prompt")
     print(f"to use it: `takes: {count}` and `pick: {count}` in the scene")
     return 0

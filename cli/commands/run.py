@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli.complaint import complain
 from cli.request import from_args
 from storyreel import finishing, opening
 from storyreel.errors import StoryreelError, UsageError
@@ -191,9 +192,7 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
             print(f"contact sheet  {_shown(root / 'contact-sheet.jpg')}")
         print(f"report         {_shown(root / 'report' / 'report.html')}")
     if stopped is not None:
-        print(f"storyreel: stopped: {stopped.message}", file=sys.stderr)
-        if stopped.fix:
-            print(f"  Fix: {stopped.fix}", file=sys.stderr)
+        complain("storyreel: stopped", stopped)
         return stopped.exit_code
     return 0 if told.status == "completed" and not told.cut_error else 1
 

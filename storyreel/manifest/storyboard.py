@@ -35,6 +35,11 @@ class SceneImage:
     offset: int = 0
 
     @property
+    def still(self) -> str:
+        """The name under which the picture is kept: `first`, `last` or `last-3`."""
+        return f"{self.frame}{self.offset or ''}"
+
+    @property
     def label(self) -> str:
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
