@@ -25,13 +25,11 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
+from storyreel import migrations
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
 
-SCHEMA_VERSION = 1
-
 _meta = sa.MetaData()
-_schema = sa.Table("storyreel_schema", _meta, sa.Column("version", sa.Integer, nullable=False))
 _takes = sa.Table(
     "takes",
     _meta,
@@ -50,7 +48,6 @@ _takes = sa.Table(
     sa.Column("price", sa.String(32)),
     sa.Column("currency", sa.String(3)),
     sa.Column("submissions", sa.Integer, nullable=False, default=0),
-    sa.Column("lost_answers", sa.Integer, nullable=False, default=0),
     sa.Column("created_at", sa.Float, nullable=False),
     sa.Column("submitted_at", sa.Float),
     sa.Column("completed_at", sa.Float),
@@ -62,10 +59,8 @@ _takes = sa.Table(
     sa.Column("error_code", sa.String(128)),
     sa.Column("error_message", sa.Text),
     sa.Column("clip", sa.Text),
-    sa.UniqueConstraint("storyboard", "scene", "take"),
-    sa.UniqueConstraint("storyboard", "scene", "key", "ordinal"),
-    sa.Index("takes_by_account", "account", "state"),
-    sa.Index("takes_by_key", "storyboard", "key"),
+    sa.Column("model", sa.String(64)),
+    sa.Column("seconds", sa.Integer),
 )
 
 _retakes = sa.Table(
@@ -221,6 +216,8 @@ class Ledger:
                     currency=intent.currency,
                     submissions=1,
                     created_at=self._now(),
+                    model=intent.model,
+                    seconds=intent.seconds,
                 )
                 .returning(_takes)
             ).one()
@@ -237,7 +234,6 @@ class Ledger:
             state=State.AMBIGUOUS,
             error_class="ambiguous",
             error_message=message,
-            lost_answers=_takes.c.lost_answers + 1,
         )
 
     def released(self, take_id: int, error_class: str, code: str | None, message: str) -> Take:
@@ -292,12 +288,16 @@ class Ledger:
         return self._update(take_id, state=State.ABANDONED, **values)
 
     def cool_down(self, account: str, until: float) -> None:
-        """Let no run that shares this ledger send for this account before `until`, in Unix seconds."""
-        self._account(account, cool_until=until)
+        """Let no run that shares this ledger send for this account before `until`, in Unix seconds; the longest wish holds."""
+        later = sa.case((_accounts.c.cool_until > until, _accounts.c.cool_until), else_=until)
+        with self._guard(), self._begin() as connection:
+            self._account(connection, account, {"cool_until": later}, {"cool_until": until})
 
     def stop_account(self, account: str, why: str) -> None:
         """Stop every run that shares this ledger and is under way: the account has no credit, or its key is refused."""
-        self._account(account, stopped_at=self._now(), stopped_why=why)
+        values = {"stopped_at": self._now(), "stopped_why": why}
+        with self._guard(), self._begin() as connection:
+            self._account(connection, account, values, {"cool_until": 0.0, **values})
 
     def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
         """Ask for `wanted` takes of this key, whatever the storyboard says."""
@@ -371,7 +371,6 @@ class Ledger:
                     state=State.AMBIGUOUS,
                     error_class="ambiguous",
                     error_message="the run that sent it ended before the answer was written down",
-                    lost_answers=_takes.c.lost_answers + 1,
                 )
                 .returning(_takes)
             ).all()
@@ -410,6 +409,24 @@ class Ledger:
             ).all()
             return {(scene, key): wanted for scene, key, wanted in rows}
 
+    def durations(self, account: str, model: str, seconds: int, limit: int = 50) -> list[float]:
+        """How long the latest jobs of a model and length took, from sent to completed, in seconds; newest first."""
+        took = _takes.c.completed_at - _takes.c.submitted_at
+        with self._guard(), self._read() as connection:
+            rows = connection.execute(
+                sa.select(took)
+                .where(
+                    _takes.c.account == account,
+                    _takes.c.model == model,
+                    _takes.c.seconds == seconds,
+                    _takes.c.state.in_((State.COMPLETED, State.COLLECTED)),
+                    took > 0,
+                )
+                .order_by(_takes.c.completed_at.desc())
+                .limit(limit)
+            )
+            return [float(seconds) for (seconds,) in rows]
+
     def take(self, take_id: int) -> Take:
         """One take. Raises `KeyError`."""
         with self._guard(), self._read() as connection:
@@ -436,11 +453,12 @@ class Ledger:
         if row.cool_until > self._now():
             raise CoolingDown(row.cool_until)
 
-    def _account(self, account: str, **values: Any) -> None:
-        with self._guard(), self._begin() as connection:
-            changed = connection.execute(sa.update(_accounts).where(_accounts.c.account == account).values(**values))
-            if not changed.rowcount:
-                connection.execute(sa.insert(_accounts).values(**{"account": account, "cool_until": 0.0, **values}))
+    def _account(
+        self, connection: sa.Connection, account: str, change: Mapping[str, Any], new: Mapping[str, Any]
+    ) -> None:
+        found = connection.execute(sa.update(_accounts).where(_accounts.c.account == account).values(change))
+        if not found.rowcount:
+            connection.execute(sa.insert(_accounts).values({"account": account, **new}))
 
     def _busy(self, connection: sa.Connection, account: str) -> int:
         found = connection.execute(
@@ -528,16 +546,18 @@ class Ledger:
         )
 
     def _prepare(self) -> None:
+        """Bring the tables up to date; a ledger that is so already is only read."""
+        with self._read() as connection:
+            if migrations.current(connection) == migrations.HEAD:
+                return
         with self._begin() as connection:
-            _meta.create_all(connection)
-            version = connection.execute(sa.select(_schema.c.version)).scalar()
-            if version is None:
-                connection.execute(sa.insert(_schema).values(version=SCHEMA_VERSION))
-            elif version > SCHEMA_VERSION:
+            try:
+                migrations.upgrade(connection)
+            except KeyError as error:
                 raise WorkspaceError(
-                    f"the ledger is of version {version}; this Storyreel knows {SCHEMA_VERSION}",
+                    f"the ledger is of version {error.args[0]}; this Storyreel knows {migrations.HEAD}",
                     fix="upgrade Storyreel",
-                )
+                ) from error
 
     @contextmanager
     def _guard(self) -> Iterator[None]:

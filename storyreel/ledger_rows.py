@@ -45,7 +45,6 @@ class Take:
     price: Decimal | None
     currency: str | None
     submissions: int
-    lost_answers: int
     created_at: float
     submitted_at: float | None
     completed_at: float | None
@@ -57,6 +56,8 @@ class Take:
     error_code: str | None
     error_message: str | None
     clip: dict[str, Any] | None
+    model: str | None = None
+    seconds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,3 +74,5 @@ class Intent:
     price: Decimal | None
     currency: str | None
     wanted: int = 1
+    model: str | None = None
+    seconds: int | None = None

@@ -184,6 +184,8 @@ def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
         price=planned.price.high if planned.price else None,
         currency=planned.price.currency if planned.price else None,
         wanted=len(planned.takes),
+        model=scene.model,
+        seconds=scene.seconds,
     )
 
 

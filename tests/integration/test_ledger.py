@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger import AlreadyPaid, CoolingDown, Ledger, SlotsFull
+from storyreel.ledger import _meta as ledger_tables
 from storyreel.ledger_rows import Intent, State
 from tests.postgres import server
 
@@ -141,10 +142,79 @@ def test_a_damaged_ledger_is_told_and_nothing_is_done(tmp_path: Path) -> None:
 def test_a_ledger_of_a_newer_storyreel_is_refused(tmp_path: Path) -> None:
     Ledger.in_file(tmp_path / "ledger.db").close()
     with sqlite3.connect(tmp_path / "ledger.db") as connection:
-        connection.execute("UPDATE storyreel_schema SET version = 99")
+        connection.execute("UPDATE storyreel_version SET version_num = '0099'")
     connection.close()
-    with pytest.raises(WorkspaceError, match="version 99"):
+    with pytest.raises(WorkspaceError, match="version 0099"):
         Ledger.in_file(tmp_path / "ledger.db")
+
+
+BEFORE_VERSIONS = """
+CREATE TABLE storyreel_schema (version INTEGER NOT NULL);
+INSERT INTO storyreel_schema VALUES (1);
+CREATE TABLE takes (id INTEGER PRIMARY KEY, storyboard VARCHAR(64) NOT NULL, scene VARCHAR(64) NOT NULL,
+  take INTEGER NOT NULL, key VARCHAR(64) NOT NULL, ordinal INTEGER NOT NULL, state VARCHAR(16) NOT NULL,
+  superseded BOOLEAN NOT NULL, account VARCHAR(200) NOT NULL, run_id VARCHAR(64) NOT NULL, request TEXT NOT NULL,
+  inputs TEXT NOT NULL, price VARCHAR(32), currency VARCHAR(3), submissions INTEGER NOT NULL,
+  lost_answers INTEGER NOT NULL, created_at FLOAT NOT NULL, submitted_at FLOAT, completed_at FLOAT, collected_at FLOAT,
+  expires_at FLOAT, polls INTEGER NOT NULL, job_id VARCHAR(256), error_class VARCHAR(32), error_code VARCHAR(128),
+  error_message TEXT, clip TEXT);
+CREATE TABLE retakes (id INTEGER PRIMARY KEY, storyboard VARCHAR(64) NOT NULL, scene VARCHAR(64) NOT NULL,
+  key VARCHAR(64) NOT NULL, wanted INTEGER NOT NULL);
+CREATE TABLE accounts (account VARCHAR(200) PRIMARY KEY, cool_until FLOAT NOT NULL, stopped_at FLOAT, stopped_why TEXT);
+INSERT INTO takes (storyboard, scene, take, key, ordinal, state, superseded, account, run_id, request, inputs, price,
+  currency, submissions, lost_answers, created_at, submitted_at, completed_at, polls, job_id) VALUES
+  ('b', 'a', 1, 'k', 1, 'in_flight', 0, 'acc', 'r', '{"model": "sora-2", "seconds": "8"}', '{}', '2.50', 'CNY', 1, 0,
+   1.0, 2.0, NULL, 3, 'q1');
+"""
+
+
+def test_a_ledger_from_before_versions_is_brought_up_to_date_with_all_that_is_paid(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(BEFORE_VERSIONS)
+    connection.close()
+    ledger = Ledger.in_file(path)
+    [take] = ledger.takes("b")
+    assert (take.state, take.job_id, take.price, take.model, take.seconds) == (
+        State.IN_FLIGHT, "q1", Decimal("2.50"), "sora-2", 8,
+    )  # fmt: skip
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent())
+    ledger.close()
+    assert sorted(p.name for p in tmp_path.iterdir() if "wal" not in p.name and "shm" not in p.name) == ["ledger.db"]
+
+
+def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "ledger.db"
+    with sqlite3.connect(path) as connection:
+        connection.executescript(BEFORE_VERSIONS)
+        connection.execute("UPDATE takes SET request = 'not json'")
+        before = connection.execute("SELECT sql FROM sqlite_master").fetchall()
+    connection.close()
+    with pytest.raises(ValueError, match="Expecting value"):
+        Ledger.in_file(path)
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT sql FROM sqlite_master").fetchall() == before
+    connection.close()
+
+
+def test_the_ledger_has_the_columns_that_the_migrations_make(ledger: Ledger) -> None:
+    inspector = sa.inspect(ledger._engine)
+    for table in ledger_tables.sorted_tables:
+        assert {c["name"]: bool(c["nullable"]) for c in inspector.get_columns(table.name)} == {
+            c.name: bool(c.nullable) for c in table.columns
+        }
+
+
+def test_how_long_jobs_took_is_remembered_by_model_and_length(ledger: Ledger) -> None:
+    for i, (model, seconds) in enumerate([("m", 5), ("m", 5), ("m", 10), ("n", 5)]):
+        take = reserve(ledger, intent(f"s{i}", f"k{i}", model=model, seconds=seconds))
+        began = ledger.submitted(take.id, f"q{i}").submitted_at or 0
+        ledger.finished(take.id, completed_at=began + 100 + i, expires_at=None, polls=1)
+    assert [round(one) for one in ledger.durations("acc", "m", 5)] == [101, 100]
+    assert ledger.durations("acc", "m", 8) == [] == ledger.durations("other", "m", 5)
 
 
 def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) -> None:
@@ -212,8 +282,9 @@ def test_a_cool_down_holds_for_every_run_of_the_account(ledger: Ledger) -> None:
         reserve(other, intent())
     assert caught.value.until == 4_000_000_000.0
     assert reserve(other, intent(account="another"))
-    ledger.cool_down("acc", 0.0)
-    assert reserve(other, intent("z"))
+    ledger.cool_down("acc", 5.0)
+    with pytest.raises(CoolingDown):  # a later, shorter wish does not end a longer one
+        reserve(other, intent())
     other.close()
 
 

@@ -51,7 +51,7 @@ def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECT
         superseded=False, account="x", run_id="r", inputs={r: {"from": n, "id": i} for r, (n, i) in one.inputs.items()},
         request={"prompt": one.scene.prompt, "model": one.scene.model, "seconds": str(one.scene.seconds),
                  "size": one.scene.size, "mode": one.scene.mode},
-        price=Decimal("4"), currency="CNY", submissions=1, lost_answers=0, created_at=1, submitted_at=1, completed_at=2,
+        price=Decimal("4"), currency="CNY", submissions=1, created_at=1, submitted_at=1, completed_at=2,
         collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip={},
     )  # fmt: skip
     return dataclasses.replace(made, **changes)
