@@ -110,10 +110,17 @@ def parser() -> argparse.ArgumentParser:
         "--speed", type=_positive, default=60.0, metavar="N", help="times as fast as the real API (default: 60)"
     )
     one.add_argument(
-        "--profile", choices=("strict",), default="strict", help="strict: the API's document to the letter"
+        "--profile",
+        choices=("strict", "lax"),
+        default="strict",
+        help="strict: the API's document to the letter; lax: OpenAI's own shape (default: strict)",
     )
     one.add_argument("--faults", metavar="FILE", help="a YAML file of faults to inject")
     one.add_argument("--max-running", type=int, metavar="N", help="refuse more jobs at once with 429")
+    one.add_argument(
+        "--per-minute", type=int, metavar="N", help="refuse more requests a minute with 429 and Retry-After"
+    )
+    one.add_argument("--credit", type=_money, metavar="N", help="refuse with 402 once jobs for this much are made")
     one.add_argument("--folder", metavar="DIR", help="keep jobs and clips here over restarts")
     _catalog(one)
 

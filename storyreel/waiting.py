@@ -64,7 +64,8 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 continue
             unknown = 0
             session.tell(Progress(scene.id, take.take, "generating", _detail(job)))
-            if job.status is JobStatus.COMPLETED and job.url is None and no_url < NO_URL_TIMES:
+            is_unlinked = job.status is JobStatus.COMPLETED and job.url is None and not job.by_content
+            if is_unlinked and no_url < NO_URL_TIMES:
                 no_url += 1
                 continue
             if job.status.is_final:

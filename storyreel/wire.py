@@ -65,6 +65,11 @@ class Job:
     progress: float | None = None
     error_code: str | None = None
     error_message: str | None = None
+    created_at: float | None = None
+    model: str | None = None
+    prompt: str | None = None
+    seconds: str | None = None
+    by_content: bool = False  # OpenAI's own shape: the bytes lie at `/content`, and no link is told
 
 
 def create_body(scene: Scene, model: Model, images: Mapping[str, str], video_url: str | None = None) -> dict[str, Any]:
@@ -125,7 +130,20 @@ def parse_job(payload: Any) -> Job | None:
         progress=_number(payload.get("progress")),
         error_code=code,
         error_message=message,
+        created_at=_number(payload.get("created_at")),
+        model=_text(payload.get("model")),
+        prompt=_text(payload.get("prompt")),
+        seconds=_text(payload.get("seconds")),
+        by_content="task_result" not in payload and "progress" in payload,
     )
+
+
+def parse_list(payload: Any) -> tuple[list[Job], bool] | None:
+    """(jobs, are there more) of a listing, or None where it is none."""
+    entries = payload.get("data") if isinstance(payload, dict) else None
+    if not isinstance(entries, list):
+        return None
+    return [job for entry in entries if (job := parse_job(entry))], bool(payload.get("has_more"))
 
 
 def expiry(url: str | None, expires_at: float | None, completed_at: float | None) -> float | None:
@@ -146,6 +164,10 @@ def _url(payload: Mapping[str, Any]) -> str | None:
         if isinstance(video, dict) and isinstance(video.get("url"), str) and video["url"].strip():
             return str(video["url"]).strip()
     return None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
 
 
 def _number(value: Any) -> float | None:

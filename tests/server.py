@@ -35,7 +35,13 @@ class Live:
 @contextmanager
 def live(folder: Path, *, speed: float = 3000.0, **options: Any) -> Iterator[Live]:
     """Serve until the block ends."""
-    simulator = Simulator(Jobs(catalog.load(), folder, speed=speed), **options)
+    with serving(Simulator(Jobs(catalog.load(), folder, speed=speed), **options)) as api:
+        yield api
+
+
+@contextmanager
+def serving(simulator: Simulator) -> Iterator[Live]:
+    """Serve this one until the block ends."""
     server = uvicorn.Server(uvicorn.Config(simulator.app(), port=0, log_level="critical", lifespan="off"))
     ready = threading.Event()
 

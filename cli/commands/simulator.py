@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from decimal import Decimal
 from pathlib import Path
 
 from cli.request import catalog_file
@@ -17,7 +18,10 @@ def run(args: argparse.Namespace) -> int:
         speed=args.speed,
         folder=Path(args.folder) if args.folder else None,
         faults=Path(args.faults) if args.faults else None,
+        profile=args.profile,
         max_running=args.max_running,
+        per_minute=args.per_minute,
+        credit=Decimal(args.credit) if args.credit else None,
         extra_catalog=catalog_file(args),
     )
     return 0

@@ -10,16 +10,12 @@ parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--speed", type=float, default=1)
 parser.add_argument("--folder", type=Path)
 parser.add_argument("--catalog", type=Path)
-parser.add_argument("--faults", type=Path)
-parser.add_argument("--max-running", type=int)
 parser.add_argument("--child", action="store_true")
 args = parser.parse_args()
 serve(
     port=args.port,
     speed=args.speed,
     folder=args.folder,
-    faults=args.faults,
-    max_running=args.max_running,
     extra_catalog=args.catalog,
     child=args.child,
 )

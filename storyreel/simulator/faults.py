@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
@@ -12,16 +13,21 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from storyreel.errors import UsageError
 
+GATEWAY_PAGE = (
+    "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
 Where = Literal["create", "remix", "retrieve", "content"]
 
 
 class Fault(BaseModel):
     """One rule. It strikes where all of its conditions hold; `do` says what happens.
 
-    `status` answers with `status`, `body` and `headers`; `lose_before` drops the connection without taking the request;
-    `lose_after` takes it and then drops the connection; `hang` waits `seconds` and then drops; `fail` makes the job end as
-    failed with `code`; `no_url` completes without a URL; `stuck` never finishes; `truncate`, `garbage`, `empty` and `expire`
-    spoil the clip's bytes or its link.
+    `status` answers with `status`, `headers` and `body`, or a body of the given `form`; `lose_before` drops the connection
+    without taking the request; `lose_after` takes it and then drops the connection; `hang` waits `seconds` and then drops;
+    `slow` answers byte by byte over `seconds`; `garbage` answers with a gateway's page. Of a job: `fail` ends it as failed
+    with `code`; `no_url` completes without a URL; `stuck` never finishes; `word` tells every status as `word`;
+    `wrong`, `silent`, `long_sound` and `odd_rate` make another clip than was asked for. Of its bytes: `truncate` and `empty`
+    spoil them, `break` drops the connection half way, `expire` gives a dead link.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -32,14 +38,30 @@ class Fault(BaseModel):
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     times: int | None = Field(None, description="strike so often, then never again")
     do: Literal[
-        "status", "lose_before", "lose_after", "hang", "fail", "no_url", "stuck", "truncate", "garbage", "empty", "expire"
+        "status", "lose_before", "lose_after", "hang", "slow", "garbage",
+        "fail", "no_url", "stuck", "word", "wrong", "silent", "long_sound", "odd_rate",
+        "truncate", "empty", "break", "expire",
     ]  # fmt: skip
-    status: int = 500
+    status: Annotated[int, Field(ge=200, le=599)] = 500
+    form: Literal["json", "string", "text", "html", "empty"] = "empty"
     body: str = ""
+    word: str = "succeeded"
     headers: dict[str, str] = Field(default_factory=dict)
     seconds: float = 1.0
     code: str = "generation_failed"
     message: str = "Video generation failed."
+
+    @property
+    def text(self) -> str:
+        """The body of a `status` answer."""
+        forms = {
+            "json": json.dumps({"error": {"message": self.message, "type": self.code, "code": self.code}}),
+            "string": json.dumps({"error": self.message, "status": False}),
+            "text": self.message,
+            "html": GATEWAY_PAGE,
+            "empty": "",
+        }
+        return self.body or forms[self.form]
 
 
 class Faults:

@@ -9,16 +9,21 @@ import json
 import random
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from storyreel.catalog import Catalog, parse_size
-from storyreel.simulator.picture import Shot, render
+from storyreel.simulator.picture import FPS, Shot, render
 
+ODD = {"wrong", "silent", "long_sound", "odd_rate"}
+ODD_FPS = Fraction(30000, 1001)
 RESULT_LIFE_S = 7 * 24 * 3600
 _STAGES = ((0.03, "initializing"), (0.15, "queued"), (0.90, "in_progress"), (0.95, "downloading"), (1.0, "uploading"))
 
@@ -39,6 +44,8 @@ class SimJob:
     remixed_from: str | None = None
     fails: dict[str, str] | None = None
     flags: list[str] = field(default_factory=list)
+    take: int = 1
+    billed: str | None = None
 
 
 class Jobs:
@@ -53,30 +60,62 @@ class Jobs:
         self.now = now
         self._seed = seed
         self.jobs: dict[str, SimJob] = {}
+        self._open: list[SimJob] = []
         self._lock = threading.Lock()
         self._rendering = asyncio.Semaphore(2)
         self._one_each: dict[str, asyncio.Lock] = {}
+        self._number = 0
+        self.billed = Decimal(0)  # what the jobs cost that did not fail, whatever their currencies
+        self._alike: Counter[str] = Counter()
         (folder / "stills").mkdir(parents=True, exist_ok=True)
         (folder / "clips").mkdir(exist_ok=True)
         self._journal = folder / "jobs.jsonl"
         if self._journal.exists():
             for line in self._journal.read_text("utf-8").splitlines():
-                job = SimJob(**json.loads(line))
-                self.jobs[job.id] = job
+                entry = json.loads(line)
+                if "deleted" in entry:
+                    self.jobs.pop(entry["deleted"], None)
+                else:
+                    job = SimJob(**entry)
+                    self.jobs[job.id] = job
+                    self.billed += Decimal(job.billed or 0)
+            self._open = list(self.jobs.values())
+            self._number = len(self.jobs)
+            self._alike = Counter(job.prompt for job in self._open)
 
     def accept(self, **facts: Any) -> SimJob:
         """Take a job on."""
-        number = len(self.jobs)
+        with self._lock:
+            number = self._number
+            self._number += 1
+            self._alike[facts["prompt"]] += 1
         model = self.catalog.models[facts["model"]]
         low, high = model.wait(facts["seconds"])
         draw = random.Random(f"{self._seed}:{number}").uniform(low, high)
         now = self.now()
-        job = SimJob(id=f"qvideo-sim-{int(now * 1e9)}{number:04d}", created_at=now, takes_s=draw / self.speed, **facts)
+        job = SimJob(
+            id=f"qvideo-sim-{int(now * 1e9)}{number:04d}",
+            created_at=now,
+            takes_s=draw / self.speed,
+            take=self._alike[facts["prompt"]],
+            **facts,
+        )
         with self._lock:
             self.jobs[job.id] = job
-            with self._journal.open("a", encoding="utf-8") as out:
-                out.write(json.dumps(asdict(job), ensure_ascii=False) + "\n")
+            self._open.append(job)
+            self.billed += Decimal(job.billed or 0)
+            self._note(asdict(job))
         return job
+
+    def delete(self, job: SimJob) -> None:
+        """Forget a job and its result."""
+        with self._lock:
+            self.jobs.pop(job.id, None)
+            self._note({"deleted": job.id})
+
+    def _note(self, entry: dict[str, Any]) -> None:
+        with self._journal.open("a", encoding="utf-8") as out:
+            out.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     def status(self, job: SimJob) -> str:
         """The API's word for how far the job is."""
@@ -87,7 +126,15 @@ class Jobs:
         return "failed" if job.fails else "completed"
 
     def running(self) -> int:
-        return sum(1 for job in self.jobs.values() if self.status(job) not in ("completed", "failed"))
+        """How many jobs are not final; jobs that are final are not looked at again."""
+        with self._lock:
+            self._open = [job for job in self._open if self.status(job) not in ("completed", "failed")]
+            return len(self._open)
+
+    def progress(self, job: SimJob) -> int:
+        """Percent of the way, 0 to 100."""
+        share = (self.now() - job.created_at) / job.takes_s if job.takes_s else 1.0
+        return max(0, min(100, int(100 * share)))
 
     def keep_still(self, data: bytes) -> str:
         """Store a given picture; returns its sha256."""
@@ -99,24 +146,30 @@ class Jobs:
 
     async def clip(self, job: SimJob) -> Path:
         """The rendered clip; made when it is first asked for, and once for all jobs that look the same."""
-        look = json.dumps([job.model, job.prompt, job.seconds, job.size, job.mode, job.stills], sort_keys=True)
+        odd = sorted(set(job.flags) & ODD)
+        parts = [job.model, job.prompt, job.seconds, job.size, job.mode, job.stills, job.take, odd]
+        look = json.dumps(parts, sort_keys=True)
         path = self.folder / "clips" / f"{hashlib.sha256(look.encode()).hexdigest()}.mp4"
         if not path.exists():
             async with self._one_each.setdefault(path.name, asyncio.Lock()), self._rendering:
                 if not path.exists():
                     await asyncio.to_thread(self._render, job, path)
+            self._one_each.pop(path.name, None)
         return path
 
     def _render(self, job: SimJob, path: Path) -> None:
         model = self.catalog.models[job.model]
         size = model.output_size(job.size, job.mode) if job.model == "kling-video-o1" else parse_size(job.size)
+        if "wrong" in job.flags:
+            size = (size[1], size[0])
         shot = Shot(
-            prompt=job.prompt,
-            label=job.model,
+            prompt=job.prompt if "wrong" not in job.flags else "not what was asked for",
+            label=f"{job.model} · take {job.take}",
             width=size[0],
             height=size[1],
             seconds=job.seconds,
-            sound=model.sound,
+            sound_s=_sound_s(job, model.sound),
+            fps=ODD_FPS if "odd_rate" in job.flags else FPS,
             first=self._still(job, "first_frame"),
             last=self._still(job, "end_frame"),
         )
@@ -129,3 +182,10 @@ class Jobs:
         if name is None:
             return None
         return Image.open(io.BytesIO((self.folder / "stills" / name).read_bytes())).convert("RGB")
+
+
+def _sound_s(job: SimJob, has_sound: bool) -> float:
+    """Seconds of sound: none, as long as the picture, or (a fault) two seconds longer."""
+    if "long_sound" in job.flags:
+        return job.seconds + 2
+    return job.seconds if has_sound and "silent" not in job.flags else 0

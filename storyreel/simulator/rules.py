@@ -23,9 +23,16 @@ MAX_IMAGE_BYTES = 10 * 2**20
 class Refused(Exception):
     """400 with the API's kind of error body."""
 
-    def __init__(self, message: str, *, status: int = 400, code: str = "invalid_request") -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 400,
+        code: str = "invalid_request",
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
-        self.message, self.status, self.code = message, status, code
+        self.message, self.status, self.code, self.headers = message, status, code, headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +80,30 @@ def read(body: Any) -> Wanted:
     return Wanted(str(model), prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
 
 
+def read_lax(body: Any) -> Wanted:
+    """The same request as a server of OpenAI's own shape takes it: unknown fields pass, numbers may be numbers, and a
+    picture may be uploaded, or be an object with its URL.
+
+    Raises:
+        Refused: it still makes no sense.
+    """
+    if not isinstance(body, dict):
+        raise Refused("the body must be a JSON object or a form")
+    known = {name: value for name, value in body.items() if name in FIELDS and value not in (None, "")}
+    known.setdefault("model", "sora-2")
+    if known["model"] not in MODELS:
+        raise Refused(f"unknown model {known['model']}", code="model_not_found")
+    if known["model"] not in KLING:
+        known.pop("mode", None)
+    for name in ("seconds", "size"):
+        if isinstance(known.get(name), int):
+            known[name] = str(known[name])
+    reference = known.get("input_reference")
+    if isinstance(reference, dict):
+        known["input_reference"] = reference.get("image_url") or reference.get("url")
+    return read(known)
+
+
 def read_prompt(body: Any) -> str:
     """The prompt of a create or a remix."""
     prompt = body.get("prompt") if isinstance(body, dict) else None
@@ -116,7 +147,13 @@ def _reference(body: Mapping[str, Any], model: str) -> list[Given]:
         raise Refused("image_list and video_list are for kling-video-o1")
     found = []
     if "input_reference" in body:
-        found.append(Given("first_frame", _http(body["input_reference"], "input_reference"), None))
+        given = body["input_reference"]
+        is_upload = isinstance(given, bytes)
+        found.append(
+            Given("first_frame", None, given)
+            if is_upload
+            else Given("first_frame", _http(given, "input_reference"), None)
+        )
     if "image_tail" in body:
         if model == "sora-2":
             raise Refused("image_tail is for kling models")

@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import uvicorn
@@ -19,7 +20,7 @@ import uvicorn
 from storyreel import catalog
 from storyreel.errors import UsageError, WorkspaceError
 from storyreel.simulator import faults as fault_rules
-from storyreel.simulator.app import Simulator
+from storyreel.simulator.app import Profile, Simulator
 from storyreel.simulator.jobs import Jobs
 
 
@@ -29,7 +30,10 @@ def serve(
     speed: float,
     folder: Path | None = None,
     faults: Path | None = None,
+    profile: Profile = "strict",
     max_running: int | None = None,
+    per_minute: int | None = None,
+    credit: Decimal | None = None,
     extra_catalog: Path | None = None,
     child: bool = False,
 ) -> None:
@@ -42,12 +46,10 @@ def serve(
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storyreel-simulator-")))
         jobs = Jobs(catalog.load(extra_catalog), place, speed=speed)
         listener = _listen(port)
-        config = uvicorn.Config(
-            Simulator(jobs, rules, max_running=max_running).app(),
-            log_level="critical",
-            access_log=False,
-            lifespan="off",
+        simulator = Simulator(
+            jobs, rules, profile=profile, max_running=max_running, per_minute=per_minute, credit=credit
         )
+        config = uvicorn.Config(simulator.app(), log_level="critical", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
         asyncio.run(_until_orphaned(server, listener) if child else server.serve([listener]))

@@ -49,7 +49,7 @@ def worst(picture: Image.Image, size: tuple[int, int] = SIZE) -> int:
 def shot(
     path: Path, prompt: str = "a", first: Image.Image | None = None, last: Image.Image | None = None, **more: object
 ) -> Path:
-    values: dict[str, object] = {"width": SIZE[0], "height": SIZE[1], "seconds": 1, "sound": False, "label": "x"}
+    values: dict[str, object] = {"width": SIZE[0], "height": SIZE[1], "seconds": 1, "label": "x"}
     render(Shot(prompt=prompt, first=first, last=last, **{**values, **more}), path)  # type: ignore[arg-type]
     return path
 
@@ -117,7 +117,7 @@ def test_a_picture_that_is_no_mp4_is_caught(tmp_path: Path) -> None:
 def test_the_film_has_the_pictures_that_were_computed(tmp_path: Path) -> None:
     one = shot(tmp_path / "1.mp4", "one", first=patches())
     last = verify(one).last
-    two = shot(tmp_path / "2.mp4", "two", first=last, sound=True)
+    two = shot(tmp_path / "2.mp4", "two", first=last, sound_s=1)
     wide = shot(tmp_path / "3.mp4", "three", width=180, height=320)
     film = assemble([Piece(one), Piece(two, skip_first=True), Piece(wide)], tmp_path / "film.mp4", Style(SIZE))
     assert film.frames == 24 + 23 + 24
@@ -131,7 +131,7 @@ def test_the_film_has_the_pictures_that_were_computed(tmp_path: Path) -> None:
 
 
 def test_the_same_clips_give_the_same_film(tmp_path: Path) -> None:
-    pieces = [Piece(shot(tmp_path / "1.mp4", sound=True)), Piece(shot(tmp_path / "2.mp4", "b"))]
+    pieces = [Piece(shot(tmp_path / "1.mp4", sound_s=1)), Piece(shot(tmp_path / "2.mp4", "b"))]
     for name in ("x.mp4", "y.mp4"):
         assemble(pieces, tmp_path / name, Style(SIZE))
     assert (tmp_path / "x.mp4").read_bytes() == (tmp_path / "y.mp4").read_bytes()

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import av
 import httpx
 import pytest
 
-from storyreel import catalog
+from storyreel import catalog, wire
+from storyreel.media.clip import verify
 from storyreel.simulator.app import Simulator
+from storyreel.simulator.faults import parse
 from storyreel.simulator.jobs import Jobs
 from tests.conftest import png
 
@@ -103,3 +107,81 @@ async def test_jobs_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
     first = Jobs(catalog.load(), tmp_path, speed=1.0, now=clock)
     job = first.accept(model="sora-2", prompt="x", seconds=4, size="1280x720", mode=None)
     assert Jobs(catalog.load(), tmp_path, speed=1.0, now=clock).jobs[job.id] == job
+
+
+def simulator(folder: Path, clock: Clock, **options: Any) -> httpx.AsyncClient:
+    app = Simulator(Jobs(catalog.load(), folder, speed=1.0, now=clock), **options).app()
+    headers = {"Authorization": "Bearer k"}
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sim", headers=headers)
+
+
+async def test_the_accounts_limits_are_kept(tmp_path: Path, clock: Clock) -> None:
+    async with simulator(tmp_path / "a", clock, max_running=1) as api:
+        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(2)] == [200, 429]
+        clock.time += 1000
+        assert (await api.post("/v1/videos", json=GOOD)).status_code == 200
+    async with simulator(tmp_path / "b", clock, per_minute=1) as api:
+        await api.post("/v1/videos", json=GOOD)
+        refused = await api.post("/v1/videos", json=GOOD)
+        assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 60
+    async with simulator(tmp_path / "c", clock, credit=Decimal("5")) as api:
+        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(3)] == [200, 200, 402]
+        truth = (await api.get("/simulator/truth")).json()
+        assert (len(truth["accepted"]), truth["billed"], len(truth["refused"])) == (2, "8.00", 1)
+
+
+@pytest.mark.parametrize("form", ["json", "string", "text", "html", "empty"])
+async def test_an_error_may_have_any_form_and_its_words_are_found(tmp_path: Path, clock: Clock, form: str) -> None:
+    async with simulator(tmp_path, clock, faults=parse([{"do": "status", "form": form, "message": "oh no"}])) as api:
+        answer = await api.post("/v1/videos", json=GOOD)
+    assert answer.status_code == 500
+    message = wire.parse_error(answer.text)[1]
+    assert message == {"html": "502 Bad Gateway 502 Bad Gateway", "empty": ""}.get(form, "oh no")
+
+
+@pytest.mark.parametrize(
+    ("fault", "frames", "size", "sound"),
+    [("wrong", 120, (1080, 1920), None), ("odd_rate", 150, (1920, 1080), None), ("long_sound", 120, (1920, 1080), 7.0)],
+)
+async def test_a_clip_may_be_another_than_was_asked_for(
+    tmp_path: Path, clock: Clock, fault: str, frames: int, size: tuple[int, int], sound: float | None
+) -> None:
+    async with simulator(tmp_path / "api", clock, faults=parse([{"do": fault}])) as api:
+        made = (await api.post("/v1/videos", json=GOOD)).json()
+        clock.time += 1000
+        job = (await api.get(f"/v1/videos/{made['id']}")).json()
+        (tmp_path / "clip.mp4").write_bytes((await api.get(job["task_result"]["videos"][0]["url"])).content)
+    facts = verify(tmp_path / "clip.mp4").facts
+    assert (facts.frames, (facts.width, facts.height)) == (frames, size)
+    with av.open(tmp_path / "clip.mp4") as container:
+        heard = [float(s.duration * s.time_base) for s in container.streams.audio if s.duration and s.time_base]
+    assert [round(s, 1) for s in heard] == ([sound] if sound else [])
+
+
+async def test_a_rehearsed_take_differs_from_the_one_before_and_the_same_seed_repeats(
+    tmp_path: Path, clock: Clock
+) -> None:
+    clips = []
+    for run in ("a", "b"):
+        jobs = Jobs(catalog.load(), tmp_path / run, speed=1.0, now=clock)
+        for _ in range(2):
+            job = jobs.accept(model="sora-2", prompt="x", seconds=4, size="1280x720", mode=None)
+            clips.append((await jobs.clip(job)).read_bytes())
+    assert clips[0] == clips[2] and clips[1] == clips[3] and clips[0] != clips[1]
+
+
+async def test_words_for_a_status_may_be_of_another_gateway(tmp_path: Path, clock: Clock) -> None:
+    async with simulator(tmp_path, clock, faults=parse([{"on": "retrieve", "do": "word", "word": "Succeeded"}])) as api:
+        made = (await api.post("/v1/videos", json=GOOD)).json()
+        clock.time += 1000
+        job = wire.parse_job((await api.get(f"/v1/videos/{made['id']}")).json())
+    assert job and job.status is wire.JobStatus.COMPLETED and job.url
+
+
+async def test_a_thousand_jobs_in_flight_are_counted_quickly(tmp_path: Path, clock: Clock) -> None:
+    jobs = Jobs(catalog.load(), tmp_path, speed=1.0, now=clock)
+    for i in range(1000):
+        jobs.accept(model="sora-2", prompt=str(i), seconds=4, size="1280x720", mode=None)
+    assert jobs.running() == 1000
+    clock.time += 10_000
+    assert jobs.running() == 0 and not jobs._open
