@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import hashlib
 import json
 import os
 import platform
@@ -20,6 +21,7 @@ import httpx
 from storyreel import __version__, wire
 from storyreel.errors import (
     AnswerLost,
+    BrokenOff,
     DownloadError,
     KeyRefused,
     LinkExpired,
@@ -130,6 +132,29 @@ class Client:
             raise AnswerLost("the answer about the job is not one the API should give", status=status)
         return job
 
+    async def latest(self, limit: int = 300) -> list[wire.Job] | None:
+        """`GET /videos`: the newest jobs of the account; None where the server cannot list them (Qiniu's does not).
+
+        Raises:
+            ApiError: it could, and did not.
+        """
+        found: list[wire.Job] = []
+        while len(found) < limit:
+            after = f"&after={quote(found[-1].id, safe='')}" if found else ""
+            path = f"/videos?limit={min(100, limit - len(found))}&order=desc{after}"
+            status, headers, text = await self._request(self._http, "GET", path)
+            if status in (400, 404, 405, 501) and not found:
+                return None
+            if status != 200:
+                self._raise(status, headers, text, post=False)
+            page = wire.parse_list(_json(text))
+            if page is None:
+                return found or None
+            found += page[0]
+            if not page[0] or not page[1]:
+                break
+        return found
+
     def content_url(self, job_id: str) -> str:
         """Where servers of OpenAI's own shape hand out the bytes."""
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
@@ -137,21 +162,23 @@ class Client:
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
         """Stream `url` into the file `part`, and return its size and hash once it is whole and on disk.
 
+        Where the server offers ranges (RFC 9110, 14), a download that breaks off goes on where it was.
+
         Raises:
             LinkExpired: 403, 404 or 410.
             DownloadError: anything else; `part` is removed.
         """
         whole = False
+        growing = _Part(part, max_bytes)
         try:
             async with asyncio.timeout(DOWNLOAD_DEADLINE_S):
-                fetched = await self._download(url, part, max_bytes)
+                fetched = await self._whole(url, growing)
             whole = True
             return fetched
         except TimeoutError as error:
             raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s") from error
         finally:
-            if not whole:
-                _remove(part)
+            growing.close(keep=whole)
 
     # ---- inside
 
@@ -246,48 +273,109 @@ class Client:
                 fix="tell the operator of the endpoint",
             )
 
-    async def _download(self, url: str, part: Path, max_bytes: int) -> Fetched:
+    async def _whole(self, url: str, part: _Part) -> Fetched:
+        """Fetch until the part is whole; go on after a break as long as each request brings something."""
+        while True:
+            before = part.count
+            try:
+                await self._fetch(url, part)
+                return part.finish()
+            except BrokenOff:
+                if not part.can_go_on or part.count == before:
+                    raise
+
+    async def _fetch(self, url: str, part: _Part) -> None:
+        """One request for what is not there yet, along its redirects."""
         for _ in range(MAX_REDIRECTS):
             self._allowed(url)
             own = _origin(url) == _origin(self.base_url) and url.startswith(self.base_url + "/videos/")
-            headers = {"Accept": "*/*"} | ({"Authorization": f"Bearer {self._key}"} if own and self._key else {})
+            headers = part.wish() | ({"Authorization": f"Bearer {self._key}"} if own and self._key else {})
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:
                         url = urljoin(url, answer.headers.get("Location", ""))
                         continue
-                    return await self._save(answer, part, max_bytes)
+                    part.accept(answer)
+                    async for chunk in answer.aiter_bytes():
+                        part.write(chunk)
+                    return
             except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise DownloadError(f"the download from {_host(url)} broke off: {_words(error)}") from error
+                raise BrokenOff(f"the download from {_host(url)} broke off: {_words(error)}") from error
         raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times")
 
-    async def _save(self, answer: httpx.Response, part: Path, max_bytes: int) -> Fetched:
-        import hashlib
 
+class _Part:
+    """A file that grows by one or several answers, and what is known about the whole of it."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.count = 0
+        self.can_go_on = False
+        self._announced: int | None = None
+        self._validator = ""
+        self._digest = hashlib.sha256()
+        self._out = path.open("wb")
+
+    def wish(self) -> dict[str, str]:
+        """The headers that ask for the rest, only if the file is still the same one."""
+        if not self.count:
+            return {"Accept": "*/*"}
+        same = {"If-Range": self._validator} if self._validator else {}
+        return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
+
+    def accept(self, answer: httpx.Response) -> None:
+        """Look at the head of an answer: does it begin anew, or where this part ends?"""
         host = answer.url.host
         if answer.status_code in (403, 404, 410):
             raise LinkExpired(f"{host} answers {answer.status_code}: the link is dead")
+        if answer.status_code == 206 and self.count:
+            if answer.headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
+                raise DownloadError(f"{host} answers with another part of the clip than was asked for")
+            return
         if answer.status_code != 200:
             raise DownloadError(f"{host} answers {answer.status_code} instead of the clip")
-        announced = answer.headers.get("Content-Length", "")
-        if announced.isdigit() and int(announced) > max_bytes:
+        self._begin(answer.headers)
+
+    @property
+    def _last(self) -> int | None:
+        return None if self._announced is None else self._announced - 1
+
+    def _begin(self, headers: httpx.Headers) -> None:
+        announced = headers.get("Content-Length", "")
+        is_encoded = headers.get("Content-Encoding", "identity") != "identity"
+        self._announced = int(announced) if announced.isdigit() and not is_encoded else None
+        if self._announced and self._announced > self.max_bytes:
             raise DownloadError(
-                f"the clip is said to have {int(announced) / 1e9:.1f} GB; the limit is {max_bytes / 1e9:.1f}"
+                f"the clip is said to have {self._announced / 1e9:.1f} GB; the limit is {self.max_bytes / 1e9:.1f}"
             )
-        digest, count = hashlib.sha256(), 0
-        with part.open("wb") as out:
-            async for chunk in answer.aiter_bytes(256 * 1024):
-                count += len(chunk)
-                if count > max_bytes:
-                    raise DownloadError(f"the clip has more than {max_bytes / 1e9:.1f} GB")
-                digest.update(chunk)
-                out.write(chunk)
+        tag = headers.get("ETag", "")
+        self._validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+        self.can_go_on = self._announced is not None and headers.get("Accept-Ranges", "").lower() == "bytes"
+        self.count, self._digest = 0, hashlib.sha256()
+        self._out.seek(0)
+        self._out.truncate()
+
+    def write(self, chunk: bytes) -> None:
+        self.count += len(chunk)
+        if self.count > self.max_bytes:
+            raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB")
+        self._digest.update(chunk)
+        self._out.write(chunk)
+
+    def finish(self) -> Fetched:
+        """Put the bytes on disk. Raises `DownloadError` where there are more or fewer than were announced."""
+        if self._announced is not None and self.count != self._announced:
+            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
+        with self._out as out:
             out.flush()
             os.fsync(out.fileno())
-        encoded = answer.headers.get("Content-Encoding", "identity") != "identity"
-        if announced.isdigit() and not encoded and count != int(announced):
-            raise DownloadError(f"the clip has {count} bytes, {announced} were announced")
-        return Fetched(part, count, digest.hexdigest())
+        return Fetched(self.path, self.count, self._digest.hexdigest())
+
+    def close(self, *, keep: bool) -> None:
+        self._out.close()
+        if not keep:
+            self.path.unlink(missing_ok=True)
 
 
 async def _text(answer: httpx.Response) -> str:
@@ -305,10 +393,6 @@ def _json(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return None
-
-
-def _remove(part: Path) -> None:
-    part.unlink(missing_ok=True)
 
 
 def _origin(url: str) -> tuple[str, str | None, int | None]:

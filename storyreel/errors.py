@@ -130,6 +130,10 @@ class DownloadError(StoryreelError):
     """The bytes did not arrive whole. Nothing but a `.part` file is left behind."""
 
 
+class BrokenOff(DownloadError):
+    """The connection ended before the bytes did; what is there may be gone on with."""
+
+
 class LinkExpired(DownloadError):
     """The result URL answers 403, 404 or 410."""
 

@@ -9,10 +9,12 @@ from contextlib import closing
 from cli.request import from_args
 from storyreel import opening
 from storyreel.client import Client
-from storyreel.errors import NotFound, UsageError
+from storyreel.errors import ApiError, NotFound, UsageError
 from storyreel.ledger import Ledger
 from storyreel.ledger_rows import State, Take
+from storyreel.matching import matches
 from storyreel.opening import Prepared
+from storyreel.wire import Job
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,11 +57,36 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         ledger.abandoned(take.id, charged=False)
         print(f"{name}: given up; the next run makes it anew")
     else:
-        raise UsageError(
-            f"{name} is held: {take.error_message}",
-            fix="look for it in the provider's console, then --adopt VIDEO_ID, --resubmit or --abandon",
-        )
+        raise UsageError(f"{name} is held: {take.error_message}", fix=_advice(ledger, prepared, args, take))
     return 0
+
+
+def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> str:
+    """What to type next; where the server lists its jobs, with those that may be this one."""
+    usual = "look for it in the provider's console, then --adopt VIDEO_ID, --resubmit or --abandon"
+    try:
+        jobs = asyncio.run(_listed(prepared))
+    except ApiError as error:
+        return f"{usual} (the API was asked for its jobs: {error.message})"
+    if jobs is None:
+        return usual
+    known = [t.job_id for t in ledger.takes(prepared.storyboard.id) if t.job_id]
+    found = matches(take, jobs, known)
+    if not found:
+        return "the API lists no job that could be it: --abandon (made anew by the next run), or --adopt VIDEO_ID"
+    lines = [f"the API lists {len(found)} that may be it:"]
+    for job in found[:5]:
+        apart = (job.created_at or 0) - take.created_at
+        words = f"{job.word}, begun {apart:+.0f} s from when it was sent{', the same prompt' if job.prompt else ''}"
+        lines.append(f"  storyreel resolve {args.file} {take.scene} --take {take.take} --adopt {job.id}   # {words}")
+    return "\n".join(lines)
+
+
+async def _listed(prepared: Prepared) -> list[Job] | None:
+    if prepared.request.simulate or prepared.settings.api_key is None:
+        return None
+    async with Client(prepared.settings) as client:
+        return await client.latest()
 
 
 async def _known_to_api(prepared: Prepared, job_id: str) -> None:

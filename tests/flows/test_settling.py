@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tests.flows.conftest import Project
 from tests.flows.test_render import statuses
+from tests.server import serving
 
 ONE = """\
 version: 1
@@ -36,6 +37,26 @@ def test_a_held_take_is_adopted_and_nothing_is_paid_again(project: Project) -> N
     project.storyreel("resolve", "board.yaml", "one", "--adopt", job)
     assert statuses(project.run()) == {"one": "completed"}
     assert len(project.api.accepted) == 1
+
+
+def test_a_server_that_lists_its_jobs_is_asked_which_one_was_lost(project: Project) -> None:
+    project.api.simulator.profile = "lax"
+    with serving(project.api.simulator) as lax:
+        project.api = lax
+        project.write(
+            ONE.replace(
+                "{id: one, prompt: scene one}", "{id: one, prompt: scene one}\n  - {id: two, prompt: scene two}"
+            )
+        )
+        project.api.faults({"on": "create", "do": "lose_after", "prompt": "scene one"})
+        assert statuses(project.run(code=1)) == {"one": "held", "two": "completed"}
+        (job,) = [j["id"] for j in project.api.simulator.truth["accepted"] if j["prompt"] == "scene one"]
+        told = project.storyreel("resolve", "board.yaml", "one", code=2).stderr
+        assert "lists 1 that may be it" in told and "the same prompt" in told
+        assert f"storyreel resolve board.yaml one --take 1 --adopt {job}" in told
+        project.storyreel("resolve", "board.yaml", "one", "--adopt", job)
+        assert statuses(project.run()) == {"one": "completed", "two": "reused"}
+        assert len(project.api.accepted) == 2
 
 
 def test_a_held_take_is_sent_once_more_only_when_asked_and_the_double_charge_is_told(project: Project) -> None:

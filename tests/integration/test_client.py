@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
-from storyreel import errors
+from storyreel import errors, wire
 from storyreel.client import Client
+from storyreel.media import clip
 from storyreel.settings import Settings
+from tests.server import Live, live
 
 KEY = "sk-very-secret-key"
 BASE = "https://api.example/v1"
@@ -133,7 +136,7 @@ async def test_strange_result_addresses_are_not_fetched(tmp_path: Path, url: str
     [
         (httpx.Response(404), errors.LinkExpired), (httpx.Response(410), errors.LinkExpired),
         (httpx.Response(403), errors.LinkExpired), (httpx.Response(500), errors.DownloadError),
-        (httpx.Response(200, headers={"Content-Length": "99"}, content=b"x"), errors.DownloadError),
+        (httpx.Response(200, headers={"Content-Length": "99"}, content=b"x"), errors.BrokenOff),
         (httpx.Response(200, headers={"Content-Length": "50000000000"}, stream=httpx.ByteStream(b"")), errors.DownloadError),
         (httpx.Response(302, headers={"Location": "https://x.example/again"}), errors.DownloadError),
     ],
@@ -145,6 +148,127 @@ async def test_a_download_that_is_not_whole_leaves_nothing(
         with pytest.raises(kind) as caught:
             await api.download("https://x.example/a.mp4", tmp_path / "a")
     assert type(caught.value) is kind
+    assert list(tmp_path.iterdir()) == []
+
+
+BYTES = bytes(range(256)) * 40
+
+
+def breaking(
+    *answers: tuple[int, dict[str, str], bytes],
+) -> tuple[Callable[[httpx.Request], httpx.Response], list[str]]:
+    """A server whose answers break off after their bytes, but for the last; and the ranges it is asked for."""
+    left, asked = list(answers), []
+
+    class Stream(httpx.AsyncByteStream):
+        def __init__(self, data: bytes, breaks: bool) -> None:
+            self.data, self.breaks = data, breaks
+
+        async def __aiter__(self):  # type: ignore[no-untyped-def]
+            yield self.data
+            if self.breaks:
+                raise httpx.ReadError("reset")
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        asked.append(request.headers.get("Range", "") + request.headers.get("If-Range", ""))
+        status, headers, data = left.pop(0)
+        return httpx.Response(status, headers=headers, stream=Stream(data, bool(left)))
+
+    return handler, asked
+
+
+WHOLE = {"Content-Length": str(len(BYTES)), "Accept-Ranges": "bytes", "ETag": '"v1"'}
+
+
+def rest(start: int) -> tuple[int, dict[str, str], bytes]:
+    return 206, {"Content-Range": f"bytes {start}-{len(BYTES) - 1}/{len(BYTES)}"}, BYTES[start:]
+
+
+async def test_a_download_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -> None:
+    first = (200, WHOLE, BYTES[:1000])
+    middle = (206, rest(1000)[1], BYTES[1000:5000])
+    handler, asked = breaking(first, middle, rest(5000))
+    async with client(handler) as api:
+        fetched = await api.download("https://x.example/a.mp4", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BYTES
+    assert (fetched.bytes, fetched.sha256) == (len(BYTES), hashlib.sha256(BYTES).hexdigest())
+    assert asked == ["", 'bytes=1000-"v1"', 'bytes=5000-"v1"']
+
+
+async def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(tmp_path: Path) -> None:
+    other = b"another clip altogether"
+    changed = (200, {"Content-Length": str(len(other)), "Accept-Ranges": "bytes", "ETag": '"v2"'}, other)
+    handler, _ = breaking((200, WHOLE, BYTES[:1000]), changed)
+    async with client(handler) as api:
+        await api.download("https://x.example/a.mp4", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == other
+
+
+@pytest.mark.parametrize(
+    "second",
+    [
+        (206, {"Content-Range": f"bytes 0-{len(BYTES) - 1}/{len(BYTES)}"}, BYTES),
+        (206, {"Content-Range": "bytes 1000-1999/2000"}, BYTES[1000:2000]),
+        (206, {}, BYTES[1000:]), (416, {}, b""), (500, {}, b""), (*rest(1000)[:2], b""),
+    ],
+)  # fmt: skip
+async def test_what_does_not_continue_the_clip_is_not_taken_for_its_rest(
+    tmp_path: Path, second: tuple[int, dict[str, str], bytes]
+) -> None:
+    handler, _ = breaking((200, WHOLE, BYTES[:1000]), second)
+    async with client(handler) as api:
+        with pytest.raises(errors.DownloadError):
+            await api.download("https://x.example/a.mp4", tmp_path / "a")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_no_range_is_asked_for_where_none_is_offered(tmp_path: Path) -> None:
+    handler, asked = breaking((200, {"Content-Length": str(len(BYTES))}, BYTES[:1000]), rest(1000))
+    async with client(handler) as api:
+        with pytest.raises(errors.BrokenOff):
+            await api.download("https://x.example/a.mp4", tmp_path / "a")
+    assert asked == [""]
+
+
+@pytest.fixture
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    with live(tmp_path_factory.mktemp("api"), speed=1e6) as api:
+        yield api
+
+
+async def _made(api: Client) -> wire.Job:
+    body = {"model": "sora-2", "prompt": "x", "seconds": "4", "size": "1280x720"}
+    job = await api.create(body)
+    while not job.status.is_final:
+        job = await api.retrieve(job.id)
+    return job
+
+
+async def test_a_real_server_that_drops_a_download_half_way_is_gone_on_with(server: Live, tmp_path: Path) -> None:
+    settings = Settings(OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)  # type: ignore[call-arg]
+    server.faults({"on": "content", "nth": [1], "do": "break"})
+    async with Client(settings) as api:
+        job = await _made(api)
+        await api.download(job.url or "", tmp_path / "a")
+    assert server.simulator.truth["downloads"] == 2
+    assert clip.verify(tmp_path / "a").facts.frames == 96
+
+
+async def test_answers_that_drip_byte_by_byte_are_given_up_in_time(
+    server: Live, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)  # type: ignore[call-arg]
+    async with Client(settings) as api:
+        job = await _made(api)
+        server.faults(*({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content")))
+        monkeypatch.setattr("storyreel.client.REQUEST_DEADLINE_S", 0.2)
+        monkeypatch.setattr("storyreel.client.DOWNLOAD_DEADLINE_S", 0.2)
+        with pytest.raises(errors.AnswerLost):
+            await api.create({"model": "sora-2", "prompt": "y", "seconds": "4", "size": "1280x720"})
+        with pytest.raises(errors.AnswerLost):
+            await api.retrieve(job.id)
+        with pytest.raises(errors.DownloadError, match="longer than"):
+            await api.download(job.url or "", tmp_path / "a")
     assert list(tmp_path.iterdir()) == []
 
 

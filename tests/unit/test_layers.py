@@ -16,7 +16,7 @@ FORBIDDEN = {
     "tasks": {"flows", "cli"},
     "flows": {"cli"},
 }
-PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "manifest/prompt", "manifest/faults",
+PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "manifest/prompt", "manifest/faults",
         "manifest/document", "manifest/storyboard", "manifest/resolve", "manifest/rules", "manifest/shape")  # fmt: skip
 IO = {
     "storyreel.settings", "storyreel.client", "storyreel.ledger", "storyreel.media", "storyreel.store", "storyreel.session",
