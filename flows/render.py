@@ -203,13 +203,16 @@ class Rendering:
         numbers = self._numbers(planned)
         async with asyncio.TaskGroup() as group:
             takes = [group.create_task(self._take(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
-        made = tuple(
+        made = [
             TakePlan(Action.REUSE, one.reason, row.ordinal, row)
             if (row := task.result()) and row.state is TakeState.COLLECTED
-            else TakePlan(Action.FAILED, one.reason, one.ordinal, row)
+            else TakePlan(Action.FAILED, one.reason, row.ordinal if row else one.ordinal, row)
             for one, task in zip(planned.takes, takes, strict=True)
-        )
-        return dataclasses.replace(planned, takes=made)
+        ]
+        # Takes made side by side get their ordinals as they come to the gate. The next plan must find the same one to be
+        # the first: else the scenes made from it would be stale, and paid for again.
+        made.sort(key=lambda one: plan.take_order(planned.scene.id, one.row) if one.row else (True, one.ordinal))
+        return dataclasses.replace(planned, takes=tuple(made))
 
     def _numbers(self, planned: ScenePlan) -> list[int]:
         """The take numbers to show: those of the rows that are there, then the next free ones."""

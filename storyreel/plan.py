@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 from storyreel.catalog import Catalog, Model, PriceRange
@@ -291,7 +291,12 @@ def _rows(scene: Scene, key: str, storyboard: Storyboard, snapshot: Snapshot) ->
         for t in snapshot.by_key.get(key, [])
         if not t.superseded and (t.scene == scene.id or t.scene not in storyboard.by_id) and _counts(t)
     ]
-    return sorted(found, key=lambda t: (t.scene != scene.id, t.ordinal))
+    return sorted(found, key=partial(take_order, scene.id))
+
+
+def take_order(scene_id: str, take: Take) -> tuple[bool, int]:
+    """Sorts a scene's takes, so that every plan, and the run itself, finds the same one to be the first."""
+    return take.scene != scene_id, take.ordinal
 
 
 def _counts(take: Take) -> bool:

@@ -6,6 +6,7 @@ import hashlib
 import secrets
 import threading
 from datetime import timedelta
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -127,7 +128,10 @@ class LoopbackStore:
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
         self._prefix = f"/{secret}/"
-        threading.Thread(target=self._server.serve_forever, name="loopback-store", daemon=True).start()
+        serve = partial(
+            self._server.serve_forever, poll_interval=0.02
+        )  # else the end of a run waits half a second for it
+        threading.Thread(target=serve, name="loopback-store", daemon=True).start()
 
     def publish(self, data: bytes, kind: str) -> str:
         path = f"{self._prefix}{hashlib.sha256(data).hexdigest()}{SUFFIX[kind]}"

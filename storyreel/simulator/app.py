@@ -111,7 +111,8 @@ class Simulator:
         except Refused as error:
             self.truth["refused"].append({"why": error.message})
             raise
-        self.truth["accepted"].append({"id": job.id, "prompt": job.prompt, "model": job.model, "kind": kind})
+        told = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
+        self.truth["accepted"].append(told)
         if fault and fault.do == "hang":
             await asyncio.sleep(fault.seconds)
         if fault and fault.do in ("lose_after", "hang"):
@@ -151,6 +152,7 @@ class Simulator:
             size=wanted.size,
             mode=wanted.mode,
             stills=stills,
+            account=_account(request),
             **self._fate(wanted.model, wanted.seconds, wanted.mode, wanted.prompt, fault),
         )
 
@@ -168,6 +170,7 @@ class Simulator:
             size=source.size,
             mode=source.mode,
             remixed_from=source.id,
+            account=_account(request),
             **self._fate(source.model, source.seconds, source.mode, prompt, fault),
         )
 
@@ -357,6 +360,15 @@ class Simulator:
                 return data
         except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
             raise Refused(f"{url.partition('?')[0]} cannot be fetched") from error
+
+
+def account_of(key: str) -> str:
+    """What the truth calls the account of a key, without telling the key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+def _account(request: Request) -> str:
+    return account_of(request.headers.get("authorization", "").partition(" ")[2].strip())
 
 
 def _spoilt(fault: Fault) -> Response:

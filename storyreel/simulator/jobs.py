@@ -44,6 +44,7 @@ class SimJob:
     remixed_from: str | None = None
     fails: dict[str, str] | None = None
     flags: list[str] = field(default_factory=list)
+    account: str = ""
     take: int = 1
     billed: str | None = None
 
@@ -66,7 +67,7 @@ class Jobs:
         self._one_each: dict[str, asyncio.Lock] = {}
         self._number = 0
         self.billed = Decimal(0)  # what the jobs cost that did not fail, whatever their currencies
-        self._alike: Counter[str] = Counter()
+        self._alike: Counter[tuple[str, str]] = Counter()  # by account and prompt
         (folder / "stills").mkdir(parents=True, exist_ok=True)
         (folder / "clips").mkdir(exist_ok=True)
         self._journal = folder / "jobs.jsonl"
@@ -81,14 +82,16 @@ class Jobs:
                     self.billed += Decimal(job.billed or 0)
             self._open = list(self.jobs.values())
             self._number = len(self.jobs)
-            self._alike = Counter(job.prompt for job in self._open)
+            self._alike = Counter((job.account, job.prompt) for job in self._open)
 
     def accept(self, **facts: Any) -> SimJob:
         """Take a job on."""
         with self._lock:
             number = self._number
             self._number += 1
-            self._alike[facts["prompt"]] += 1
+            alike = facts.get("account", ""), facts["prompt"]
+            self._alike[alike] += 1
+            take = self._alike[alike]
         model = self.catalog.models[facts["model"]]
         low, high = model.wait(facts["seconds"])
         draw = random.Random(f"{self._seed}:{number}").uniform(low, high)
@@ -97,7 +100,7 @@ class Jobs:
             id=f"qvideo-sim-{int(now * 1e9)}{number:04d}",
             created_at=now,
             takes_s=draw / self.speed,
-            take=self._alike[facts["prompt"]],
+            take=take,
             **facts,
         )
         with self._lock:

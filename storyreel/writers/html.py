@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,6 @@ THUMB_WIDTH_PX = 240
 
 def render(report: RunReport, workspace: Workspace) -> str:
     """Return the page. Pictures are inside it; clips are linked, relative to `report/`."""
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
-    )
-    template = environment.get_template("report.html")
     spans = _spans(report)
     cards = [_card(scene, workspace) for scene in report.scenes]
     thumbs = {card["s"].id: card["thumbs"] for card in cards if card["s"].used and card["thumbs"]}
@@ -33,7 +29,7 @@ def render(report: RunReport, workspace: Workspace) -> str:
             return []
         return [thumbs[seam.above][-1], thumbs[seam.below][0]]
 
-    return template.render(
+    return template().render(
         report=report,
         outer=outer,
         scenes=cards,
@@ -43,6 +39,14 @@ def render(report: RunReport, workspace: Workspace) -> str:
         film="../final.mp4" if report.cut else None,
         sheet="../contact-sheet.jpg" if workspace.sheet.exists() else None,
     )
+
+
+@cache
+def template() -> jinja2.Template:
+    """The page's template; whatever is put into it is escaped."""
+    loader = jinja2.FileSystemLoader(Path(__file__).parent)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    return environment.get_template("report.html")
 
 
 def _card(scene: SceneReport, workspace: Workspace) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import jinja2  # noqa: F401  # what a run imports late is imported here once, before the forks
-import pandas  # noqa: F401
+import pandas  # noqa: F401  # what a run imports late is imported here once, before the forks
+import psycopg
 import sqlalchemy as sa
 from prefect.logging import disable_run_logger
 
@@ -27,7 +27,7 @@ from storyreel import opening
 from storyreel.client import Client
 from storyreel.media import thumbnail  # noqa: F401
 from storyreel.settings import Settings
-from storyreel.writers import html  # noqa: F401
+from storyreel.writers import html
 
 KILLED = 77
 UNRESERVED = 55
@@ -63,7 +63,9 @@ class Transport(httpx.AsyncHTTPTransport):
         return answer
 
     def is_reserved(self) -> bool:
-        connection = sqlite3.connect(self.ledger)
+        """Asked past Storyreel's own ledger code, on a connection of its own."""
+        is_postgres = self.ledger.startswith("postgresql:")
+        connection: Any = psycopg.connect(self.ledger) if is_postgres else sqlite3.connect(self.ledger)
         try:
             return bool(connection.execute("SELECT count(*) FROM takes WHERE state = 'submitting'").fetchone()[0])
         finally:
@@ -95,7 +97,7 @@ def watch(point: Points, workspace: str) -> None:
 
 async def render(order: dict[str, Any], point: Points) -> None:
     Transport.point = point
-    Transport.ledger = f"{order['workspace']}/ledger.db"
+    Transport.ledger = os.environ.get("STORYREEL_DATABASE_URL") or f"{order['workspace']}/ledger.db"
 
     def client(settings: Settings) -> Client:
         return Client(settings, transport=Transport(retries=0))
@@ -104,7 +106,6 @@ async def render(order: dict[str, Any], point: Points) -> None:
         opening.Request(
             Path(order["board"]),
             workspace=Path(order["workspace"]),
-            variables=order["variables"],
             catalog=Path(order["catalog"]),
         )
     )
@@ -124,6 +125,7 @@ def child(order: dict[str, Any], out: int) -> None:
 
 
 def main() -> None:
+    html.template()
     for line in sys.stdin:
         order = json.loads(line)
         read, write = os.pipe()
