@@ -82,7 +82,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--simulate", action="store_true", help="of the rehearsal")
 
     one = command("rescue", "bring clips home that are paid for and not here yet; makes nothing")
-    one.add_argument("files", nargs="+", metavar="FILE", help="storyboards")
+    one.add_argument(
+        "files", nargs="*", metavar="PATH", help="storyboards, workspaces, or a folder of them (default: runs)"
+    )
     one.add_argument("--workspace", metavar="DIR", help="the folder of results, for one storyboard")
     _variables(one)
 

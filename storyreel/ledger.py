@@ -29,6 +29,8 @@ from storyreel import migrations
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
 
+LONGEST_COOL_DOWN_S = 3600.0
+
 _meta = sa.MetaData()
 _takes = sa.Table(
     "takes",
@@ -160,7 +162,7 @@ class Ledger:
         slots: int,
         budget: Decimal | None,
         currency: str | None = None,
-        run_began: float | None = None,
+        stop_mark: float | None = None,
     ) -> Take:
         """Write down that a take is about to be paid for, if it may be. All is checked in the same transaction.
 
@@ -168,11 +170,11 @@ class Ledger:
             BudgetReached: with this take the storyboard would have cost more than `budget`; nothing is written.
             SlotsFull: `slots` jobs of the account are in flight.
             CoolingDown: the API asked the account to wait.
-            Stopped: since `run_began` another run found the account without credit, or its key refused.
+            Stopped: another run found the account without credit, or its key refused, since `stop_mark` was read.
             AlreadyPaid: `intent.wanted` takes of this key are paid for already.
         """
         with self._guard(), self._begin() as connection:
-            self._check_account(connection, intent.account, run_began)
+            self._check_account(connection, intent.account, stop_mark)
             if self._busy(connection, intent.account) >= slots:
                 raise SlotsFull
             live = connection.execute(
@@ -288,10 +290,20 @@ class Ledger:
         return self._update(take_id, state=State.ABANDONED, **values)
 
     def cool_down(self, account: str, until: float) -> None:
-        """Let no run that shares this ledger send for this account before `until`, in Unix seconds; the longest wish holds."""
+        """Let no run that shares this ledger send for this account before `until`, in Unix seconds; the longest wish holds.
+
+        At most an hour from now: then the API is asked again, and a clock that was set back holds nobody for longer.
+        """
+        until = min(until, self._now() + LONGEST_COOL_DOWN_S)
         later = sa.case((_accounts.c.cool_until > until, _accounts.c.cool_until), else_=until)
         with self._guard(), self._begin() as connection:
             self._account(connection, account, {"cool_until": later}, {"cool_until": until})
+
+    def stop_mark(self, account: str) -> float | None:
+        """When the account was last stopped: what a run that begins now knows about already."""
+        with self._guard(), self._read() as connection:
+            found = connection.execute(sa.select(_accounts.c.stopped_at).where(_accounts.c.account == account)).scalar()
+            return None if found is None else float(found)
 
     def stop_account(self, account: str, why: str) -> None:
         """Stop every run that shares this ledger and is under way: the account has no credit, or its key is refused."""
@@ -391,6 +403,13 @@ class Ledger:
             ).one()
             return _take(row)
 
+    def storyboards(self) -> list[str]:
+        """The ids of every storyboard that was ever sent something for."""
+        with self._guard(), self._read() as connection:
+            return list(
+                connection.execute(sa.select(_takes.c.storyboard).distinct().order_by(_takes.c.storyboard)).scalars()
+            )
+
     def takes(self, storyboard: str) -> list[Take]:
         """Every take of a storyboard, oldest first."""
         with self._guard(), self._read() as connection:
@@ -444,13 +463,13 @@ class Ledger:
             ).one()
             return _take(row)
 
-    def _check_account(self, connection: sa.Connection, account: str, run_began: float | None) -> None:
+    def _check_account(self, connection: sa.Connection, account: str, stop_mark: float | None) -> None:
         row = connection.execute(sa.select(_accounts).where(_accounts.c.account == account)).one_or_none()
         if row is None:
             return
-        if run_began is not None and row.stopped_at is not None and row.stopped_at > run_began:
+        if row.stopped_at is not None and row.stopped_at != stop_mark:
             raise Stopped(row.stopped_why, fix="see the other run, then run again")
-        if row.cool_until > self._now():
+        if self._now() < row.cool_until <= self._now() + LONGEST_COOL_DOWN_S:
             raise CoolingDown(row.cool_until)
 
     def _account(

@@ -19,6 +19,7 @@ from storyreel.errors import StoryboardError, UsageError
 from storyreel.inputs import needs_store, no_store
 from storyreel.ledger import Ledger
 from storyreel.ledger_rows import State
+from storyreel.manifest.document import Cut, Policy
 from storyreel.manifest.storyboard import FileImage, Storyboard
 from storyreel.plan import Plan, Snapshot
 from storyreel.session import Progress, Session
@@ -86,6 +87,40 @@ def prepare(request: Request) -> Prepared:
     for name in (*request.only, *request.force, *([request.start] if request.start else [])):
         known(prepared.storyboard, name)
     return prepared
+
+
+def prepare_rescue(request: Request) -> list[Prepared]:
+    """What `rescue` may be given: a storyboard, a workspace, or a folder of workspaces. A workspace needs no storyboard,
+    so that a clip can be brought home whose storyboard is at fault, or gone. Rehearsals are left out.
+
+    Raises:
+        UsageError: there is nothing of that name, or the storyboard has errors.
+    """
+    place = request.storyboard
+    if not place.is_dir():
+        return [prepare(request)]
+    settings = read_settings()
+    catalog = catalogs.load(request.catalog or settings.catalog)
+
+    def bare(name: str, root: Path) -> Prepared:
+        storyboard = Storyboard(name, name, root / "storyboard.yaml", (), None, Policy(), Cut())
+        return Prepared(request, settings, catalog, storyboard, Workspace(root.absolute()), ())
+
+    if settings.database_url:
+        with contextlib.closing(Ledger(settings.database_url)) as ledger:
+            names = ledger.storyboards()
+        return [
+            bare(name, root) for name in names for root in (place / name, place) if root.name == name and root.is_dir()
+        ]
+    found = []
+    for file in [place / "ledger.db"] if (place / "ledger.db").exists() else sorted(place.glob("*/ledger.db")):
+        if file.parent.suffix == ".simulated":
+            continue
+        with contextlib.closing(Ledger.in_file(file)) as ledger:
+            found += [bare(name, file.parent) for name in ledger.storyboards()]
+    if not found:
+        raise UsageError(f"no ledger lies in {place}", fix="name a storyboard, a workspace, or the folder of your runs")
+    return found
 
 
 def known(storyboard: Storyboard, name: str) -> None:
@@ -242,6 +277,7 @@ async def open_session(
                 currency=budget.currency if budget else None,
                 tell=tell,
             )
+            session.stop_mark = ledger.stop_mark(session.account)
             try:
                 yield session
             finally:

@@ -54,11 +54,14 @@ class Session:
     budget: Decimal | None = None
     currency: str | None = None
     tell: Callable[[Progress], None] = lambda progress: None
-    now: Callable[[], float] = time.time
+    now: Callable[[], float] = time.time  # for what is written down and compared with the API's times
+    clock: Callable[[], float] = (
+        time.monotonic
+    )  # for how long something takes: no jump of the machine's time touches it
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     stopped: StoryreelError | None = None
-    began: float = field(default_factory=time.time)
+    stop_mark: float | None = None  # when the account was last stopped, as this run began
     opened: dict[int, Opened] = field(default_factory=dict)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "media"))

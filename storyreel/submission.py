@@ -97,7 +97,7 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         slots=session.settings.max_in_flight,
         budget=session.budget,
         currency=session.currency,
-        run_began=session.began,
+        stop_mark=session.stop_mark,
     )
     session.tell(Progress(planned.scene.id, number, "submitting"))
     try:

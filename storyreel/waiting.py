@@ -29,12 +29,12 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
     low, high = model.wait(scene.seconds)
     expected = Expected(low, high).scaled(session.settings.time_scale)
     deadline = model.deadline_s * max(session.settings.time_scale, 0.02)
-    started = take.submitted_at or session.now()
+    began = session.clock() - max(0.0, session.now() - (take.submitted_at or session.now()))
     unknown = no_url = polls = 0
     first = True
     try:
         while True:
-            elapsed = max(0.0, session.now() - started)
+            elapsed = session.clock() - began
             if not first or elapsed < expected.low_s:
                 await session.sleep(next_delay(elapsed, expected))
             first = False
@@ -56,11 +56,11 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 raise
             except RateLimited as error:
                 await session.sleep(min(error.retry_after_s or 5.0, 60.0))
-                _check_deadline(session, started, deadline)
+                _check_deadline(session.clock() - began, deadline)
                 continue
             except (NotSent, AnswerLost, ServerFault, ApiError) as error:
                 session.tell(Progress(scene.id, take.take, "generating", f"asking again: {error.message}"))
-                _check_deadline(session, started, deadline)
+                _check_deadline(session.clock() - began, deadline)
                 continue
             unknown = 0
             session.tell(Progress(scene.id, take.take, "generating", _detail(job)))
@@ -71,14 +71,14 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
             if job.status.is_final:
                 row, polls = await conclude(session, take, job, polls), 0
                 return row, job.url
-            _check_deadline(session, started, deadline)
+            _check_deadline(session.clock() - began, deadline)
     finally:
         if polls:
             await session.write(session.ledger.polled, take.id, polls)
 
 
-def _check_deadline(session: Session, started: float, deadline_s: float) -> None:
-    if session.now() - started > deadline_s:
+def _check_deadline(elapsed_s: float, deadline_s: float) -> None:
+    if elapsed_s > deadline_s:
         raise DeadlinePassed(
             f"not finished after {deadline_s / 60:.0f} minutes; the job stays adopted, run again later"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import sqlite3
 from pathlib import Path
 
 from tests.flows.conftest import Project
@@ -114,6 +115,31 @@ def test_rescue_fetches_what_finished_while_nobody_watched(project: Project) -> 
     assert "fetched clips/one/take-1.mp4" in project.storyreel("rescue", "board.yaml").stdout
     assert "everything that is paid for is here" in project.storyreel("rescue", "board.yaml").stdout
     assert len(project.api.accepted) == 1
+
+
+def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storyboard(project: Project) -> None:
+    project.api.faults({"on": "content", "do": "status", "status": 404})
+    for name in ("late", "soon"):
+        (project.folder / f"{name}.yaml").write_text(
+            ONE.replace("scene one", name).replace("version: 1", f"version: 1\nid: {name}")
+        )
+        project.storyreel("run", f"{name}.yaml", "--yes", code=1)
+    for name, expires in (("late", 4e9), ("soon", 3e9)):
+        with sqlite3.connect(project.folder / f"runs/{name}/ledger.db") as connection:
+            connection.execute("UPDATE takes SET expires_at = ?", (expires,))
+        connection.close()
+    project.api.faults()
+    (project.folder / "soon.yaml").write_text("nothing: [of, use")
+    (project.folder / "late.yaml").unlink()
+    with (project.folder / "runs/late/.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = project.storyreel("rescue", code=1)  # a workspace in use keeps no other from being rescued
+    assert "another run" in done.stderr and "soon: one take 1: fetched clips/one/take-1.mp4" in done.stdout
+    (project.folder / "runs/soon/clips/one/take-1.mp4").unlink()
+    told = project.storyreel("rescue", "runs").stdout
+    assert told.index("soon: one take 1: fetched") < told.index("late: one take 1: fetched")
+    assert "no ledger lies in" in project.storyreel("rescue", ".", code=1).stderr
+    assert len(project.api.accepted) == 2
 
 
 def test_a_clip_that_is_gone_is_told_with_its_price_and_never_made_silently(project: Project) -> None:

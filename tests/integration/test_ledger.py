@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import time
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -277,10 +278,11 @@ def test_wishes_for_more_takes_are_counted(ledger: Ledger) -> None:
 
 def test_a_cool_down_holds_for_every_run_of_the_account(ledger: Ledger) -> None:
     other = Ledger(ledger.url)
-    ledger.cool_down("acc", 4_000_000_000.0)
+    until = time.time() + 600
+    ledger.cool_down("acc", until)
     with pytest.raises(CoolingDown) as caught:
         reserve(other, intent())
-    assert caught.value.until == 4_000_000_000.0
+    assert caught.value.until == until
     assert reserve(other, intent(account="another"))
     ledger.cool_down("acc", 5.0)
     with pytest.raises(CoolingDown):  # a later, shorter wish does not end a longer one
@@ -288,11 +290,29 @@ def test_a_cool_down_holds_for_every_run_of_the_account(ledger: Ledger) -> None:
     other.close()
 
 
+def test_a_clock_that_jumps_holds_nobody_for_long_and_frees_nothing(tmp_path: Path) -> None:
+    clock = [1_000_000.0]
+    ledger = Ledger.in_file(tmp_path / "ledger.db", now=lambda: clock[0])
+    ledger.cool_down("acc", clock[0] + 30)
+    ledger.stop_account("other", "no credit left")
+    mark = ledger.stop_mark("other")
+    clock[0] -= 50_000  # set back by half a day: the cool-down would last as long
+    take = reserve(ledger, intent(), slots=1)
+    assert ledger.reserve(intent("o", account="other"), slots=1, budget=None, stop_mark=mark)
+    clock[0] += 500_000  # and far ahead: what is in flight stays in flight, what is paid stays paid
+    with pytest.raises(SlotsFull):
+        reserve(ledger, intent("b"), slots=1)
+    ledger.submitted(take.id, "q")
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent())
+    ledger.close()
+
+
 def test_an_account_without_credit_stops_runs_under_way_but_not_later_ones(ledger: Ledger) -> None:
     ledger.stop_account("acc", "no credit left")
     with pytest.raises(Stopped, match="no credit left"):
-        ledger.reserve(intent(), slots=1, budget=None, run_began=1.0)
-    assert ledger.reserve(intent(), slots=1, budget=None, run_began=4_000_000_000.0)
+        ledger.reserve(intent(), slots=1, budget=None, stop_mark=None)
+    assert ledger.reserve(intent(), slots=1, budget=None, stop_mark=ledger.stop_mark("acc"))
 
 
 def test_damage_inside_the_file_is_found_at_the_start_and_a_copy_is_kept(tmp_path: Path) -> None:
