@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 
+from rich import progress as bars
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from storyreel.plan import Action, Plan
-from storyreel.session import Progress
+from storyreel.session import FILM, Progress
 
 _STYLE = {
     "completed": "green", "reused": "green", "failed": "bold red", "held": "yellow", "blocked": "dim",
@@ -27,6 +31,15 @@ class _Row:
     state: str
     detail: str
     since: float
+
+
+@contextmanager
+def cutting(console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
+    """A bar for a film that is being cut, gone when it is done; on no terminal, nothing. Yields what to tell it."""
+    console = console or Console(stderr=True)
+    with bars.Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("cutting the film", total=None)
+        yield lambda done, total: progress.update(bar, completed=done, total=total)
 
 
 class Display:
@@ -53,7 +66,8 @@ class Display:
         self.rows[key] = _Row(progress.state, progress.detail, since)
         if self.live is None and new:
             detail = f": {progress.detail}" if progress.detail and progress.state in (*_OVER, "waiting") else ""
-            print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)
+            name = f"{progress.scene} take {progress.take}" if progress.take else progress.scene
+            print(f"{name}: {progress.state}{detail}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Display:
         if self.live:
@@ -78,11 +92,20 @@ class Display:
         table.add_column(no_wrap=True, width=8, justify="right")
         table.add_column(no_wrap=True, ratio=1, overflow="ellipsis")
         for (scene, take), row in rows:
+            if scene == FILM:
+                continue
             name = f"{scene} take {take}" if take else scene
             seconds = "" if row.state in _OVER or row.state == "queued" else f"{time.monotonic() - row.since:.0f} s"
             table.add_row(
                 name, Text(row.state, style=_STYLE.get(row.state, "")), seconds, Text(row.detail, style="dim")
             )
-        over = sum(1 for row in self.rows.values() if row.state in _OVER)
-        foot = Text(f"{over} of {len(self.rows)} done, {time.monotonic() - self.started:.0f} s", style="dim")
-        return Group(table, foot)
+        takes = [row for (scene, _), row in self.rows.items() if scene != FILM]
+        over = sum(1 for row in takes if row.state in _OVER)
+        foot = Text(f"{over} of {len(takes)} done, {time.monotonic() - self.started:.0f} s", style="dim")
+        film = self.rows.get((FILM, 0))
+        if film is None:
+            return Group(table, foot)
+        share = int(film.detail.partition(" ")[0])
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(Text("cutting the film"), ProgressBar(100, share, width=30), Text(film.detail, style="dim"))
+        return Group(table, bar, foot)

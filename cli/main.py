@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     _selection(one)
     one.add_argument("--force", action="append", default=[], metavar="SCENE", help="plan to make this scene again")
     one.add_argument("--show-requests", action="store_true", help="show the requests that would be sent")
+    one.add_argument("--animatic", action="store_true", help="make animatic.mp4 from stills and captions, for nothing")
     one.add_argument("--simulate", action="store_true", help="plan the rehearsal instead")
     one.add_argument("--json", action="store_true", help="the whole plan as JSON on stdout")
 

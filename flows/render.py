@@ -368,7 +368,7 @@ class Rendering:
             return
         try:
             film = await self._run(cut_film, shown, list(self.results.values()))
-            self.film = report.CutReport(path="final.mp4", **film)
+            self.film = report.CutReport(**film)
             clips = [(scene, self.session.ledger.take(take) if take else None) for scene, take in shown.items()]
             finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, clips), self.film)
         except StoryreelError as error:

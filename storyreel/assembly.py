@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
-from PIL import Image
+import PIL.Image
 
 from storyreel.catalog import parse_size
 from storyreel.errors import UsageError
 from storyreel.ledger_rows import Take
-from storyreel.manifest.storyboard import SceneImage, Storyboard
-from storyreel.media import sheet
+from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard
+from storyreel.media import sheet, timeline
 from storyreel.media.clip import verify
 from storyreel.media.cut import Film, Piece, Style, Transition, assemble
 from storyreel.media.seam import first_picture, measure
@@ -24,9 +25,11 @@ def cut(
     workspace: Workspace,
     shown: Sequence[tuple[str, Take | None]],
     *,
-    tell: Callable[[int], None] = lambda frames: None,
-) -> Film:
-    """Assemble `final.mp4` and `contact-sheet.jpg` from these (scene id, take), in film order.
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Assemble `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film order.
+
+    Returns what `report.CutReport` says of the film. `tell` hears of the pictures encoded, and of how many.
 
     A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene was asked to begin on the
     picture on which the one before it ends, and does, that picture is shown once.
@@ -43,6 +46,7 @@ def cut(
             f"scenes are missing: {', '.join(missing) or 'all'}",
             fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
         )
+    names: list[str] = []
     pieces: list[Piece] = []
     seams: list[dict[str, Any]] = []
     above: tuple[str, Take] | None = None
@@ -51,6 +55,7 @@ def cut(
         into: Transition = (scene.transition or settings.transition) if pieces else "cut"
         if row is None:
             if settings.missing == "slate":
+                names.append(scene_id)
                 pieces.append(Piece(None, into=into, caption=scene.title or scene.id))
                 above = None
             continue
@@ -72,19 +77,71 @@ def cut(
                     **seam.as_dict(),
                 }
             )
+        names.append(scene_id)
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
         above = (scene_id, row)
-    style = Style(
-        size=_size([row for _, row in there]),
+    style = _style(storyboard, _size([row for _, row in there]))
+    film = assemble(pieces, workspace.film, style, tell=tell)
+    edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
+    write_whole(workspace.timeline, edit.encode())
+    labels = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
+    write_whole(workspace.sheet, sheet.make(labels, storyboard.title))
+    return {
+        "path": workspace.relative(workspace.film),
+        "timeline": workspace.relative(workspace.timeline),
+        "frames": film.frames,
+        "duration_s": film.duration_s,
+        "copied": film.copied,
+        "seams": seams,
+    }
+
+
+def animatic(
+    storyboard: Storyboard, workspace: Workspace, *, tell: Callable[[int, int], None] = lambda done, total: None
+) -> Film:
+    """Assemble `animatic.mp4` from stills, captions and lengths: the film's rhythm, before anything is paid for.
+
+    A scene shows the still on which it begins, where that is a file or a frame that is there already; else a card.
+
+    Raises:
+        MediaError: a still cannot be read.
+    """
+    pieces = [
+        Piece(
+            None,
+            into=(scene.transition or storyboard.cut.transition) if i else "cut",
+            caption=scene.caption or f"{scene.id}: {scene.prompt}",
+            still=_opening(storyboard, workspace, scene),
+            seconds=scene.seconds,
+        )
+        for i, scene in enumerate(storyboard.scenes)
+    ]
+    sizes = [scene.size for scene in storyboard.scenes]
+    width, height = parse_size(max(sizes, key=sizes.count))
+    workspace.prepare()
+    return assemble(pieces, workspace.animatic, _style(storyboard, (width // 4 * 4, height // 4 * 4)), tell=tell)
+
+
+def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path | None:
+    """The still on which a scene begins, if it can be known before the scene is made."""
+    image: Image | None = scene.first_frame or next(iter(scene.references), None)
+    if isinstance(image, SceneImage):
+        frames = sorted((workspace.root / "frames" / image.scene).glob(f"take-*-{image.still}.png"))
+        if frames:
+            return frames[-1]
+        image = storyboard.scene(image.scene).end_frame if image.frame == "last" else None
+    return storyboard.folder / image.path if isinstance(image, FileImage) else None
+
+
+def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
+    settings = storyboard.cut
+    return Style(
+        size=size,
         transition_s=settings.transition_s,
         music=storyboard.folder / settings.music.file if settings.music else None,
         music_gain_db=settings.music.gain_db if settings.music else 0.0,
         subtitles=settings.subtitles,
     )
-    film = dataclasses.replace(assemble(pieces, workspace.film, style, tell=tell), seams=tuple(seams))
-    labels = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
-    write_whole(workspace.sheet, sheet.make(labels, storyboard.title))
-    return film
 
 
 def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
@@ -101,12 +158,12 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
     return end is not None and end == first
 
 
-def _last_picture(workspace: Workspace, row: Take, offset: int) -> Image.Image:
+def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Image:
     """The last picture of a take, or the one `offset` before it; as it was taken out of the clip, if it was."""
     name = f"last{offset}" if offset else "last"
     still = workspace.frame(row.scene, row.take, name)
     if still.exists():
-        with Image.open(still) as picture:
+        with PIL.Image.open(still) as picture:
             return picture.convert("RGB")
     return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).tail[0]
 

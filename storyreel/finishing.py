@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import time
@@ -42,7 +41,11 @@ def finish(prepared: Prepared, planned: Plan, *, cut_again: bool = False) -> Run
 
 
 def cut(
-    prepared: Prepared, planned: Plan, *, again: bool = True, tell: Callable[[int], None] = lambda frames: None
+    prepared: Prepared,
+    planned: Plan,
+    *,
+    again: bool = True,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CutReport:
     """Make `final.mp4`; without `again` only where the clips or the cut are not those it was made from.
 
@@ -55,8 +58,7 @@ def cut(
     known = None if again else recorded(workspace)
     if known and known[0] == key:
         return known[1]
-    film = assembly.cut(prepared.storyboard, workspace, clips, tell=tell)
-    made = CutReport(path="final.mp4", **dataclasses.asdict(film))
+    made = CutReport(**assembly.cut(prepared.storyboard, workspace, clips, tell=tell))
     remember(workspace, key, made)
     return made
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_seri
 
 from storyreel.catalog import PriceRange
 from storyreel.ledger_rows import State, Take
-from storyreel.manifest.storyboard import Scene, Storyboard
+from storyreel.manifest.storyboard import Scene, SceneImage, Storyboard
 from storyreel.plan import Plan
 
 Status = Literal["completed", "reused", "failed", "blocked", "held", "skipped"]
@@ -101,6 +101,7 @@ class SeamReport(_Part):
 
 class CutReport(_Part):
     path: str
+    timeline: str | None = None
     frames: int
     duration_s: float
     copied: bool = False
@@ -134,6 +135,7 @@ class RunReport(_Part):
     finished_at: datetime
     status: Literal["completed", "partial", "failed"]
     stopped: str | None = None
+    warnings: list[str] = []
     scenes: list[SceneReport]
     cut: CutReport | None
     cut_error: str | None = None
@@ -178,6 +180,7 @@ def build(
         finished_at=datetime.fromtimestamp(finished_at, UTC),
         status="completed" if good == len(states) else "partial" if good else "failed",
         stopped=stopped,
+        warnings=_seeds(storyboard, told),
         scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
         cut=cut,
         cut_error=cut_error,
@@ -268,6 +271,23 @@ def _money(outcomes: list[Outcome], run_id: str) -> tuple[dict[str, Decimal], De
         if row.run_id == run_id and row.state in (State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS):
             spent[row.currency or ""] = spent.get(row.currency or "", Decimal(0)) + row.price * row.submissions
     return spent, double
+
+
+def _seeds(storyboard: Storyboard, outcomes: list[Outcome]) -> list[str]:
+    """What is wrong with the last picture of a clip from which another scene starts."""
+    starts: dict[str, list[str]] = {}
+    for scene in storyboard.scenes:
+        for _, image in scene.images:
+            if isinstance(image, SceneImage) and image.frame == "last":
+                starts.setdefault(image.scene, []).append(scene.id)
+    found = []
+    for outcome in outcomes:
+        below = starts.get(outcome.scene.id)
+        if below and outcome.used and outcome.row:
+            concerns = (outcome.row.clip or {}).get("concerns", ())
+            name = f"{outcome.scene.id} take {outcome.take}"
+            found += [f"{name}: {concern}; {', '.join(below)} starts from it" for concern in concerns]
+    return found
 
 
 def _amount(value: Decimal) -> str:

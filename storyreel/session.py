@@ -24,6 +24,7 @@ from storyreel.store import Store
 from storyreel.workspace import Workspace
 
 INTERRUPTED_S = 90.0
+FILM = "the film"  # in place of a scene, where progress is told of the cut
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -28,6 +28,14 @@ class Workspace:
         return self.root / "final.mp4"
 
     @property
+    def timeline(self) -> Path:
+        return self.root / "final.otio"
+
+    @property
+    def animatic(self) -> Path:
+        return self.root / "animatic.mp4"
+
+    @property
     def sheet(self) -> Path:
         return self.root / "contact-sheet.jpg"
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from storyreel import assembly
+from storyreel.session import FILM, Progress, Session
 from tasks.desk import current
 
 
@@ -17,6 +18,20 @@ async def cut_film(takes: dict[str, int | None], after: list[dict[str, Any]]) ->
     """Cut the film and the contact sheet from these takes, scene -> ledger id (None: it has no clip), in this order."""
     session = current.get().session
     shown = [(scene, session.ledger.take(take_id) if take_id else None) for scene, take_id in takes.items()]
-    film = await session.media(assembly.cut, session.storyboard, session.workspace, shown)
-    get_run_logger().info("final.mp4: %d frames, %.2f s", film.frames, film.duration_s)
-    return dataclasses.asdict(film)
+    film = await session.media(assembly.cut, session.storyboard, session.workspace, shown, tell=told(session))
+    get_run_logger().info("%s: %d frames, %.2f s", film["path"], film["frames"], film["duration_s"])
+    return film
+
+
+def told(session: Session) -> Callable[[int, int], None]:
+    """Tells of the cut once for each percent."""
+    last = -1
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        percent = min(100, 100 * done // max(1, total))
+        if percent != last:
+            last = percent
+            session.tell(Progress(FILM, 0, "cutting", f"{percent} %, {done} of {total} pictures"))
+
+    return tell

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 
+from cli.display import cutting
 from cli.request import from_args
 from storyreel import finishing, opening
 
@@ -13,6 +14,7 @@ def run(args: argparse.Namespace) -> int:
     """Make final.mp4 and the contact sheet."""
     prepared = opening.prepare(from_args(args))
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    film = finishing.cut(prepared, planned)
+    with cutting() as tell:
+        film = finishing.cut(prepared, planned, tell=tell)
     print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")
     return 0

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from typing import Any
 
 from cli.request import from_args
 from storyreel import opening, wire
 from storyreel.catalog import Catalog
+from storyreel.opening import Prepared
 from storyreel.plan import Action, Plan, ScenePlan
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; nothing is sent and nothing is written."""
+    """Print the plan; nothing is sent, and nothing is written but the animatic that was asked for."""
     prepared = opening.prepare(from_args(args))
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
@@ -22,6 +24,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(json.dumps(as_json(planned, prepared.catalog), ensure_ascii=False, indent=1))
         return 0
+    if args.animatic:
+        _animatic(prepared)
     _table(planned)
     if args.show_requests:
         for one in planned.scenes:
@@ -29,6 +33,15 @@ def run(args: argparse.Namespace) -> int:
                 body = json.dumps(request_of(one, prepared.catalog), ensure_ascii=False, indent=1)
                 print(f"\n{one.scene.id}: {_address(one)}\n{body}")
     return 0
+
+
+def _animatic(prepared: Prepared) -> None:
+    from cli.display import cutting
+    from storyreel import assembly
+
+    with cutting() as tell:
+        film = assembly.animatic(prepared.storyboard, prepared.workspace, tell=tell)
+    print(f"animatic: {os.path.relpath(prepared.workspace.animatic)} ({film.duration_s} s)\n")
 
 
 def request_of(planned: ScenePlan, catalog: Catalog) -> dict[str, Any]:

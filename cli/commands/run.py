@@ -184,6 +184,8 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         for scene in told.scenes:
             if scene.status in ("failed", "held", "blocked"):
                 print(f"  {scene.id}: {scene.reason}")
+        for warning in told.warnings:
+            print(f"  warning: {warning}")
         if told.cut_error:
             print(f"  no film: {told.cut_error}")
         if told.cut:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from storyreel.errors import MediaError
+from storyreel.media import seed
 
 # swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show it.
 HQ = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
@@ -28,7 +29,9 @@ HD_HEIGHT_PX = 720
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What a clip is. `colour_assumed`: it carries no matrix, and BT.709 was taken for an HD picture."""
+    """What a clip is. `colour_assumed`: it carries no matrix, and BT.709 was taken for an HD picture. `concerns`: why its
+    end may be a poor start for another clip.
+    """
 
     width: int
     height: int
@@ -39,6 +42,7 @@ class ClipFacts:
     codec: str
     colour_assumed: bool
     suspect: bool
+    concerns: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -105,7 +109,7 @@ def _decode(path: Path, tail: int) -> Opened:
         video.thread_type = "AUTO"
         audio = list(container.streams.audio)
         first: av.VideoFrame | None = None
-        last: deque[av.VideoFrame] = deque(maxlen=max(1, tail))
+        last: deque[av.VideoFrame] = deque(maxlen=max(tail, seed.LOOKED_AT))
         frames = packets = 0
         for packet in container.demux([video, *audio]):
             if packet.size:
@@ -125,10 +129,12 @@ def _decode(path: Path, tail: int) -> Opened:
             raise MediaError("the clip has no pictures in it")
         if frames < packets:
             raise MediaError(f"{packets - frames} pictures of the clip are lost")
-        return Opened(_facts(video, last[-1], frames, bool(audio)), to_rgb(first), [to_rgb(f) for f in last])
+        facts = _facts(video, list(last), frames, bool(audio))
+        return Opened(facts, to_rgb(first), [to_rgb(f) for f in list(last)[-max(1, tail) :]])
 
 
-def _facts(video: av.VideoStream, last: av.VideoFrame, frames: int, has_audio: bool) -> ClipFacts:
+def _facts(video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool) -> ClipFacts:
+    last = tail[-1]
     base, rate = float(video.time_base or 0), float(video.average_rate or 24)
     end = ((last.pts or 0) + (last.duration or 0)) * base
     promised = ((video.start_time or 0) + (video.duration or 0)) * base
@@ -147,6 +153,7 @@ def _facts(video: av.VideoStream, last: av.VideoFrame, frames: int, has_audio: b
         codec=video.codec.canonical_name,
         colour_assumed=is_untagged_hd(last),
         suspect=abs(frames - duration * rate) > 1.5,
+        concerns=tuple(seed.concerns(tail)),
     )
 
 

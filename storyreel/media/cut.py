@@ -10,18 +10,19 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import av
 import numpy as np
 from av.stream import Disposition
+from PIL import Image, ImageOps
 
 from storyreel.errors import MediaError
 from storyreel.media import sound, subtitle
-from storyreel.media.clip import HD_HEIGHT_PX, UNTAGGED
+from storyreel.media.clip import HD_HEIGHT_PX, UNTAGGED, to_planes
 
 FPS = 24
 BT709 = 1
@@ -36,7 +37,8 @@ class Piece:
     """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out. `leave_out_last`:
     so many pictures at its end, because the next clip begins before them.
 
-    `into` is how the film comes into it. `path` None: a slate that shows `caption` for two seconds.
+    `into` is how the film comes into it. `path` None: a slate of `seconds` that shows `caption`, on the picture `still` if
+    there is one.
     """
 
     path: Path | None
@@ -44,6 +46,8 @@ class Piece:
     into: Transition = "cut"
     caption: str | None = None
     leave_out_last: int = 0
+    still: Path | None = None
+    seconds: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +64,22 @@ class Style:
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was made: pictures and seconds; `copied` if no picture was encoded again; `seams` as `assembly` measured them."""
+    """What was made: pictures and seconds; `copied` if no picture was encoded again; `spans`, where each piece lies in it."""
 
     frames: int
     duration_s: float
     copied: bool = False
-    seams: tuple[dict[str, Any], ...] = ()
+    spans: tuple[sound.Span, ...] = field(default=(), compare=False)
 
 
 def assemble(
-    pieces: Sequence[Piece], out: Path, style: Style, *, tell: Callable[[int], None] = lambda frames: None
+    pieces: Sequence[Piece], out: Path, style: Style, *, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Film:
     """Write the film to `out` and return what it is: H.264 and AAC, constant rate, BT.709 tags, faststart.
 
     Clips of another shape get black bars, silent ones silence. Pictures are copied where every clip agrees and nothing
-    is to be changed, else all are encoded. The same clips and tools give the same bytes.
+    is to be changed, else all are encoded. The same clips and tools give the same bytes. How many pictures each piece has
+    is computed first, from its times alone, and must come true. `tell` hears of the pictures encoded, and of how many.
 
     Raises:
         MediaError: a clip cannot be read, or the film does not have the pictures it should. `out` is left as it was.
@@ -83,16 +88,18 @@ def assemble(
     part = out.with_name(f".{out.name}.part")
     try:
         copied = _can_copy(pieces, style)
-        spans = _copy(pieces, silent) if copied else _encode(pieces, silent, style, tell)
+        fps = _own_rate(pieces) if copied else Fraction(style.fps)
+        counts = [_count(piece, fps) for piece in pieces]
+        spans = _copy(pieces, silent) if copied else _encode(pieces, silent, style, counts, tell)
+        _compare(pieces, counts, spans)
         frames = spans[-1].start + spans[-1].count
         _expect(silent, frames)
-        fps = _rate(silent) if copied else Fraction(style.fps)
         _join(silent, spans, pieces, part, style, fps)
         _expect(part, frames)
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(out)
-        return Film(frames, round(float(frames / fps), 3), copied)
+        return Film(frames, round(float(frames / fps), 3), copied, tuple(spans))
     except av.FFmpegError as error:
         raise MediaError(f"the film cannot be cut: {type(error).__name__}: {error.strerror}") from error
     finally:
@@ -103,9 +110,38 @@ def assemble(
 # ---- the picture
 
 
-def _encode(pieces: Sequence[Piece], out: Path, style: Style, tell: Callable[[int], None]) -> list[sound.Span]:
+def _count(piece: Piece, fps: Fraction) -> int:
+    """How many pictures the piece will have in a film of that rate: from the times of its packets, nothing decoded."""
+    if piece.path is None:
+        return round(piece.seconds * fps)
+    with av.open(str(piece.path), metadata_errors="replace") as container:
+        video = _video(container)
+        base = Fraction(video.time_base or 1)
+        ends = [
+            (packet.pts + (packet.duration or 0)) * base
+            for packet in container.demux(video)
+            if packet.pts is not None and packet.size and not packet.is_discard
+        ]
+    if not ends:
+        raise MediaError(f"{piece.path.name} has no pictures")
+    return max(1, round(max(ends) * fps)) - piece.leave_out_last - piece.skip_first
+
+
+def _compare(pieces: Sequence[Piece], counts: Sequence[int], spans: Sequence[sound.Span]) -> None:
+    """Raises `MediaError` where a piece came out with other than its computed pictures."""
+    for piece, count, span in zip(pieces, counts, spans, strict=True):
+        if span.count != count:
+            name = piece.path.name if piece.path else "a slate"
+            raise MediaError(f"{name} has {span.count} pictures in the film, {count} were computed")
+
+
+def _encode(
+    pieces: Sequence[Piece], out: Path, style: Style, counts: Sequence[int], tell: Callable[[int, int], None]
+) -> list[sound.Span]:
     """Write the film without sound; returns where each piece lies in it."""
     width, height = style.size
+    overlap = round(style.transition_s * style.fps)
+    expected = sum(counts) - sum(overlap for piece in pieces[1:] if piece.into == "dissolve")
     spans: list[sound.Span] = []
     with av.open(str(out), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=style.fps, options={"crf": "18", "preset": "veryfast"})
@@ -122,7 +158,7 @@ def _encode(pieces: Sequence[Piece], out: Path, style: Style, tell: Callable[[in
             frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
             container.mux(stream.encode(frame))
             total += 1
-            tell(total)
+            tell(total, expected)
 
         tail: deque[av.VideoFrame] = deque()
         for i, piece in enumerate(pieces):
@@ -146,10 +182,11 @@ def _piece(
     held = {"cut": 0, "fade": whole // 2, "dissolve": whole}[leaves]
     lead = len(tail) if piece.into == "dissolve" else 0
     rise = whole // 2 if piece.into == "fade" else 0
-    overlay = subtitle.Overlay(piece.caption, *style.size) if piece.caption and style.subtitles == "burned" else None
+    shows = piece.caption and (piece.still or (piece.path and style.subtitles == "burned"))
+    overlay = subtitle.Overlay(piece.caption or "", *style.size) if shows else None
     queue: deque[av.VideoFrame] = deque()
     count = 0
-    pictures = _pictures(piece.path, *style.size, style.fps) if piece.path else _slate(piece.caption or "", style)
+    pictures = _pictures(piece.path, *style.size, style.fps) if piece.path else _slate(piece, style)
     for i, frame in enumerate(_but_last(pictures, piece.leave_out_last)):
         if i == 0 and piece.skip_first:
             continue
@@ -232,10 +269,15 @@ def _but_last(pictures: Iterator[av.VideoFrame], count: int) -> Iterator[av.Vide
             yield waiting.popleft()
 
 
-def _slate(text: str, style: Style) -> Iterator[av.VideoFrame]:
-    """Two seconds of a dark card with a text."""
-    planes = subtitle.card(text, *style.size)
-    for _ in range(2 * style.fps):
+def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
+    """A card with the caption, or a still with the caption on it, for as long as the piece lasts."""
+    width, height = style.size
+    if piece.still:
+        with Image.open(piece.still) as picture:
+            planes = to_planes(ImageOps.pad(picture.convert("RGB"), style.size, Image.Resampling.LANCZOS))
+    else:
+        planes = subtitle.card(piece.caption or "", width, height)
+    for _ in range(round(piece.seconds * style.fps)):
         yield av.VideoFrame.from_ndarray(planes, format="yuv420p")
 
 
@@ -309,9 +351,10 @@ def _video(container: av.container.InputContainer) -> av.VideoStream:
     return next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
 
 
-def _rate(path: Path) -> Fraction:
-    with av.open(str(path)) as container:
-        return Fraction(container.streams.video[0].average_rate or FPS)
+def _own_rate(pieces: Sequence[Piece]) -> Fraction:
+    """The rate of clips that all agree."""
+    with av.open(str(pieces[0].path)) as container:
+        return Fraction(_video(container).average_rate or FPS)
 
 
 # ---- joining
