@@ -118,13 +118,15 @@ def _count(piece: Piece, fps: Fraction) -> int:
         video = _video(container)
         base = Fraction(video.time_base or 1)
         ends = [
-            (packet.pts + (packet.duration or 0)) * base
+            packet.pts + (packet.duration or 0)
             for packet in container.demux(video)
             if packet.pts is not None and packet.size and not packet.is_discard
         ]
     if not ends:
         raise MediaError(f"{piece.path.name} has no pictures")
-    return max(1, round(max(ends) * fps)) - piece.leave_out_last - piece.skip_first
+    # A packet lasts until the next one is decoded, which need not be the next one shown: the track knows better.
+    end = min(max(ends), (video.start_time or 0) + video.duration) if video.duration else max(ends)
+    return max(1, round(end * base * fps)) - piece.leave_out_last - piece.skip_first
 
 
 def _compare(pieces: Sequence[Piece], counts: Sequence[int], spans: Sequence[sound.Span]) -> None:
@@ -317,7 +319,8 @@ def _told(path: Path) -> tuple[object, ...]:
         whole = Fraction(1) / (video.average_rate or 1) / (video.time_base or 1)
         plain = context.name == "h264" and whole.denominator == 1 and not video.start_time
         extra = bytes(context.extradata or b"") if plain else os.urandom(8)
-        return context.name, context.width, context.height, video.average_rate, video.time_base, extra
+        delay = next(container.demux(video)).dts  # a clip of one picture has none, and its packets would come too soon
+        return context.name, context.width, context.height, video.average_rate, video.time_base, extra, delay
 
 
 def _copy(pieces: Sequence[Piece], out: Path) -> list[sound.Span]:

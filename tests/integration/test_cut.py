@@ -9,8 +9,11 @@ import av
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from cli.main import main
+from storyreel import catalog, manifest
+from storyreel.media import timeline
 from storyreel.media.clip import verify
 from storyreel.media.cut import Film, Piece, Style, assemble
 from storyreel.media.subtitle import Cue, srt
@@ -213,3 +216,80 @@ def test_the_film_is_readable_whatever_the_boundary(tmp_path: Path, into: str) -
     made, path = film(tmp_path, [Piece(one), Piece(two, into=into)])  # type: ignore[arg-type]
     facts = verify(path).facts
     assert (facts.frames, facts.has_audio, facts.colour_assumed) == (made.frames, True, False)
+
+
+def test_a_hundred_mixed_clips_stay_in_step(tmp_path: Path) -> None:
+    """Sound and picture of the last clip begin together, within one picture of the film."""
+    kinds = [
+        clip(tmp_path / "a.mp4", RED, frames=7, fps=24, sound_s=0.31, marker=2),
+        clip(tmp_path / "b.mp4", GREEN, frames=9, fps=30),
+        clip(tmp_path / "c.mp4", BLUE, frames=8, fps=25, sound_s=0.5, marker=2),
+    ]
+    last = clip(tmp_path / "z.mp4", RED, frames=24, fps=24, sound_s=1, marker=6)
+    made, path = film(tmp_path, [*(Piece(kinds[i % 3]) for i in range(99)), Piece(last)])
+    colours = pictures(path)
+    assert len(colours) == made.frames
+    white = max(i for i, c in enumerate(colours[:-18]) if near(c, (255, 255, 255))) - 5
+    loud = np.flatnonzero(np.abs(heard(path)[int((white - 2) / 24 * RATE) :]) > 0.2)[0] + int((white - 2) / 24 * RATE)
+    assert abs(loud / RATE - white / 24) < 1 / 24
+
+
+def test_the_picture_may_be_described_to_editors(tmp_path: Path) -> None:
+    """What the OpenTimelineIO file says is what the film shows: lengths, trims, dissolves, and names."""
+    import opentimelineio as otio
+
+    one, two = clip(tmp_path / "a.mp4", RED), clip(tmp_path / "b.mp4", GREEN)
+    pieces = [
+        Piece(one),
+        Piece(two, into="dissolve", caption="Night"),
+        Piece(one, skip_first=True),
+        Piece(None, caption="?"),
+    ]
+    made, _ = film(tmp_path, pieces)
+    text = timeline.describe(["a", "b", "c", "d"], pieces, made, Style(SIZE), "The film", tmp_path)
+    edit = otio.adapters.read_from_string(text, "otio_json")
+    (track,) = edit.video_tracks()
+    assert track.duration().to_frames() == made.frames
+    clips = [child for child in track if isinstance(child, otio.schema.Clip)]
+    assert [c.name for c in clips] == ["a", "b", "c", "d"]
+    assert [c.media_reference.target_url for c in clips[:3]] == ["a.mp4", "b.mp4", "a.mp4"]
+    assert [(c.source_range.start_time.to_frames(), c.duration().to_frames()) for c in clips] == [
+        (0, 18), (6, 18), (1, 23), (0, 48)
+    ]  # fmt: skip
+    (dissolve,) = [child for child in track if isinstance(child, otio.schema.Transition)]
+    assert dissolve.in_offset.to_frames() + dissolve.out_offset.to_frames() == 12
+    assert clips[1].markers[0].name == "Night"
+    assert str(tmp_path) not in text
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"), [("black", "almost black"), ("still", "stands still"), ("blurred", "blurred"), ("good", None)]
+)
+def test_an_end_that_is_a_poor_start_is_told(tmp_path: Path, kind: str, word: str | None) -> None:
+    draw = np.random.default_rng(1)
+    sharp = Image.fromarray(draw.integers(0, 255, (18, 32, 3), np.uint8)).resize((320, 180), Image.Resampling.NEAREST)
+    with av.open(tmp_path / "clip.mp4", "w") as out:
+        stream = out.add_stream("libx264", rate=24, options={"crf": "8"})
+        stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
+        for i in range(24):
+            picture = sharp.rotate(0 if kind == "still" else i * 2)
+            if kind == "blurred":
+                picture = picture.filter(ImageFilter.GaussianBlur(1 + i / 3))
+            if kind == "black":
+                picture = Image.blend(picture, Image.new("RGB", picture.size), i / 23)
+            frame = av.VideoFrame.from_image(picture)
+            frame.pts, frame.time_base = i, Fraction(1, 24)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    concerns = verify(tmp_path / "clip.mp4").facts.concerns
+    assert [word in c for c in concerns] == [True] if word else concerns == ()
+
+
+def test_an_animatic_has_the_films_rhythm_and_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board = Path(__file__).parents[2] / "manifests" / "lighthouse.yaml"
+    assert main(["plan", str(board), "--animatic", "--workspace", str(tmp_path)]) == 0
+    assert "animatic:" in capsys.readouterr().out
+    storyboard = manifest.load(board, catalog.load())
+    lengths = sum(scene.seconds for scene in storyboard.scenes)
+    assert len(pictures(tmp_path / "animatic.mp4")) == lengths * 24
+    assert [p.name for p in tmp_path.iterdir()] == ["animatic.mp4"]
