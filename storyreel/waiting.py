@@ -26,8 +26,9 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
         KeyRefused: the run is stopped; the job stays in flight in the ledger.
     """
     model = session.catalog.models[scene.model]
-    low, high = model.wait(scene.seconds)
-    expected = Expected(low, high).scaled(session.settings.time_scale)
+    low, high = (wait * session.settings.time_scale for wait in model.wait(scene.seconds))
+    seen = await session.write(session.ledger.durations, session.account, scene.model, scene.seconds)
+    expected = Expected.of(low, high, seen)
     deadline = model.deadline_s * max(session.settings.time_scale, 0.02)
     began = session.clock() - max(0.0, session.now() - (take.submitted_at or session.now()))
     unknown = no_url = polls = 0
@@ -35,7 +36,7 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
     try:
         while True:
             elapsed = session.clock() - began
-            if not first or elapsed < expected.low_s:
+            if not first or elapsed < expected.waits_s[0]:
                 await session.sleep(next_delay(elapsed, expected))
             first = False
             polls += 1
