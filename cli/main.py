@@ -59,9 +59,26 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--force", action="append", default=[], metavar="SCENE", help="make this scene again")
     one.add_argument("--json", action="store_true", help="the report as JSON on stdout")
 
+    one = command("batch", "render a storyboard once for each row of a table")
+    _file(one)
+    one.add_argument(
+        "rows", metavar="ROWS", help="a .csv, .xlsx or .parquet file: its columns are the variables, and `id`"
+    )
+    one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<storyboard>-batch)")
+    one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
+    one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
+    one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
+    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--budget", type=_money, metavar="N", help="spend at most this on all rows together")
+    _variables(one)
+
+    one = command("approve", "let a run go on that waits for its price to be approved")
+    one.add_argument("run", nargs="?", metavar="RUN", help="the flow run's name or id; without it, show what waits")
+
     one = command("status", "show every scene's state from the ledger")
     _file(one)
     _selection(one)
+    one.add_argument("--watch", action="store_true", help="show it again every second until nothing is in flight")
     one.add_argument("--simulate", action="store_true", help="of the rehearsal")
     one.add_argument("--json", action="store_true", help="as JSON on stdout")
 
@@ -126,6 +143,11 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--credit", type=_money, metavar="N", help="refuse with 402 once jobs for this much are made")
     one.add_argument("--folder", metavar="DIR", help="keep jobs and clips here over restarts")
     _catalog(one)
+
+    one = command("up", "a Prefect server with its UI, the deployments of prefect.yaml and a worker, on this machine")
+    one.add_argument("dir", nargs="?", default=".", metavar="DIR", help="where prefect.yaml lies (default: here)")
+
+    command("down", "end what `up` started")
 
     one = command("doctor", "is this machine, key, endpoint and Prefect server fit to run?")
     _catalog(one)

@@ -1,13 +1,34 @@
-"""What Prefect's UI shows of a run besides its graph: the plan before, the report after."""
+"""What Prefect shows of a run besides its graph: the plan before, progress while it runs, events, the report after.
+
+Nothing here may hold a run up or end it: a slow or dead server costs these words, never a clip.
+"""
 
 from __future__ import annotations
 
-from prefect.artifacts import acreate_markdown_artifact, acreate_table_artifact
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
+
+from prefect.artifacts import (
+    acreate_markdown_artifact,
+    acreate_progress_artifact,
+    acreate_table_artifact,
+    aupdate_progress_artifact,
+)
+from prefect.context import FlowRunContext
+from prefect.events import emit_event
 
 from storyreel.plan import Plan
-from storyreel.report import RunReport
+from storyreel.report import Outcome, RunReport
+from storyreel.session import Session
 
 MAX_ROWS = 500
+PATIENCE_S = 15.0
+PROGRESS_EVERY_S = 5.0
+_EVENTS = {"completed": "completed", "failed": "failed", "held": "held"}
 
 
 def summary(report: RunReport) -> str:
@@ -16,6 +37,16 @@ def summary(report: RunReport) -> str:
     counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     return f"{totals.scenes} scenes: {words}; about {totals.spent_estimate} {totals.currency or ''} spent".rstrip()
+
+
+async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
+    """What Prefect's server made of it, None if it took too long or could not."""
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            return await words
+    except Exception as error:
+        logging.getLogger(__name__).warning("Prefect's server did not take it: %s", type(error).__name__)
+        return None
 
 
 async def plan_table(plan: Plan) -> None:
@@ -31,9 +62,68 @@ async def plan_table(plan: Plan) -> None:
         }
         for planned in plan.scenes[:MAX_ROWS]
     ]
-    await acreate_table_artifact(
-        key=f"plan-{plan.storyboard.id}", table=rows, description=f"Plan of {plan.storyboard.title}"
+    await patiently(
+        acreate_table_artifact(
+            key=f"plan-{plan.storyboard.id}", table=rows, description=f"Plan of {plan.storyboard.title}"
+        )
     )
+
+
+@asynccontextmanager
+async def progress(storyboard: str, percent: Callable[[], float]) -> AsyncIterator[None]:
+    """A progress artifact, beside the run: brought up to date every few seconds, and at the end."""
+
+    async def update() -> None:
+        artifact = await patiently(
+            acreate_progress_artifact(
+                progress=percent(), key=f"progress-{storyboard}", description=f"Scenes of {storyboard}"
+            )
+        )
+        told = percent()
+        while artifact:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(done.wait(), PROGRESS_EVERY_S)
+            if percent() != told:
+                told = percent()
+                await patiently(aupdate_progress_artifact(artifact_id=artifact, progress=told))
+            if done.is_set():
+                return
+
+    done = asyncio.Event()
+    task = asyncio.create_task(update())
+    try:
+        yield
+    finally:
+        done.set()
+        await asyncio.wait([task], timeout=PATIENCE_S)
+        task.cancel()
+
+
+def scene_event(session: Session, outcome: Outcome) -> None:
+    """`storyreel.scene.completed`, `.failed` or `.held`, for automations."""
+    name = _EVENTS.get(outcome.status)
+    if name is None:
+        return
+    scene = outcome.scene
+    _emit(
+        f"storyreel.scene.{name}",
+        f"storyreel.scene.{session.storyboard.id}.{scene.id}",
+        f"{session.storyboard.id} {scene.id}",
+        {"storyboard": session.storyboard.id, "scene": scene.id, "take": outcome.take, "reason": outcome.reason,
+         "error": outcome.error_class, "run_id": session.run_id},
+    )  # fmt: skip
+
+
+def budget_event(session: Session, why: str) -> None:
+    """`storyreel.budget.reached`."""
+    name = session.storyboard.id
+    _emit("storyreel.budget.reached", f"storyreel.storyboard.{name}", name, {"storyboard": name, "reason": why, "run_id": session.run_id})  # fmt: skip
+
+
+def _emit(event: str, resource: str, name: str, payload: dict[str, Any]) -> None:
+    if FlowRunContext.get() is not None:
+        with contextlib.suppress(Exception):
+            emit_event(event, {"prefect.resource.id": resource, "prefect.resource.name": name}, payload=payload)
 
 
 async def report_markdown(report: RunReport) -> None:
@@ -47,8 +137,10 @@ async def report_markdown(report: RunReport) -> None:
         lines.append(
             f"| {s.id} | {s.take or ''} | {s.status} | {_cell(s.reason)} | {waited} | {s.price.estimate or ''} |"
         )
-    await acreate_markdown_artifact(
-        key=f"report-{report.storyboard}", markdown="\n".join(lines), description=summary(report)
+    await patiently(
+        acreate_markdown_artifact(
+            key=f"report-{report.storyboard}", markdown="\n".join(lines), description=summary(report)
+        )
     )
 
 

@@ -17,6 +17,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,6 +27,8 @@ from typing import Any
 from storyreel.errors import WorkspaceError
 
 START_WITHIN_S = 120.0
+SERVING = "flows.serving"
+USUAL_PORT = 4200
 
 SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -77,7 +81,7 @@ class Backend:
         """
         deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
         while not _answers(self.url):
-            if time.monotonic() > deadline or (self.is_ours and not _alive(_read().get("pid"))):
+            if time.monotonic() > deadline or (self.is_ours and not _alive(read_info().get("pid"))):
                 why = _tail(home() / "storyreel-server.log") if self.is_ours else ""
                 raise WorkspaceError(
                     f"the Prefect server at {self.url} does not answer{why}",
@@ -114,7 +118,7 @@ class Backend:
         except OSError:
             self._lock.close()
             return
-        info = _read()
+        info = read_info()
         if info.get("kind") == "run" and _alive(info.get("pid")):
             os.kill(info["pid"], signal.SIGTERM)
             _info_file().unlink(missing_ok=True)
@@ -128,37 +132,100 @@ def start() -> Backend:
     named = _named()
     if named:
         return Backend(named, is_ours=False)
-    home().mkdir(parents=True, exist_ok=True)
-    with (home() / "storyreel-server.start").open("a") as starting:
-        fcntl.flock(starting, fcntl.LOCK_EX)
+    with _starting():
         users = (home() / "storyreel-server.users").open("a")
         fcntl.flock(users, fcntl.LOCK_SH)
-        info = _read()
-        if not _alive(info.get("pid")) or not _is_server(info["pid"]):
-            info = _spawn()
+        info = read_info()
+        if not is_running(info.get("pid"), SERVING):
+            info = _spawn("run", _free_port())
         url = f"http://127.0.0.1:{info['port']}/api"
     os.environ["PREFECT_API_URL"] = url
     return Backend(url, is_ours=True, _lock=users)
 
 
-def _spawn() -> dict[str, Any]:
+def keep() -> Backend:
+    """The server that stays until `let_go`: the named one, the one that is up already, or one started for it."""
+    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
+    named = _named()
+    if named:
+        return Backend(named, is_ours=False)
+    with _starting():
+        info = read_info()
+        if is_running(info.get("pid"), SERVING):
+            write_info(info | {"kind": "up"})  # one that a run started: it stays now
+        else:
+            info = _spawn("up", USUAL_PORT if _is_free(USUAL_PORT) else _free_port())
+    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{info['port']}/api"
+    return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
+
+
+def let_go() -> bool:
+    """End the server that `keep` keeps, or leave that to the runs that still use it. Says whether there was one."""
+    with _starting():
+        info = read_info()
+        if info.get("kind") != "up" or not is_running(info.get("pid"), SERVING):
+            return False
+        with (home() / "storyreel-server.users").open("a") as users:
+            try:
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                write_info(info | {"kind": "run"})
+                return True
+            end(info["pid"])
+        _info_file().unlink(missing_ok=True)
+        return True
+
+
+@contextmanager
+def _starting() -> Iterator[None]:
+    """Held while it is decided whether a server must be started or ended."""
+    home().mkdir(parents=True, exist_ok=True)
+    with (home() / "storyreel-server.start").open("a") as starting:
+        fcntl.flock(starting, fcntl.LOCK_EX)
+        yield
+
+
+def end(pid: int, patience_s: float = 20.0) -> None:
+    """Ask a process of ours to end, and make it if it does not."""
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + patience_s
+    while _alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    if _alive(pid):
+        os.kill(pid, signal.SIGKILL)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _spawn(kind: str, port: int) -> dict[str, Any]:
     environment = {**os.environ, **{k: v for k, v in SERVER_SETTINGS.items() if k not in os.environ}}
     environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
     environment.pop("OPENAI_API_KEY", None)
     with (home() / "storyreel-server.log").open("w") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "flows.serving", str(port), str(home() / "storyreel-server.users")],
+            [sys.executable, "-m", SERVING, str(port), str(_info_file())],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
         )
-    info = {"pid": process.pid, "port": port, "kind": "run"}
-    _info_file().write_text(json.dumps(info))
+    info = {"pid": process.pid, "port": port, "kind": kind}
+    write_info(info)
     return info
 
 
@@ -166,7 +233,15 @@ def _info_file() -> Path:
     return home() / "storyreel-server.json"
 
 
-def _read() -> dict[str, Any]:
+def write_info(info: dict[str, Any]) -> None:
+    """Note what is running; whole or not at all, for others read it."""
+    part = _info_file().with_suffix(f".{os.getpid()}.part")
+    part.write_text(json.dumps(info))
+    part.replace(_info_file())
+
+
+def read_info() -> dict[str, Any]:
+    """What is running here: `pid`, `port` and `kind` of the server, `worker` the worker's process id."""
     try:
         found = json.loads(_info_file().read_text())
         return found if isinstance(found, dict) else {}
@@ -192,10 +267,12 @@ def _alive(pid: int | None) -> bool:
     return True
 
 
-def _is_server(pid: int) -> bool:
-    """Is this process the server, and not another that got its number after a reboot?"""
+def is_running(pid: int | None, word: str) -> bool:
+    """Is this process alive, and still the one whose command has that word: not another that got its number later?"""
+    if not pid or not _alive(pid):
+        return False
     try:
-        return b"flows.serving" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return not Path("/proc").exists()
 

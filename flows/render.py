@@ -17,11 +17,11 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows import announce
-from storyreel import finishing, opening, plan, report
-from storyreel.errors import DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
+from flows import announce, approval
+from storyreel import finishing, opening, plan, report, webhook
+from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
+from storyreel.ledger_rows import Caps, Take
 from storyreel.ledger_rows import State as TakeState
-from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import Action, Plan, ScenePlan, Snapshot, TakePlan
 from storyreel.report import Outcome, RunReport
@@ -65,8 +65,13 @@ async def render_storyboard(
     start: str | None = None,
     variables: dict[str, str] | None = None,
     budget: Decimal | None = None,
+    budget_per_run: Decimal | None = None,
+    budget_per_day: Decimal | None = None,
     force: list[str] | None = None,
     catalog: Path | None = None,
+    batch: str | None = None,
+    name: str | None = None,
+    ledger: Path | None = None,
 ) -> State[Any]:
     """Render a storyboard: do what is left of it, cut the film, write the report.
 
@@ -78,9 +83,14 @@ async def render_storyboard(
         only: Only these scenes, with what they are made from.
         start: Only this scene and all that is made from it.
         variables: Values for the storyboard's vars.
-        budget: What may be spent, instead of the storyboard's own budget.
+        budget: What may be spent over the workspace's life, instead of the storyboard's own budget.
+        budget_per_run: What this run may spend (of a batch: all of its runs together).
+        budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
         catalog: A model catalogue of your own.
+        batch: Set by `storyreel batch`: which batch this run belongs to.
+        name: Set by `storyreel batch`: the id of this row's film.
+        ledger: Set by `storyreel batch`: the ledger that its films share.
     """
     request = opening.Request(
         storyboard=storyboard,
@@ -93,19 +103,51 @@ async def render_storyboard(
         budget=budget,
         force=tuple(force or ()),
         catalog=catalog,
+        caps=Caps(budget_per_run, budget_per_day, batch),
+        name=name,
+        ledger=ledger,
     )
     prepared = opening.prepare(request)
-    run_id = uuid.uuid4().hex[:12]
+    await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
+    run_id = f"{batch}.{uuid.uuid4().hex[:12]}" if batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
         opening.check_ready(prepared, planned)
         await announce.plan_table(planned)
-        told = await Rendering(session, planned, taken, simulated=simulate).run()
+        rendering = Rendering(session, planned, taken, simulated=simulate)
+        async with announce.progress(prepared.storyboard.id, rendering.percent):
+            told = await rendering.run()
         await announce.report_markdown(told)
         finished.get()(told, session.stopped)
     message = announce.summary(told)
-    return Completed(message=message) if told.status == "completed" else Failed(message=message)
+    if isinstance(session.stopped, BudgetReached):
+        announce.budget_event(session, session.stopped.message)
+    await _tell_webhook(session, told)
+    if told.status == "completed":
+        return Completed(message=message)
+    if session.stopped is not None:
+        name = "Budget reached" if isinstance(session.stopped, BudgetReached) else "Stopped"
+        return Failed(name=name, message=f"{session.stopped.message}; {message}")
+    return Failed(message=message)
+
+
+async def _tell_webhook(session: Session, told: RunReport) -> None:
+    """How the run ended, to the address of STORYREEL_WEBHOOK_URL; a rehearsal is nobody's news."""
+    if told.simulated:
+        return
+    troubles = [
+        s.model_dump(mode="json", include={"id", "take", "status", "reason"})
+        for s in told.scenes
+        if s.status in ("failed", "held")
+    ]
+    kind = "storyreel.run.completed" if told.status == "completed" else "storyreel.run.failed"
+    data = {"storyboard": told.storyboard, "run_id": told.run_id, "status": told.status, "stopped": told.stopped,
+            "totals": told.totals.model_dump(mode="json"), "scenes": troubles}  # fmt: skip
+    try:
+        await webhook.send(session.settings, kind, data, told.run_id)
+    except StoryreelError as error:
+        get_run_logger().warning("%s", error.message)
 
 
 class Rendering:
@@ -126,6 +168,10 @@ class Rendering:
         self.turn = asyncio.Semaphore(session.settings.max_in_flight)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
+
+    def percent(self) -> float:
+        """How many of the scenes are over, 0 to 100."""
+        return round(100 * sum(1 for one in self.done.values() if one.done()) / max(1, len(self.done)), 1)
 
     async def run(self) -> RunReport:
         """Render every scene, cut, report. What is in flight when the run is stopped is still collected."""
@@ -339,6 +385,7 @@ class Rendering:
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
+        announce.scene_event(self.session, outcome)
         if outcome.status in ("failed", "held", "blocked", "skipped"):
             self._progress(outcome.scene, outcome.take or 1, outcome.status, outcome.reason)
             if outcome.status in ("failed", "held"):

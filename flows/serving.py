@@ -1,8 +1,9 @@
-"""`python -m flows.serving PORT USERS_LOCK`: a Prefect server that ends when no run uses it any more."""
+"""`python -m flows.serving PORT INFO_FILE`: a Prefect server that ends when no run uses it any more, unless it is to stay."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import sys
 import threading
 import time
@@ -15,18 +16,21 @@ LOOK_EVERY_S = 5.0
 IDLE_TIMES = 3
 
 
-def main(port: int, users: Path) -> None:
-    """Serve on 127.0.0.1. Found without a user three times in a row, 5 s apart, it ends."""
+def main(port: int, info: Path) -> None:
+    """Serve on 127.0.0.1. Found without a user three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it."""
     server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="warning"))
-    threading.Thread(target=_watch, args=(server, users), daemon=True).start()
+    threading.Thread(target=_watch, args=(server, info), daemon=True).start()
     server.run()
 
 
-def _watch(server: uvicorn.Server, users: Path) -> None:
+def _watch(server: uvicorn.Server, info: Path) -> None:
     idle = 0
-    with users.open("a") as lock:
+    with info.with_suffix(".users").open("a") as lock:
         while idle < IDLE_TIMES:
             time.sleep(LOOK_EVERY_S)
+            if _stays(info):
+                idle = 0
+                continue
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
@@ -35,6 +39,13 @@ def _watch(server: uvicorn.Server, users: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_UN)
             idle += 1
     server.should_exit = True
+
+
+def _stays(info: Path) -> bool:
+    try:
+        return bool(json.loads(info.read_text()).get("kind") == "up")
+    except (OSError, ValueError):
+        return False
 
 
 if __name__ == "__main__":

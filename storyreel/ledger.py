@@ -27,9 +27,11 @@ from sqlalchemy import event
 
 from storyreel import migrations
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
-from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Intent, State, Take
+from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Caps, Intent, State, Take
 
 LONGEST_COOL_DOWN_S = 3600.0
+DAY_S = 24 * 3600.0
+NO_CAPS = Caps()
 
 _meta = sa.MetaData()
 _takes = sa.Table(
@@ -162,12 +164,13 @@ class Ledger:
         slots: int,
         budget: Decimal | None,
         currency: str | None = None,
+        caps: Caps = NO_CAPS,
         stop_mark: float | None = None,
     ) -> Take:
         """Write down that a take is about to be paid for, if it may be. All is checked in the same transaction.
 
         Raises:
-            BudgetReached: with this take the storyboard would have cost more than `budget`; nothing is written.
+            BudgetReached: with this take more would have been spent than `budget` or `caps` allow; nothing is written.
             SlotsFull: `slots` jobs of the account are in flight.
             CoolingDown: the API asked the account to wait.
             Stopped: another run found the account without credit, or its key refused, since `stop_mark` was read.
@@ -188,8 +191,7 @@ class Ledger:
             ).scalar_one()
             if live >= intent.wanted:
                 raise AlreadyPaid
-            if budget is not None:
-                self._check_budget(connection, intent, budget, currency)
+            self._check_budget(connection, intent, budget, currency, caps)
             same_scene = (_takes.c.storyboard == intent.storyboard) & (_takes.c.scene == intent.scene)
             again = self._revive(connection, intent, same_scene)
             if again is not None:
@@ -249,15 +251,22 @@ class Ledger:
             error_message=message,
         )
 
-    def resubmitted(self, take_id: int, intent: Intent, *, budget: Decimal | None, currency: str | None = None) -> Take:
+    def resubmitted(
+        self,
+        take_id: int,
+        intent: Intent,
+        *,
+        budget: Decimal | None,
+        currency: str | None = None,
+        caps: Caps = NO_CAPS,
+    ) -> Take:
         """A held take is sent once more: counted, and charged to the budget, a second time.
 
         Raises:
             BudgetReached: the second charge does not fit; nothing is changed.
         """
         with self._guard(), self._begin() as connection:
-            if budget is not None:
-                self._check_budget(connection, intent, budget, currency)
+            self._check_budget(connection, intent, budget, currency, caps)
             row = connection.execute(
                 sa.update(_takes)
                 .where(_takes.c.id == take_id, _takes.c.state == State.AMBIGUOUS)
@@ -508,6 +517,7 @@ class Ledger:
                 inputs=json.dumps(intent.inputs, ensure_ascii=False),
                 price=None if intent.price is None else str(intent.price),
                 currency=intent.currency,
+                created_at=self._now(),
                 submissions=_takes.c.submissions + 1,
                 error_class=None,
                 error_code=None,
@@ -517,20 +527,36 @@ class Ledger:
         ).one_or_none()
         return None if row is None else _take(row)
 
-    def _check_budget(self, connection: sa.Connection, intent: Intent, budget: Decimal, currency: str | None) -> None:
+    def _check_budget(
+        self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
+    ) -> None:
+        """Raises `BudgetReached` where the take's price would be too much for one of the purses that are set."""
+        own = _takes.c.storyboard == intent.storyboard
+        run = _takes.c.run_id.startswith(f"{caps.group}.") if caps.group else _takes.c.run_id == intent.run_id
+        purses = (
+            (budget, own, "the budget", "raise `budget.limit` in the storyboard (or --budget), then run again"),
+            (caps.per_run, run, "this run's budget", "raise the budget of a run, or run again"),
+            (caps.per_day, own & (_takes.c.created_at > self._now() - DAY_S), "the day's budget", "wait, or raise it"),
+        )
+        price = intent.price or Decimal(0)
+        for limit, whose, name, fix in purses:
+            if limit is None:
+                continue
+            spent = self._spent(connection, whose)
+            if spent + price > limit:
+                money = currency or intent.currency or ""
+                raise BudgetReached(
+                    f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of {name} of {limit} {money} is used",
+                    fix=fix,
+                )
+
+    def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool]) -> Decimal:
         rows = connection.execute(
             sa.select(_takes.c.price, _takes.c.submissions).where(
-                _takes.c.storyboard == intent.storyboard, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None)
+                whose, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None)
             )
-        ).all()
-        spent = sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))
-        price = intent.price or Decimal(0)
-        if spent + price > budget:
-            money = currency or intent.currency or ""
-            raise BudgetReached(
-                f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of the budget of {budget} {money} is used",
-                fix="raise `budget.limit` in the storyboard (or --budget), then run again",
-            )
+        )
+        return sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:

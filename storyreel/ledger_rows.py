@@ -76,3 +76,16 @@ class Intent:
     wanted: int = 1
     model: str | None = None
     seconds: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be spent besides the storyboard's own budget, which counts over the workspace's life.
+
+    `per_run`: by this run, or, where its id begins with `group`, by all runs of that group together. `per_day`: by the storyboard
+    within any 24 hours.
+    """
+
+    per_run: Decimal | None = None
+    per_day: Decimal | None = None
+    group: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,8 @@ from storyreel.catalog import Catalog
 from storyreel.client import Client
 from storyreel.errors import StoryboardError, UsageError
 from storyreel.inputs import needs_store, no_store
-from storyreel.ledger import Ledger
-from storyreel.ledger_rows import State
+from storyreel.ledger import NO_CAPS, Ledger
+from storyreel.ledger_rows import Caps, State
 from storyreel.manifest.document import Cut, Policy
 from storyreel.manifest.storyboard import FileImage, Storyboard
 from storyreel.plan import Plan, Snapshot
@@ -45,6 +46,9 @@ class Request:
     budget: Decimal | None = None
     force: tuple[str, ...] = ()
     catalog: Path | None = None
+    caps: Caps = NO_CAPS
+    name: str | None = None  # instead of the storyboard's own id: one storyboard, many films (a batch)
+    ledger: Path | None = None  # instead of the workspace's own ledger: shared by the films of a batch
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Prepared:
         """A rehearsal has a ledger of its own, whatever the environment says."""
         if self.settings.database_url and not self.request.simulate:
             return self.settings.database_url
+        if self.request.ledger:
+            return f"sqlite:///{self.request.ledger.absolute()}"
         return f"sqlite:///{self.workspace.ledger_file}"
 
     def has_ledger(self) -> bool:
@@ -81,9 +87,12 @@ def prepare(request: Request) -> Prepared:
     checked = manifest.check(request.storyboard, catalog, request.variables)
     if checked.storyboard is None:
         raise StoryboardError(list(checked.faults))
-    folder = f"{checked.storyboard.id}.simulated" if request.simulate else checked.storyboard.id
+    storyboard = checked.storyboard
+    if request.name:
+        storyboard = dataclasses.replace(storyboard, id=request.name)
+    folder = f"{storyboard.id}.simulated" if request.simulate else storyboard.id
     root = request.workspace or Path("runs") / folder
-    prepared = Prepared(request, settings, catalog, checked.storyboard, Workspace(root.absolute()), checked.warnings)
+    prepared = Prepared(request, settings, catalog, storyboard, Workspace(root.absolute()), checked.warnings)
     for name in (*request.only, *request.force, *([request.start] if request.start else [])):
         known(prepared.storyboard, name)
     return prepared
@@ -259,7 +268,8 @@ async def open_session(
                 }
             )
         ledger = Ledger(prepared.ledger_url)
-        if settings.database_url and not request.simulate:  # else the workspace's own lock is enough
+        is_shared = request.ledger or (settings.database_url and not request.simulate)
+        if is_shared:  # else the workspace's own lock is enough
             stack.enter_context(ledger.held(prepared.storyboard.id))
         await _settle(ledger, prepared, run_id)
         budget = prepared.storyboard.budget
@@ -275,6 +285,7 @@ async def open_session(
                 run_id=run_id,
                 budget=request.budget if request.budget is not None else (budget.limit if budget else None),
                 currency=budget.currency if budget else None,
+                caps=request.caps,
                 tell=tell,
             )
             session.stop_mark = ledger.stop_mark(session.account)

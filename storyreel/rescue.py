@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from storyreel import collection
-from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError, NotFound
+from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError, NotFound, StoryreelError
 from storyreel.ledger_rows import State, Take
+from storyreel.opening import Prepared, open_session
 from storyreel.session import Session
 from storyreel.waiting import conclude
 from storyreel.wire import SEVEN_DAYS_S
@@ -45,6 +48,25 @@ async def bring_home(
             return rescued
 
     return list(await asyncio.gather(*(one(session, take) for session, take in rows)))
+
+
+async def rescue(
+    found: Iterable[Prepared], tell: Callable[[Rescued], None], told_off: Callable[[str, StoryreelError], None]
+) -> tuple[list[Rescued], list[str]]:
+    """Open the ledgers of all of these, and bring home what is missing. Returns what became of each take, and the storyboards
+    that lack nothing. One that is in use, or damaged, goes to `told_off` and keeps no other from being rescued.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        sessions = []
+        for prepared in found:
+            try:
+                session = await stack.enter_async_context(open_session(prepared, uuid.uuid4().hex[:12]))
+                sessions.append(session)
+            except StoryreelError as error:
+                told_off(prepared.storyboard.id, error)
+        outcomes = await bring_home(sessions, tell)
+        names = {one.storyboard for one in outcomes}
+        return outcomes, [s.storyboard.id for s in sessions if s.storyboard.id not in names]
 
 
 def _is_wanted(session: Session, take: Take) -> bool:

@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
@@ -16,7 +16,8 @@ from typing import Any, ParamSpec, TypeVar
 from storyreel.catalog import Catalog
 from storyreel.client import Client
 from storyreel.errors import Stopped, StoryreelError
-from storyreel.ledger import Ledger
+from storyreel.ledger import NO_CAPS, Ledger
+from storyreel.ledger_rows import Caps
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.media.clip import Opened
 from storyreel.settings import Settings
@@ -39,6 +40,10 @@ class Progress:
     state: str
     detail: str = ""
 
+    def of(self, film: str) -> Progress:
+        """The same, of one film among others."""
+        return replace(self, scene=f"{film}/{self.scene}")
+
 
 @dataclass(slots=True)
 class Session:
@@ -54,6 +59,7 @@ class Session:
     run_id: str
     budget: Decimal | None = None
     currency: str | None = None
+    caps: Caps = NO_CAPS
     tell: Callable[[Progress], None] = lambda progress: None
     now: Callable[[], float] = time.time  # for what is written down and compared with the API's times
     clock: Callable[[], float] = (

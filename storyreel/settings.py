@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     store: str | None = Field(None, description="where stills are published for the API")
     catalog: Path | None = Field(None, description="a catalogue of your own")
     max_in_flight: int = Field(5, ge=1, le=10_000, description="jobs of this account running at once")
+    webhook_url: str | None = Field(None, description="told how each run ended")
+    webhook_secret: SecretStr | None = Field(None, description="signs what the webhook is told")
     time_scale: float = Field(1.0, gt=0, description="expected waits are multiplied by this; set for a simulator")
 
     @field_validator("base_url")
@@ -34,6 +36,16 @@ class Settings(BaseSettings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.username:
             raise ValueError("must be an http(s) address that ends in /v1")
+        return value
+
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_safe(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname):
+            raise ValueError("must be an http(s) address")
+        if value and parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            raise ValueError("must be https, but on this machine")
         return value
 
     @field_validator("api_key")

@@ -97,6 +97,7 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         slots=session.settings.max_in_flight,
         budget=session.budget,
         currency=session.currency,
+        caps=session.caps,
         stop_mark=session.stop_mark,
     )
     session.tell(Progress(planned.scene.id, number, "submitting"))
@@ -137,7 +138,12 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
     intent = _intent(session, planned, ready)
     try:
         await session.write(
-            session.ledger.resubmitted, take.id, intent, budget=session.budget, currency=session.currency
+            session.ledger.resubmitted,
+            take.id,
+            intent,
+            budget=session.budget,
+            currency=session.currency,
+            caps=session.caps,
         )
     except BudgetReached as error:
         session.stop(error)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import uuid
 from pathlib import Path
 
 from cli.complaint import complain
@@ -34,28 +32,20 @@ def run(args: argparse.Namespace) -> int:
         except StoryreelError as error:
             complain(name, error)
             good = False
-    return 0 if asyncio.run(_all(found)) and good else 1
+    for prepared in found:
+        if not prepared.has_ledger():
+            print(f"{prepared.storyboard.id}: nothing was ever sent")
+    ready = [prepared for prepared in found if prepared.has_ledger()]
+    told_off: list[str] = []
 
+    def scold(name: str, error: StoryreelError) -> None:
+        complain(name, error)
+        told_off.append(name)
 
-async def _all(found: list[Prepared]) -> bool:
-    good = True
-    async with contextlib.AsyncExitStack() as stack:
-        sessions = []
-        for prepared in found:
-            if not prepared.has_ledger():
-                print(f"{prepared.storyboard.id}: nothing was ever sent")
-                continue
-            try:
-                session = await stack.enter_async_context(opening.open_session(prepared, uuid.uuid4().hex[:12]))
-                sessions.append(session)
-            except StoryreelError as error:  # one that is in use, or damaged, keeps no other from being rescued
-                complain(prepared.storyboard.id, error)
-                good = False
-        outcomes = await rescue.bring_home(sessions, _say)
-        for session in sessions:
-            if all(one.storyboard != session.storyboard.id for one in outcomes):
-                print(f"{session.storyboard.id}: everything that is paid for is here")
-    return good and all(one.is_good for one in outcomes)
+    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, scold))
+    for name in lacking_nothing:
+        print(f"{name}: everything that is paid for is here")
+    return 0 if good and not told_off and all(one.is_good for one in outcomes) else 1
 
 
 def _say(one: Rescued) -> None:

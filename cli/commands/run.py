@@ -75,6 +75,7 @@ def _price(planned: Plan) -> str:
 def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
     """Without a terminal, money is spent only with --yes or under a budget. Raises `UsageError`."""
     budget = args.budget is not None or prepared.storyboard.budget is not None
+    budget = budget and prepared.storyboard.policy.approve == "none"  # else a person has to say yes
     if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
         return
     raise UsageError(
@@ -101,7 +102,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     from flows import render
 
     if not args.debug:
-        _quiet_prefect()
+        quiet_prefect()
     backend.wait_until_ready()
     told: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
@@ -147,7 +148,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     return _tell(args, prepared, report, stopped)
 
 
-def _quiet_prefect() -> None:
+def quiet_prefect() -> None:
     """Prefect's console lines are for its UI; the terminal has the display."""
     import prefect  # noqa: F401  # sets its logging up
 

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+import time
 
 from cli.request import from_args
 from storyreel import opening, report
+from storyreel.ledger_rows import State
+from storyreel.report import Outcome
+
+MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a take."""
-    prepared = opening.prepare(from_args(args))
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    outcomes = report.from_ledger(planned)
+    """Print one line a take; with --watch, until nothing moves any more."""
+    while True:
+        prepared = opening.prepare(from_args(args))
+        planned = opening.make_plan(prepared, opening.snapshot(prepared))
+        outcomes = report.from_ledger(planned)
+        _show(args, outcomes)
+        if not args.watch or not any(o.row and o.row.state in MOVES for o in outcomes):
+            return 0
+        time.sleep(1.0)
+
+
+def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
     rows = [
         {
             "scene": o.scene.id,
@@ -26,10 +40,11 @@ def run(args: argparse.Namespace) -> int:
         for o in outcomes
     ]
     if args.json:
-        print(json.dumps(rows, ensure_ascii=False, indent=1))
-        return 0
+        print(json.dumps(rows, ensure_ascii=False, indent=None if args.watch else 1), flush=True)
+        return
+    if args.watch and sys.stdout.isatty():
+        print("\033[H\033[2J", end="")
     width = max((len(str(r["scene"])) for r in rows), default=5)
     for r in rows:
         take = f"take {r['take']}" if r["take"] else ""
-        print(f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} {r['reason']}")
-    return 0
+        print(f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} {r['reason']}", flush=True)

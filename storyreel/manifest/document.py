@@ -167,6 +167,9 @@ class Policy(Part):
     on_upstream_change: Literal["rerun", "keep"] = Field(
         "rerun", description="does a new take upstream make a scene stale?"
     )
+    approve: Literal["plan", "none"] = Field(
+        "none", description="plan: a run that a schedule or the UI started waits until a person approves its price"
+    )
 
 
 class Music(Part):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog
 from storyreel.errors import StoryboardError
+from storyreel.manifest import prompt as prompts
 from storyreel.manifest import shape, source
 from storyreel.manifest.document import ID_PATTERN, Document
 from storyreel.manifest.faults import Fault, Severity
@@ -76,7 +77,7 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
         return None
     return Storyboard(
         id=board_id,
-        title=document.title or board_id,
+        title=prompts.replace(document.title or board_id, resolver.variables),
         path=path,
         scenes=tuple(scenes),
         budget=document.budget,

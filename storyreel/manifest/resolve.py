@@ -247,7 +247,10 @@ class Resolver:
         return None
 
     def _place(self, text: str, path: Path_, label: str) -> Image | None:
-        """An address or a path, as the author wrote it."""
+        """An address or a path, as the author wrote it, with its variables replaced."""
+        if "${" in text:
+            self._variables(text, path)
+            text = prompts.replace(text, self.variables)
         if text.startswith(("http://", "https://")):
             try:
                 host = urlsplit(text).hostname
@@ -348,6 +351,7 @@ class Resolver:
             for path_, text in (
                 (("style", "prefix"), self.document.style.prefix),
                 (("style", "suffix"), self.document.style.suffix),
+                (("title",), self.document.title or ""),
                 (("defaults", "caption"), self.document.defaults.caption or ""),
             ):
                 self._variables(text, path_)

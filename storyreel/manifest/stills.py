@@ -6,6 +6,7 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog, Model, parse_size
 from storyreel.errors import MediaError
+from storyreel.manifest import prompt as prompts
 from storyreel.manifest.faults import listing, nearest
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.source import Path_
@@ -27,7 +28,7 @@ class Stills:
     def run(self) -> None:
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
-                self._look(place, ("keyframes", name))
+                self._look(prompts.replace(place, self.r.variables) if "${" in place else place, ("keyframes", name))
         for place, path in self.r.files.items():  # whatever is wrong with the scene that names it
             self._look(place, path)
         for draft in self.r.drafts:

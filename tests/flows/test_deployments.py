@@ -35,7 +35,7 @@ def test_every_schedule_is_off_has_a_time_zone_and_runs_one_at_a_time(written: d
         for schedule in deployment.get("schedules", []):
             assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]) and schedule["active"] is False
             assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
-            assert deployment["parameters"]["budget"] > 0
+            assert deployment["name"] == "rescue-hourly" or deployment["parameters"]["budget_per_run"] > 0
 
 
 def test_every_entrypoint_takes_its_parameters(written: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,8 @@ def test_every_entrypoint_takes_its_parameters(written: dict[str, Any], monkeypa
     for deployment in written["deployments"]:
         flow = load_flow_from_entrypoint(deployment["entrypoint"])
         flow.validate_parameters(deployment["parameters"])
-        assert (ROOT / deployment["parameters"]["storyboard"]).exists()
+        for name in ("storyboard", "rows"):
+            assert (ROOT / deployment["parameters"].get(name, ".")).exists()
 
 
 def test_prefect_deploys_all_of_it(prefect_home: Path) -> None:
@@ -63,4 +64,10 @@ def test_prefect_deploys_all_of_it(prefect_home: Path) -> None:
     listed = subprocess.run(
         [prefect, "deployment", "ls"], env=environment, capture_output=True, text=True, check=True
     ).stdout
-    assert "render-storyboard/render " in listed and "render-storyboard/render-nightly " in listed
+    for name in (
+        "render-storyboard/render ",
+        "render-storyboard/render-nightly ",
+        "rescue-clips/rescue-hourly ",
+        "render-batch/batch ",
+    ):
+        assert name in listed

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger import AlreadyPaid, CoolingDown, Ledger, SlotsFull
 from storyreel.ledger import _meta as ledger_tables
-from storyreel.ledger_rows import Intent, State
+from storyreel.ledger_rows import Caps, Intent, State
 from tests.postgres import server
 
 
@@ -82,6 +82,35 @@ def test_the_budget_cannot_be_passed(ledger: Ledger) -> None:
     reserve(ledger, intent("b"), budget="5.00")
     with pytest.raises(BudgetReached, match=r"5\.00 of the budget of 5\.00"):
         reserve(ledger, intent("c"), budget="5.00")
+
+
+def test_a_run_a_group_of_runs_and_a_day_have_budgets_of_their_own(tmp_path: Path) -> None:
+    clock = [1_000_000.0]
+    ledger = Ledger.in_file(tmp_path / "ledger.db", now=lambda: clock[0])
+
+    def spend(scene: str, caps: Caps, **changes: Any) -> None:
+        ledger.reserve(intent(scene, scene, **changes), slots=99, budget=None, caps=caps)
+
+    run = Caps(per_run=Decimal("5"))
+    spend("a", run)
+    spend("b", run)
+    with pytest.raises(BudgetReached, match=r"5\.00 of this run's budget of 5 CNY"):
+        spend("c", run)
+    spend("c", run, run_id="another")
+
+    group = Caps(per_run=Decimal("5"), group="g")
+    spend("d", group, run_id="g.1", storyboard="x")
+    spend("e", group, run_id="g.2", storyboard="y")
+    with pytest.raises(BudgetReached, match="this run's budget"):
+        spend("f", group, run_id="g.3", storyboard="z")
+
+    day = Caps(per_day=Decimal("10"))
+    spend("g", day, run_id="r9")
+    with pytest.raises(BudgetReached, match=r"10\.00 of the day's budget of 10 CNY"):
+        spend("h", day, run_id="r10")
+    clock[0] += 25 * 3600
+    spend("h", day, run_id="r10")
+    ledger.close()
 
 
 def test_an_unbilled_failure_gives_its_money_and_its_slot_back(ledger: Ledger) -> None:
@@ -159,9 +188,6 @@ CREATE TABLE takes (id INTEGER PRIMARY KEY, storyboard VARCHAR(64) NOT NULL, sce
   lost_answers INTEGER NOT NULL, created_at FLOAT NOT NULL, submitted_at FLOAT, completed_at FLOAT, collected_at FLOAT,
   expires_at FLOAT, polls INTEGER NOT NULL, job_id VARCHAR(256), error_class VARCHAR(32), error_code VARCHAR(128),
   error_message TEXT, clip TEXT);
-CREATE TABLE retakes (id INTEGER PRIMARY KEY, storyboard VARCHAR(64) NOT NULL, scene VARCHAR(64) NOT NULL,
-  key VARCHAR(64) NOT NULL, wanted INTEGER NOT NULL);
-CREATE TABLE accounts (account VARCHAR(200) PRIMARY KEY, cool_until FLOAT NOT NULL, stopped_at FLOAT, stopped_why TEXT);
 INSERT INTO takes (storyboard, scene, take, key, ordinal, state, superseded, account, run_id, request, inputs, price,
   currency, submissions, lost_answers, created_at, submitted_at, completed_at, polls, job_id) VALUES
   ('b', 'a', 1, 'k', 1, 'in_flight', 0, 'acc', 'r', '{"model": "sora-2", "seconds": "8"}', '{}', '2.50', 'CNY', 1, 0,
@@ -181,6 +207,7 @@ def test_a_ledger_from_before_versions_is_brought_up_to_date_with_all_that_is_pa
     )  # fmt: skip
     with pytest.raises(AlreadyPaid):
         reserve(ledger, intent())
+    assert ledger.stop_mark("acc") is None and ledger.retakes("b") == {}
     ledger.close()
     assert sorted(p.name for p in tmp_path.iterdir() if "wal" not in p.name and "shm" not in p.name) == ["ledger.db"]
 

@@ -1,4 +1,4 @@
-"""Takes, wishes for more takes, accounts. A ledger from before versions has them already."""
+"""Takes, wishes for more takes, accounts. A ledger from before versions has some of them, or all."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,9 +8,18 @@ down_revision = None
 
 
 def upgrade() -> None:
-    if sa.inspect(op.get_bind()).has_table("takes"):
+    there = set(sa.inspect(op.get_bind()).get_table_names())
+    if "storyreel_schema" in there:
         op.drop_table("storyreel_schema")
-        return
+    if "takes" not in there:
+        _takes()
+    if "retakes" not in there:
+        _retakes()
+    if "accounts" not in there:
+        _accounts()
+
+
+def _takes() -> None:
     op.create_table(
         "takes",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -45,6 +54,9 @@ def upgrade() -> None:
     )
     op.create_index("takes_by_account", "takes", ["account", "state"])
     op.create_index("takes_by_key", "takes", ["storyboard", "key"])
+
+
+def _retakes() -> None:
     op.create_table(
         "retakes",
         sa.Column("id", sa.Integer, primary_key=True),
@@ -53,6 +65,9 @@ def upgrade() -> None:
         sa.Column("key", sa.String(64), nullable=False),
         sa.Column("wanted", sa.Integer, nullable=False),
     )
+
+
+def _accounts() -> None:
     op.create_table(
         "accounts",
         sa.Column("account", sa.String(200), primary_key=True),

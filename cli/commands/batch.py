@@ -1,0 +1,101 @@
+"""`storyreel batch`: a storyboard once for each row of a table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from cli.commands.run import quiet_prefect
+from cli.request import catalog_file, variables
+from storyreel import batch, opening
+from storyreel.errors import UsageError
+from storyreel.session import Progress
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check every row, price them together, ask, render, tell."""
+    rows = batch.read(Path(args.rows))
+    name = f"{Path(args.file).stem}-batch{'.simulated' if args.simulate else ''}"
+    folder = Path(args.workspace or Path("runs") / name).absolute()
+    request = opening.Request(
+        storyboard=Path(args.file),
+        simulate=args.simulate,
+        speed=args.speed,
+        variables=variables(args),
+        catalog=catalog_file(args),
+    )
+    made = batch.prepare(request, rows, folder)
+    for _, prepared, planned in made:
+        opening.check_ready(prepared, planned)
+    jobs = sum(planned.jobs for _, _, planned in made)
+    if jobs and not args.simulate:
+        _ask(args, len(made), jobs, batch.cost(planned for _, _, planned in made))
+    return _render(args, request, folder)
+
+
+def _ask(args: argparse.Namespace, films: int, jobs: int, cost: dict[str, tuple[Decimal, Decimal]]) -> None:
+    price = " + ".join(f"{high} {currency}" for currency, (_, high) in cost.items()) or "no known price"
+    print(f"{films} films, {jobs} jobs, at most {price} (list prices)", file=sys.stderr)
+    if args.yes or args.budget:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError("there is no terminal to ask on", fix="add --yes, or set a limit with --budget N")
+    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was sent", fix="answer y, or add --yes")
+
+
+def _render(args: argparse.Namespace, request: opening.Request, folder: Path) -> int:
+    from prefect.exceptions import TerminationSignal
+
+    from flows import backend as backends
+
+    backend = backends.start()
+    try:
+        from flows.batch import render_batch
+        from flows.render import listener, tasks_started
+
+        if not args.debug:
+            quiet_prefect()
+        backend.wait_until_ready()
+        listener.set(_say)
+        ended: list[Any] = []
+
+        async def flow() -> None:
+            loop, task = asyncio.get_running_loop(), asyncio.current_task()
+            assert task is not None
+            loop.add_signal_handler(signal.SIGTERM, task.cancel)
+            call: Any = render_batch
+            ended.append(
+                await call(
+                    storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
+                    speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
+                    budget_per_run=Decimal(args.budget) if args.budget else None, return_state=True,
+                )
+            )  # fmt: skip
+
+        try:
+            asyncio.run(flow())
+        except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
+            print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
+            return 130
+        state = ended[0]
+        if backend.is_ours:
+            backend.drain(str(state.state_details.flow_run_id), tasks_started())
+        print(state.message)
+        print(f"summary  {os.path.relpath(folder / 'summary.html')}")
+        return 0 if state.is_completed() else 1
+    finally:
+        backend.release()
+
+
+def _say(progress: Progress) -> None:
+    if progress.state in ("completed", "failed", "held", "blocked"):
+        detail = f": {progress.detail}" if progress.detail else ""
+        print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)

@@ -1,0 +1,14 @@
+"""`storyreel down`: end what `storyreel up` started."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def run(args: argparse.Namespace) -> int:
+    """End it, and nothing else."""
+    from flows import upkeep
+
+    ended = upkeep.down()
+    print(f"ended: {', '.join(ended)}" if ended else "nothing was up")
+    return 0

@@ -1,0 +1,16 @@
+"""`storyreel up`: server, UI, deployments and worker on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bring up what is not up yet, and say where."""
+    from flows import upkeep
+
+    standing = upkeep.up(Path(args.dir).resolve(), lambda line: print(line, file=sys.stderr, flush=True))
+    print(standing.ui)
+    return 0

@@ -1,0 +1,99 @@
+"""The flow `render-batch`: one storyboard, a table, a film a row; each row a flow run of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import acreate_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from flows import announce
+from flows.render import finished, listener, render_storyboard
+from storyreel import batch, finishing, opening
+from storyreel.errors import StoryreelError
+from storyreel.report import RunReport
+
+
+@flow(name="render-batch", persist_result=False)
+async def render_batch(
+    storyboard: Path,
+    rows: Path,
+    workspace: Path | None = None,
+    simulate: bool = False,
+    speed: float = 60.0,
+    variables: dict[str, str] | None = None,
+    budget_per_run: Decimal | None = None,
+    parallel: int = 4,
+    catalog: Path | None = None,
+) -> State[Any]:
+    """Render a storyboard once for each row of a table. Doing it again does only what is left.
+
+    Args:
+        storyboard: The YAML file, on the machine that runs this.
+        rows: A .csv, .xlsx or .parquet file; its columns are the storyboard's variables, and `id`.
+        workspace: The folder of results; default `runs/<storyboard>-batch`.
+        simulate: Rehearse on the built-in simulator; nothing is spent.
+        speed: How much faster than the real API the simulator is.
+        variables: Values for variables that the table has not.
+        budget_per_run: What all rows together may spend in this run.
+        parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
+        catalog: A model catalogue of your own.
+    """
+    folder = workspace or folder_of(storyboard, simulate=simulate)
+    request = opening.Request(
+        storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
+    )
+    made = batch.prepare(request, batch.read(rows), folder)
+    group = uuid.uuid4().hex[:12]
+    turn = asyncio.Semaphore(max(1, parallel))
+    told: dict[str, RunReport | None] = {row.name: None for row, _, _ in made}
+    stops: list[StoryreelError] = []
+    tell = listener.get()
+
+    async def one(row: batch.Row, prepared: opening.Prepared) -> None:
+        def keep(report: RunReport, stopped: StoryreelError | None) -> None:
+            told[row.name] = report
+            if stopped is not None:
+                stops.append(stopped)
+
+        async with turn:
+            finished.set(keep)
+            listener.set(lambda p: tell(p.of(row.name)))
+            call: Any = render_storyboard.with_options(flow_run_name=f"{prepared.storyboard.id} row {row.number}")
+            state = await call(
+                storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
+                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog, batch=group,
+                name=prepared.request.name, ledger=prepared.request.ledger, return_state=True,
+            )  # fmt: skip
+            if told[row.name] is None:
+                get_run_logger().error("row %s: %s", row.number, state.message)
+
+    folder.mkdir(parents=True, exist_ok=True)
+    async with asyncio.TaskGroup() as tasks:
+        for row, prepared, planned in made:
+            if planned.has_work:
+                tasks.create_task(one(row, prepared))
+            else:
+                told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
+    batch.summarise(folder, f"{storyboard.stem}: {len(made)} films", told)
+    await announce.patiently(_table(storyboard, told))
+    good = sum(1 for report in told.values() if report and report.status == "completed")
+    message = f"{good} of {len(told)} rows completed"
+    return Completed(message=message) if good == len(told) else Failed(message=message)
+
+
+def folder_of(storyboard: Path, *, simulate: bool) -> Path:
+    """Where a batch's results lie, if nothing else is said."""
+    return Path("runs") / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
+
+
+async def _table(storyboard: Path, told: dict[str, RunReport | None]) -> None:
+    rows = [{"row": name, "outcome": announce.summary(r) if r else "not run"} for name, r in told.items()]
+    key = f"batch-{batch.slug(storyboard.stem)}"
+    await acreate_table_artifact(key=key, table=rows, description=f"Rows of {storyboard.name}")

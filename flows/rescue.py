@@ -1,0 +1,47 @@
+"""The flow `rescue-clips`: bring home what is paid for, before its links expire. Submits nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import acreate_table_artifact
+from prefect.client.schemas.objects import State
+from prefect.states import Completed, Failed
+
+from storyreel import opening, rescue
+from storyreel.errors import StoryreelError
+from storyreel.rescue import Rescued
+
+
+@flow(name="rescue-clips", persist_result=False)
+async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
+    """Ask about every job in flight, and fetch every finished clip that is not here.
+
+    Args:
+        paths: Storyboards, workspaces, or folders of workspaces, on the machine that runs this; default `runs`.
+    """
+    log = get_run_logger()
+    problems: list[str] = []
+
+    def scold(name: str, error: StoryreelError) -> None:
+        problems.append(name)
+        log.error("%s: %s", name, error.message)
+
+    def say(one: Rescued) -> None:
+        log.log(20 if one.is_good else 40, "%s: %s take %s: %s", one.storyboard, one.scene, one.take, one.words)
+
+    found = []
+    for path in paths or [Path("runs")]:
+        try:
+            found += [p for p in opening.prepare_rescue(opening.Request(path)) if p.has_ledger()]
+        except StoryreelError as error:
+            scold(str(path), error)
+    outcomes, _ = await rescue.rescue(found, say, scold)
+    if outcomes:
+        rows = [{"storyboard": o.storyboard, "scene": o.scene, "take": o.take, "outcome": o.words} for o in outcomes]
+        await acreate_table_artifact(key="rescued", table=rows, description="What was asked about")
+    bad = len(problems) + sum(1 for one in outcomes if not one.is_good)
+    message = f"{len(outcomes)} asked about, {bad} with a problem"
+    return Failed(message=message) if bad else Completed(message=message)

@@ -1,0 +1,150 @@
+"""`storyreel up`: runs that a worker starts, that a person approves, cancels, or gives a budget."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.flows.conftest import KEY
+from tests.server import Live, live
+
+ROOT = Path(__file__).parents[2]
+BOARD = """\
+version: 1
+id: {id}
+defaults: {{model: kling-video-o1, seconds: 5, size: 1080x1080}}
+policy: {{approve: {approve}}}
+scenes:
+  - {{id: one, prompt: scene one}}
+  - {{id: two, prompt: scene two}}
+cut: {{enabled: false}}
+"""
+
+
+class Home:
+    """A folder with storyboards, and a Prefect of its own."""
+
+    def __init__(self, folder: Path, api: Live) -> None:
+        self.folder, self.api = folder, api
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
+            "PREFECT_HOME": str(folder / "prefect"), "OPENAI_BASE_URL": api.url, "OPENAI_API_KEY": KEY,
+            "STORYREEL_TIME_SCALE": "0.01", "PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONPATH": str(ROOT),
+        }  # fmt: skip
+        self.url = ""
+
+    def storyreel(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", *arguments],
+            cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=240, check=False,
+        )  # fmt: skip
+        assert "Traceback" not in done.stderr, done.stderr
+        return done
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = httpx.request(method, f"{self.url}/api{path}", json=body, timeout=30, trust_env=False)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
+
+    def start(self, deployment: str, **parameters: Any) -> str:
+        found = self.ask("GET", f"/deployments/name/{deployment}")
+        return str(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
+
+    def until(self, run: str, good: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
+        """The flow run's state, once it is as wanted."""
+        deadline = time.monotonic() + seconds
+        state: dict[str, Any] = {}
+        while time.monotonic() < deadline:
+            state = self.ask("GET", f"/flow_runs/{run}")["state"]
+            if good(state):
+                return state
+            time.sleep(0.1)
+        raise AssertionError(f"{state}\n{(self.folder / 'prefect/storyreel-worker.log').read_text()[-3000:]}")
+
+    def info(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "prefect/storyreel-server.json").read_text())
+        return found
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    folder = tmp_path_factory.mktemp("home")
+    (folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text().replace("flows/", f"{ROOT}/flows/"))
+    with live(folder / "api", speed=20) as api:
+        one = Home(folder, api)
+        try:
+            up = one.storyreel("up")
+            assert up.returncode == 0, up.stderr
+            one.url = up.stdout.strip()
+            yield one
+        finally:
+            assert one.storyreel("down").returncode == 0
+
+
+def final(state: dict[str, Any]) -> bool:
+    return state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED")
+
+
+def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
+    assert httpx.get(home.url, trust_env=False).status_code == 200  # the UI
+    before = home.info()
+    assert home.storyreel("up").stdout.strip() == home.url and home.info() == before
+    os.kill(before["worker"], 9)
+    again = home.storyreel("up")
+    assert again.returncode == 0 and home.info()["worker"] != before["worker"] and home.info()["pid"] == before["pid"]
+    listed = home.ask("POST", "/deployments/filter", {})
+    assert {d["name"] for d in listed} == {"render", "render-nightly", "rescue-hourly", "batch"}
+    assert [d["name"] for d in listed if any(s["active"] for s in d["schedules"])] == []
+    form = next(d for d in listed if d["name"] == "render")["parameter_openapi_schema"]["properties"]
+    assert all(field.get("description") for field in form.values())
+
+
+def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_so(home: Home) -> None:
+    (home.folder / "asked.yaml").write_text(BOARD.format(id="asked", approve="plan"))
+    run = home.start(
+        "render-storyboard/render", storyboard="asked.yaml", simulate=False, workspace="asked", budget_per_run=4
+    )
+    assert home.until(run, lambda s: s["name"] == "Suspended" or final(s))["name"] == "Suspended"
+    assert home.api.accepted == []
+    waiting = home.storyreel("approve").stdout
+    assert run in waiting
+    assert "approved" in home.storyreel("approve", run).stdout
+    state = home.until(run, final)
+    assert state["name"] == "Budget reached" and "4.00 of this run's budget of 4 CNY is used" in state["message"]
+    assert len(home.api.accepted) == 1
+    deadline, events = time.monotonic() + 30, []
+    while "storyreel.budget.reached" not in {e["event"] for e in events} and time.monotonic() < deadline:
+        events = home.ask("POST", "/events/filter", {"filter": {"event": {"prefix": ["storyreel."]}}})["events"]
+        time.sleep(0.2)  # the server writes events down a little later
+    assert {e["event"] for e in events} == {"storyreel.scene.completed", "storyreel.budget.reached"}
+    artifacts = home.ask("POST", "/artifacts/latest/filter", {})
+    assert {a["key"] for a in artifacts} >= {"plan-asked", "report-asked", "progress-asked"}
+    assert KEY not in json.dumps([events, artifacts])
+
+
+def test_a_cancelled_run_leaves_its_jobs_to_the_next(home: Home) -> None:
+    (home.folder / "late.yaml").write_text(BOARD.format(id="late", approve="none"))
+    parameters = {"storyboard": "late.yaml", "simulate": False, "workspace": "late"}
+    before = len(home.api.accepted)
+    run = home.start("render-storyboard/render", **parameters)
+    deadline = time.monotonic() + 60
+    while len(home.api.accepted) < before + 2 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
+    assert home.until(run, final)["type"] == "CANCELLED"
+    report = json.loads((home.folder / "late/report/report.json").read_text())
+    assert "in flight" in report["scenes"][0]["reason"]
+    again = home.start("render-storyboard/render", **parameters)
+    assert home.until(again, final)["type"] == "COMPLETED"
+    assert len(home.api.accepted) == before + 2
+    rescue = home.start("rescue-clips/rescue-hourly", paths=["late"])
+    assert home.until(rescue, final)["message"] == "0 asked about, 0 with a problem"
