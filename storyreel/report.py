@@ -77,6 +77,7 @@ class SceneReport(_Part):
     seconds: int
     size: str
     prompt: str
+    upstream: list[str] = []
     inputs: dict[str, dict[str, Any]]
     clip: dict[str, Any] | None
     frames: dict[str, str]
@@ -319,6 +320,7 @@ def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
         seconds=scene.seconds,
         size=scene.size,
         prompt=scene.prompt,
+        upstream=list(scene.upstream),
         inputs=row.inputs if row else {},
         clip=clip,
         frames=dict(frames),

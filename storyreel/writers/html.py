@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections import Counter
 from datetime import datetime
+from decimal import Decimal
 from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,8 @@ THUMB_WIDTH_PX = 240
 def render(report: RunReport, workspace: Workspace) -> str:
     """Return the page. Pictures are inside it; clips are linked, relative to `report/`."""
     spans = _spans(report)
-    cards = [_card(scene, workspace) for scene in report.scenes]
+    orders = _orders(report)
+    cards = [_card(scene, workspace, orders) for scene in report.scenes]
     thumbs = {card["s"].id: card["thumbs"] for card in cards if card["s"].used and card["thumbs"]}
 
     def outer(seam: SeamReport) -> list[str]:
@@ -35,6 +38,8 @@ def render(report: RunReport, workspace: Workspace) -> str:
         scenes=cards,
         counts=report.totals.model_dump(),
         spans=spans,
+        path=" > ".join(critical_path(report)),
+        money=_money(report),
         took=_clock((report.finished_at - report.started_at).total_seconds()),
         film="../final.mp4" if report.cut else None,
         sheet="../contact-sheet.jpg" if workspace.sheet.exists() else None,
@@ -49,13 +54,65 @@ def template() -> jinja2.Template:
     return environment.get_template("report.html")
 
 
-def _card(scene: SceneReport, workspace: Workspace) -> dict[str, Any]:
+def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
+    """The how-manieth of its scene each take is, which is what `pick` counts; only for scenes with several."""
+    counts = Counter(scene.id for scene in report.scenes)
+    seen: Counter[str] = Counter()
+    found: dict[tuple[str, int | None], int] = {}
+    for scene in report.scenes:
+        seen[scene.id] += 1
+        if counts[scene.id] > 1:
+            found[scene.id, scene.take] = seen[scene.id]
+    return found
+
+
+def critical_path(report: RunReport) -> list[str]:
+    """The scenes that made the run as long as it was: from the last to be collected, back through what each waited for."""
+    ends: dict[str, float] = {}
+    above: dict[str, list[str]] = {}
+    for scene in report.scenes:
+        if scene.timing.submitted_at and scene.status != "reused":
+            end = _time(scene.timing.collected_at or scene.timing.completed_at)
+            ends[scene.id] = max(end, ends.get(scene.id, 0.0))
+            above[scene.id] = scene.upstream
+    path: list[str] = []
+    at = max(ends, key=lambda name: ends[name], default=None)
+    while at is not None and at not in path:
+        path.insert(0, at)
+        at = max((name for name in above[at] if name in ends), key=lambda name: ends[name], default=None)
+    return path
+
+
+def _money(report: RunReport) -> list[dict[str, Any]]:
+    """By model: takes of this report, their seconds, and what they are estimated at."""
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    for scene in report.scenes:
+        if not scene.price.estimate or scene.status in ("skipped", "blocked"):
+            continue
+        key = scene.model, scene.price.currency or ""
+        line = found.setdefault(
+            key,
+            {"model": key[0], "currency": key[1], "takes": 0, "seconds": 0, "estimate": Decimal(0), "lost": Decimal(0)},
+        )
+        line["takes"] += 1
+        line["seconds"] += scene.seconds
+        line["estimate"] += Decimal(scene.price.estimate)
+        if scene.status not in ("completed", "reused"):
+            line["lost"] += Decimal(scene.price.estimate)
+    return list(found.values())
+
+
+def _card(scene: SceneReport, workspace: Workspace, orders: dict[tuple[str, int | None], int]) -> dict[str, Any]:
     thumbs: tuple[str, ...] = ()
     if scene.clip:
         path = workspace.root / scene.clip["path"]
         with contextlib.suppress(OSError, ValueError):
             thumbs = _thumbs(str(path), path.stat().st_mtime_ns)
-    return {"s": scene, "thumbs": thumbs, "next": _what_next(scene)}
+    order = orders.get((scene.id, scene.take))
+    pick = (
+        f"write `pick: {order}` in scene {scene.id}, then run again" if order and scene.clip and not scene.used else ""
+    )
+    return {"s": scene, "thumbs": thumbs, "next": _what_next(scene), "pick": pick}
 
 
 @lru_cache(maxsize=2048)
@@ -96,12 +153,14 @@ def _spans(report: RunReport) -> list[dict[str, Any]]:
     start = min(m[1] for m in marks)
     end = max(max(m[1:]) for m in marks)
     whole = max(1.0, end - start)
+    path = critical_path(report)
     found = []
     for scene, submitted, completed, collected in marks:
         done = completed or end
         found.append(
             {
                 "name": f"{scene.id} {scene.take or ''}",
+                "is_critical": scene.id in path,
                 "status": scene.status,
                 "left": round(100 * (submitted - start) / whole, 2),
                 "wait": round(100 * max(0.0, done - submitted) / whole, 2),
