@@ -84,8 +84,9 @@ def cut(
     film = assemble(pieces, workspace.film, style, tell=tell)
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())
-    labels = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
-    write_whole(workspace.sheet, sheet.make(labels, storyboard.title))
+    clips = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
+    shown_clips = [(label, path, workspace.strip(path)) for label, path in clips]
+    write_whole(workspace.sheet, sheet.make(shown_clips, storyboard.title))
     return {
         "path": workspace.relative(workspace.film),
         "timeline": workspace.relative(workspace.timeline),

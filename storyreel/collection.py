@@ -7,7 +7,7 @@ from typing import Any
 
 from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError
 from storyreel.ledger_rows import Take
-from storyreel.media import still
+from storyreel.media import still, thumbnail
 from storyreel.media.clip import Opened, verify
 from storyreel.session import Progress, Session
 from storyreel.workspace import move_whole, write_whole
@@ -44,6 +44,7 @@ async def collect(session: Session, take: Take, url: str | None) -> Take:
             continue
         move_whole(part, path)
         _keep_open(session, take.id, opened)
+        await session.media(_keep_strip, session.workspace.strip(path), opened)
         clip: dict[str, Any] = {
             "path": session.workspace.relative(path),
             "sha256": fetched.sha256,
@@ -82,6 +83,10 @@ def _write_frames(clip: Path, wanted: dict[str, Path], opened: Opened | None) ->
                 raise MediaError(f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning")
             picture = opened.tail[offset - 1]
         write_whole(path, still.png(picture))
+
+
+def _keep_strip(path: Path, opened: Opened) -> None:
+    write_whole(path, thumbnail.strip(opened))
 
 
 def _keep_open(session: Session, take_id: int, opened: Opened) -> None:

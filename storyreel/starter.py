@@ -54,6 +54,37 @@ budget:
   currency: CNY
 """
 
+DEPLOYMENTS = """\
+# For `storyreel up` in this folder: a Prefect server with its UI, these deployments, and a worker that runs them here.
+# The key is read from the environment that `up` is given (OPENAI_API_KEY), never from a parameter. Schedules are off until
+# they are switched on in the UI.
+name: {id}
+pull:
+  - prefect.deployments.steps.set_working_directory:
+      directory: "{{{{ $PWD }}}}"
+deployments:
+  - name: render
+    entrypoint: flows.render.render_storyboard
+    parameters: {{storyboard: storyboard.yaml, simulate: true}}
+    work_pool: {{name: storyreel}}
+  - name: render-nightly
+    entrypoint: flows.render.render_storyboard
+    parameters: {{storyboard: storyboard.yaml, budget_per_run: 10, budget_per_day: 10}}
+    concurrency_limit: {{limit: 1, collision_strategy: CANCEL_NEW}}
+    schedules: [{{cron: "17 2 * * *", timezone: Asia/Shanghai, active: false}}]
+    work_pool: {{name: storyreel}}
+  - name: rescue-hourly
+    entrypoint: flows.rescue.rescue_clips
+    parameters: {{paths: [runs]}}
+    concurrency_limit: {{limit: 1, collision_strategy: CANCEL_NEW}}
+    schedules: [{{cron: "41 * * * *", timezone: Asia/Shanghai, active: false}}]
+    work_pool: {{name: storyreel}}
+  - name: batch
+    entrypoint: flows.batch.render_batch
+    parameters: {{storyboard: storyboard.yaml, rows: rows.csv, simulate: true}}
+    work_pool: {{name: storyreel}}
+"""
+
 
 def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
     """A still of the lighthouse under one of `SKIES`, as PNG."""
@@ -93,7 +124,7 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
 
 
 def write(folder: Path) -> Path:
-    """Write the starter storyboard, its stills and its schema into `folder`; returns the storyboard's path.
+    """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`; returns the storyboard's path.
 
     Raises:
         UsageError: a storyboard is there already; nothing is overwritten.
@@ -111,6 +142,8 @@ def write(folder: Path) -> Path:
         for name in SKIES:
             write_whole(folder / "stills" / f"{name}.png", draw(name))
         write_whole(folder / "schema.json", json.dumps(schema.of_storyboard(), indent=1).encode())
+        if not (folder / "prefect.yaml").exists():
+            write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=slug or "lighthouse").encode())
         write_whole(path, STORYBOARD.format(id=slug or "lighthouse").encode())
     except OSError as error:
         raise WorkspaceError(f"{folder} cannot be written: {error.strerror}", fix="choose another folder") from error

@@ -50,6 +50,10 @@ class Workspace:
         """A still out of a clip; `name` is `first`, `last` or `last-3`."""
         return self.root / "frames" / scene / f"take-{take}-{name}.png"
 
+    def strip(self, clip: Path) -> Path:
+        """Small pictures of a clip, for report and contact sheet; `clip` is where `clip()` says, or said under an old name."""
+        return self.root / "frames" / clip.parent.name / f"{clip.stem}-strip.jpg"
+
     def relative(self, path: Path) -> str:
         """The path as reports say it: relative to the workspace, with `/`."""
         return path.relative_to(self.root).as_posix()

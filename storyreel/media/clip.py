@@ -54,6 +54,7 @@ class Opened:
 
     facts: ClipFacts
     first: Image.Image
+    middle: Image.Image
     tail: list[Image.Image]
 
     @property
@@ -109,6 +110,7 @@ def _decode(path: Path, tail: int) -> Opened:
         video.thread_type = "AUTO"
         audio = list(container.streams.audio)
         first: av.VideoFrame | None = None
+        middle: av.VideoFrame | None = None
         last: deque[av.VideoFrame] = deque(maxlen=max(tail, seed.LOOKED_AT))
         frames = packets = 0
         for packet in container.demux([video, *audio]):
@@ -123,6 +125,7 @@ def _decode(path: Path, tail: int) -> Opened:
                 if frame.is_corrupt:
                     raise MediaError(f"the clip is corrupt at frame {frames}")
                 first = first or frame
+                middle = frame if frames <= video.frames // 2 else middle
                 last.append(frame)
                 frames += 1
         if first is None:
@@ -130,7 +133,7 @@ def _decode(path: Path, tail: int) -> Opened:
         if frames < packets:
             raise MediaError(f"{packets - frames} pictures of the clip are lost")
         facts = _facts(video, list(last), frames, bool(audio))
-        return Opened(facts, to_rgb(first), [to_rgb(f) for f in list(last)[-max(1, tail) :]])
+        return Opened(facts, to_rgb(first), to_rgb(middle or first), [to_rgb(f) for f in list(last)[-max(1, tail) :]])
 
 
 def _facts(video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool) -> ClipFacts:

@@ -8,10 +8,35 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from storyreel.media.clip import to_rgb
+from storyreel.media.clip import Opened, to_rgb
+from storyreel.workspace import write_whole
+
+WIDTH_PX = 320
 
 
-def triple(path: Path, width_px: int = 320) -> list[Image.Image]:
+def strip(opened: Opened) -> bytes:
+    """The first, middle and last picture of a clip side by side, as JPEG: small enough to be kept for report and sheet."""
+    return _strip([_small(picture, WIDTH_PX) for picture in (opened.first, opened.middle, opened.last)])
+
+
+def of(clip: Path, kept: Path) -> list[Image.Image]:
+    """The first, middle and last picture of a clip, from the strip that is `kept`; it is made where it is missing."""
+    if not kept.exists():
+        write_whole(kept, _strip(triple(clip)))
+    with Image.open(kept) as pictures:
+        width = pictures.width // 3
+        return [pictures.crop((i * width, 0, (i + 1) * width, pictures.height)) for i in range(3)]
+
+
+def _strip(pictures: list[Image.Image]) -> bytes:
+    width, height = pictures[0].size
+    made = Image.new("RGB", (3 * width, height))
+    for i, picture in enumerate(pictures):
+        made.paste(picture, (i * width, 0))
+    return jpeg(made, 88)
+
+
+def triple(path: Path, width_px: int = WIDTH_PX) -> list[Image.Image]:
     """The first, middle and last picture of a clip, `width_px` wide."""
     with av.open(str(path), metadata_errors="replace") as container:
         video = container.streams.video[0]

@@ -16,8 +16,6 @@ import jinja2
 from storyreel.report import RunReport, SceneReport, SeamReport
 from storyreel.workspace import Workspace
 
-THUMB_WIDTH_PX = 240
-
 
 def render(report: RunReport, workspace: Workspace) -> str:
     """Return the page. Pictures are inside it; clips are linked, relative to `report/`."""
@@ -107,7 +105,7 @@ def _card(scene: SceneReport, workspace: Workspace, orders: dict[tuple[str, int 
     if scene.clip:
         path = workspace.root / scene.clip["path"]
         with contextlib.suppress(OSError, ValueError):
-            thumbs = _thumbs(str(path), path.stat().st_mtime_ns)
+            thumbs = _thumbs(path, workspace.strip(path), path.stat().st_mtime_ns)
     order = orders.get((scene.id, scene.take))
     pick = (
         f"write `pick: {order}` in scene {scene.id}, then run again" if order and scene.clip and not scene.used else ""
@@ -116,11 +114,12 @@ def _card(scene: SceneReport, workspace: Workspace, orders: dict[tuple[str, int 
 
 
 @lru_cache(maxsize=2048)
-def _thumbs(path: str, _mtime_ns: int) -> tuple[str, ...]:
+def _thumbs(path: Path, strip: Path, _mtime_ns: int) -> tuple[str, ...]:
     from storyreel.media import thumbnail
 
-    pictures = thumbnail.triple(Path(path), THUMB_WIDTH_PX)
-    return tuple("data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg(p, 72)).decode() for p in pictures)
+    return tuple(
+        "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg(p, 72)).decode() for p in thumbnail.of(path, strip)
+    )
 
 
 def _what_next(scene: SceneReport) -> str:

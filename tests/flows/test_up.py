@@ -78,9 +78,9 @@ class Home:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("home")
-    (folder / "prefect.yaml").write_text((ROOT / "prefect.yaml").read_text().replace("flows/", f"{ROOT}/flows/"))
     with live(folder / "api", speed=20) as api:
         one = Home(folder, api)
+        assert one.storyreel("init").returncode == 0
         try:
             up = one.storyreel("up")
             assert up.returncode == 0, up.stderr

@@ -173,6 +173,6 @@ def test_a_picture_is_made_to_fit(how: str, corner: tuple[int, int, int]) -> Non
 
 
 def test_the_contact_sheet_shows_every_clip(tmp_path: Path) -> None:
-    clips = [(f"{i} 守塔人", shot(tmp_path / f"{i}.mp4", str(i))) for i in range(3)]
+    clips = [(f"{i} 守塔人", shot(tmp_path / f"{i}.mp4", str(i)), tmp_path / f"{i}.jpg") for i in range(3)]
     picture = Image.open(io.BytesIO(sheet.make(clips, "The lighthouse")))
     assert picture.format == "JPEG" and picture.width > 3 * 256
