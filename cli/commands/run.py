@@ -140,6 +140,11 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             asyncio.run(flow())
         except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
             interrupted = True
+        except Exception as error:
+            if not told:
+                raise
+            lost = f"Prefect's server was lost ({type(error).__name__}): its UI does not show how the run ended"
+            print(f"storyreel: {lost}; the report does", file=sys.stderr)
     if backend.is_ours and flow_run_id and told:
         backend.drain(flow_run_id, render.tasks_started())
     if interrupted:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -211,3 +213,19 @@ def test_what_is_there_can_be_looked_at_again(project: Project, command: str) ->
     before = Path(project.workspace / "final.mp4").read_bytes()
     project.storyreel(command, "board.yaml")
     assert (project.workspace / "final.mp4").read_bytes() == before
+
+
+def test_a_prefect_server_that_dies_delays_no_job_and_loses_no_clip(project: Project, tmp_path: Path) -> None:
+    project.home = tmp_path / "prefect"  # a server of its own, to be killed
+    project.environment |= {"PREFECT_CLIENT_MAX_RETRIES": "1", "STORYREEL_TIME_SCALE": "0.01"}
+    project.api.simulator.jobs.speed = 40  # jobs of 3 s and more
+    with ThreadPoolExecutor(1) as pool:
+        run = pool.submit(project.storyreel, "run", "board.yaml", "--yes", code=None)
+        while not project.api.accepted and not run.done():
+            time.sleep(0.02)
+        info = json.loads((project.home / "storyreel-server.json").read_text())
+        os.kill(info["pid"], signal.SIGKILL)
+        done = run.result()
+    assert done.returncode == 0, done.stderr
+    assert set(statuses(project.report()).values()) == {"completed"}
+    assert len(project.api.accepted) == 4
