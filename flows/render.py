@@ -322,14 +322,16 @@ class Rendering:
                 result = await self._run(wait_for_job, scene.id, number, result)
         if result["take_id"] is None:
             return None
-        row = self.session.ledger.take(result["take_id"])
+        row = self.desk.row(result["take_id"])
+        names = self.wanted_stills[scene.id]
         if row.state is TakeState.COMPLETED or (row.state is TakeState.COLLECTED and row.id in self.taken.missing):
-            result = await self._run(collect_clip, scene.id, row.take, result)
-            row = self.session.ledger.take(result["take_id"])
+            result = await self._run(collect_clip, scene.id, row.take, names, result)
+            row = self.desk.row(result["take_id"])
         if row.state is not TakeState.COLLECTED:
             return row
-        names = self.wanted_stills[scene.id]
-        if one.action is Action.REUSE and all(
+        if "frames" in result:
+            paths = result["frames"]
+        elif one.action is Action.REUSE and all(
             self.session.workspace.frame(row.scene, row.take, n).exists() for n in names
         ):
             paths = {

@@ -40,6 +40,7 @@ MAX_CLIP_BYTES = 2 * 1024**3
 REQUEST_DEADLINE_S = 120.0
 DOWNLOAD_DEADLINE_S = 1800.0
 MAX_REDIRECTS = 5
+AT_ONCE = 16
 
 _NEVER_SENT = (
     httpx.ConnectError,
@@ -91,8 +92,12 @@ class Client:
             )
 
         # A POST takes a fresh connection: on a reused one that the server has just closed, the answer would be lost.
-        self._post_http = make(httpx.Limits(max_connections=32, max_keepalive_connections=0))
-        self._http = make(httpx.Limits(max_connections=64, max_keepalive_connections=32))
+        self._post_http = make(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
+        self._http = make(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
+        # The pool looks through all that wait for it at each request and each answer: a thousand jobs that finish together
+        # would cost a million looks. So they wait here.
+        self._asking = asyncio.Semaphore(AT_ONCE)
+        self._fetching = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Client:
         return self
@@ -168,8 +173,11 @@ class Client:
             LinkExpired: 403, 404 or 410.
             DownloadError: anything else; `part` is removed.
         """
+        async with self._fetching:
+            return await self._download(url, _Part(part, max_bytes))
+
+    async def _download(self, url: str, growing: _Part) -> Fetched:
         whole = False
-        growing = _Part(part, max_bytes)
         try:
             async with asyncio.timeout(DOWNLOAD_DEADLINE_S):
                 fetched = await self._whole(url, growing)
@@ -205,6 +213,7 @@ class Client:
             content = json.dumps(body, ensure_ascii=False).encode()
         try:
             async with (
+                self._asking,
                 asyncio.timeout(REQUEST_DEADLINE_S),
                 http.stream(method, self.base_url + path, headers=headers, content=content) as answer,
             ):

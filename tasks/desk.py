@@ -18,6 +18,13 @@ class Desk:
     planned: dict[str, ScenePlan] = field(default_factory=dict)
     used: dict[str, Take] = field(default_factory=dict)
     urls: dict[int, str | None] = field(default_factory=dict)
+    rows: dict[int, Take] = field(default_factory=dict)
+
+    def row(self, take_id: int) -> Take:
+        """The take as this run knows it: what a task wrote last, else what the ledger says."""
+        if take_id not in self.rows:
+            self.rows[take_id] = self.session.ledger.take(take_id)
+        return self.rows[take_id]
 
 
 current: ContextVar[Desk] = ContextVar("storyreel_desk")

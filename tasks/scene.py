@@ -1,4 +1,5 @@
-"""The four tasks of a take: submit, wait, collect, frames. Parameters and results are small: ids, words, paths.
+"""The three tasks of a take: submit, wait, collect; and one for stills out of a clip that was here already. Parameters and
+results are small: ids, words, paths.
 
 `after` only carries the results of the tasks before, so that Prefect draws the edge.
 """
@@ -33,11 +34,12 @@ async def submit_job(scene: str, take: int, after: list[Result], again: int | No
     if again is None:
         row = await submission.submit(desk.session, planned, take, ready)
     else:
-        row = await submission.resubmit(desk.session, planned, ready, desk.session.ledger.take(again))
+        row = await submission.resubmit(desk.session, planned, ready, desk.row(again))
     log = get_run_logger()
     if row is None:
         log.warning("another run has paid for this take")
         return {"take_id": None}
+    desk.rows[row.id] = row
     log.info("%s, %s s, %s: %s%s", planned.scene.model, planned.scene.seconds, planned.reason, row.state, _job(row))
     return _result(row)
 
@@ -46,9 +48,10 @@ async def submit_job(scene: str, take: int, after: list[Result], again: int | No
 async def wait_for_job(scene: str, take: int, after: Result) -> Result:
     """Ask about the job until it is final."""
     desk = current.get()
-    row = desk.session.ledger.take(after["take_id"])
+    row = desk.row(after["take_id"])
     row, url = await waiting.wait(desk.session, desk.session.storyboard.scene(scene), row)
     desk.urls[row.id] = url
+    desk.rows[row.id] = row
     log = get_run_logger()
     level = logging.WARNING if row.error_class else logging.INFO
     log.log(
@@ -65,24 +68,25 @@ async def wait_for_job(scene: str, take: int, after: Result) -> Result:
     retry_condition_fn=retries.may_collect_again,
     **_OPTIONS,
 )
-async def collect_clip(scene: str, take: int, after: Result) -> Result:
-    """Download the clip, check it, and put it in its place."""
+async def collect_clip(scene: str, take: int, names: list[str], after: Result) -> Result:
+    """Download the clip, check it, put it in its place, and take the stills that other scenes start from."""
     desk = current.get()
-    row = desk.session.ledger.take(after["take_id"])
+    row = desk.row(after["take_id"])
     url = desk.urls.pop(row.id, None)
-    row = await collection.collect(desk.session, row, url)
+    row = desk.rows[row.id] = await collection.collect(desk.session, row, url)
+    paths = await collection.take_frames(desk.session, row, names)
     clip = row.clip or {}
     get_run_logger().info(
         "%s: %s x %s, %s frames, %s bytes", clip["path"], clip["width"], clip["height"], clip["frames"], clip["bytes"]
     )
-    return _result(row)
+    return _result(row) | {"frames": dict(zip(names, paths, strict=True))}
 
 
 @task(name="frames", task_run_name="frames {scene} take {take}", **_OPTIONS)
 async def take_frames(scene: str, take: int, names: list[str], after: Result) -> Result:
-    """Take the stills that other scenes start from."""
+    """Take the stills that other scenes start from, out of a clip that was here already."""
     desk = current.get()
-    row = desk.session.ledger.take(after["take_id"])
+    row = desk.row(after["take_id"])
     paths = await collection.take_frames(desk.session, row, names)
     get_run_logger().info("%s", ", ".join(paths))
     return _result(row) | {"frames": dict(zip(names, paths, strict=True))}

@@ -145,6 +145,11 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
                 raise
             lost = f"Prefect's server was lost ({type(error).__name__}): its UI does not show how the run ended"
             print(f"storyreel: {lost}; the report does", file=sys.stderr)
+            code = _tell(args, prepared, *told[0])
+            backend.release()
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)  # at its exit Prefect would try each event again for seconds
     if backend.is_ours and flow_run_id and told:
         backend.drain(flow_run_id, render.tasks_started())
     if interrupted:
@@ -157,6 +162,8 @@ def quiet_prefect() -> None:
     """Prefect's console lines are for its UI; the terminal has the display."""
     import prefect  # noqa: F401  # sets its logging up
 
+    for name in ("prefect._internal.concurrency", "prefect.events.clients"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # a server that is gone is told once, by us
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):
