@@ -229,7 +229,7 @@ def test_nor_on_larger_boards_drawn_by_chance(nurseries: queue.Queue[Nursery]) -
     cases = []
     for seed in range(6):
         count = points(nurseries, drawn(seed), 10_000 + 100 * seed)
-        cases += [(drawn(seed), 10_001 + 100 * seed + i, draw.randrange(1, count + 1)) for i in range(8)]
+        cases += [(drawn(seed), 10_001 + 100 * seed + i, draw.randrange(1, count + 1)) for i in range(5)]
     assert kill_at(nurseries, cases) == []
 
 
@@ -239,4 +239,4 @@ def test_nor_with_the_ledger_on_postgresql(nurseries: queue.Queue[Nursery]) -> N
         board = dataclasses.replace(SMALL_BOARD, ledger=url)
         count = points(nurseries, board, 20_000)
         draw = random.Random(13)
-        assert kill_at(nurseries, [(board, 20_001 + i, draw.randrange(1, count + 1)) for i in range(40)]) == []
+        assert kill_at(nurseries, [(board, 20_001 + i, draw.randrange(1, count + 1)) for i in range(24)]) == []

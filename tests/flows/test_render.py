@@ -215,7 +215,7 @@ def test_what_is_there_can_be_looked_at_again(project: Project, command: str) ->
 
 def test_a_prefect_server_that_dies_delays_no_job_and_loses_no_clip(project: Project, tmp_path: Path) -> None:
     project.home = tmp_path / "prefect"  # a server of its own, to be killed
-    project.environment |= {"PREFECT_CLIENT_MAX_RETRIES": "1", "STORYREEL_TIME_SCALE": "0.01"}
+    project.environment |= {"PREFECT_CLIENT_MAX_RETRIES": "0", "STORYREEL_TIME_SCALE": "0.01"}
     project.api.simulator.jobs.speed = 40  # jobs of 3 s and more
     with ThreadPoolExecutor(1) as pool:
         run = pool.submit(project.storyreel, "run", "board.yaml", "--yes", code=None)
