@@ -58,7 +58,8 @@ class Display:
 
     def tell(self, progress: Progress) -> None:
         """Note what a take is doing; called from the run's event loop."""
-        self.rows.pop((progress.scene, 0), None)
+        if progress.take:
+            self.rows.pop((progress.scene, 0), None)
         key = (progress.scene, progress.take)
         old = self.rows.get(key)
         new = old is None or old.state != progress.state

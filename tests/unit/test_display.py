@@ -12,7 +12,7 @@ from cli.display import Display
 from storyreel import catalog, plan
 from storyreel.manifest import Checked
 from storyreel.plan import Plan, Snapshot
-from storyreel.session import Progress
+from storyreel.session import FILM, Progress
 
 BOARD = "version: 1\ndefaults: {model: kling-video-o1}\nscenes:\n" + "".join(
     f"  - {{id: s{i}, prompt: x}}\n" for i in range(40)
@@ -45,6 +45,17 @@ def test_without_a_terminal_each_change_is_a_line(planned: Plan, capsys: pytest.
         for state in ("generating", "generating", "completed"):
             display.tell(Progress("s0", 1, state))
         display.tell(Progress("s1", 1, "failed", "moderation: blocked"))
+        for percent in (1, 2, 3):
+            display.tell(Progress(FILM, 0, "cutting", f"{percent} %, {percent} of 100 pictures"))
     assert capsys.readouterr().err.splitlines() == [
-        "s0 take 1: generating", "s0 take 1: completed", "s1 take 1: failed: moderation: blocked"
+        "s0 take 1: generating", "s0 take 1: completed", "s1 take 1: failed: moderation: blocked", "the film: cutting"
     ]  # fmt: skip
+
+
+def test_a_terminal_shows_how_far_the_cut_is(planned: Plan) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100, height=20, legacy_windows=False)
+    with Display(planned, console) as display:
+        display.tell(Progress(FILM, 0, "cutting", "42 %, 42 of 100 pictures"))
+        display.live.refresh()  # type: ignore[union-attr]
+    assert "cutting the film" in out.getvalue() and "42 of 100 pictures" in out.getvalue()
