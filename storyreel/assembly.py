@@ -80,7 +80,7 @@ def cut(
         names.append(scene_id)
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
         above = (scene_id, row)
-    style = _style(storyboard, _size([row for _, row in there]))
+    style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
     film = assemble(pieces, workspace.film, style, tell=tell)
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())
@@ -117,10 +117,9 @@ def animatic(
         )
         for i, scene in enumerate(storyboard.scenes)
     ]
-    sizes = [scene.size for scene in storyboard.scenes]
-    width, height = parse_size(max(sizes, key=sizes.count))
+    size = _size([parse_size(scene.size) for scene in storyboard.scenes])
     workspace.prepare()
-    return assemble(pieces, workspace.animatic, _style(storyboard, (width // 4 * 4, height // 4 * 4)), tell=tell)
+    return assemble(pieces, workspace.animatic, _style(storyboard, size), tell=tell)
 
 
 def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path | None:
@@ -166,11 +165,10 @@ def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Ima
     if still.exists():
         with PIL.Image.open(still) as picture:
             return picture.convert("RGB")
-    return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).tail[0]
+    return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).before_last(-offset)
 
 
-def _size(rows: Sequence[Take]) -> tuple[int, int]:
+def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
     """The size most clips have; the first of equals. Made a multiple of 4, which planes of half the size need."""
-    sizes = [((r.clip or {})["width"], (r.clip or {})["height"]) for r in rows]
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
     return width // 4 * 4, height // 4 * 4

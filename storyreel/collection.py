@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError
 from storyreel.ledger_rows import Take
 from storyreel.media import still, thumbnail
-from storyreel.media.clip import Opened, verify
+from storyreel.media.clip import ClipFacts, Opened, verify
 from storyreel.session import Progress, Session
-from storyreel.workspace import move_whole, write_whole
+from storyreel.workspace import Workspace, move_whole, write_whole
 
 TRIES = 2  # of one task run; Prefect's retries of the task come on top
-KEPT_OPEN = 4
 
 
-async def collect(session: Session, take: Take, url: str | None) -> Take:
+async def collect(session: Session, take: Take, url: str | None, stills: Sequence[str] = ()) -> Take:
     """Fetch the clip of a completed take and return its collected row.
 
-    A dead link is asked for anew; a damaged file is fetched again.
+    A dead link is asked for anew; a damaged file is fetched again. From the one decode that verifies the clip come its strip
+    and, where it is long enough for them, the `stills` that `take_frames` will be asked for.
 
     Raises:
         LinkExpired: the clip is gone from the API.
@@ -37,20 +38,17 @@ async def collect(session: Session, take: Take, url: str | None) -> Take:
         session.tell(Progress(take.scene, take.take, "collecting"))
         try:
             fetched = await session.client.download(url, part)
-            opened = await session.media(verify, part, tail=1)
+            facts = await session.media(_bring_home, session.workspace, part, path, _wanted(session, take, stills))
         except (DownloadError, MediaError) as caught:
             part.unlink(missing_ok=True)
             error = caught
             continue
-        move_whole(part, path)
-        _keep_open(session, take.id, opened)
-        await session.media(_keep_strip, session.workspace.strip(path), opened)
         clip: dict[str, Any] = {
             "path": session.workspace.relative(path),
             "sha256": fetched.sha256,
             "bytes": fetched.bytes,
             "mtime_ns": path.stat().st_mtime_ns,
-            **opened.facts.as_dict(),
+            **facts.as_dict(),
         }
         return await session.write(session.ledger.collected, take.id, clip)
     assert error is not None
@@ -61,38 +59,39 @@ async def collect(session: Session, take: Take, url: str | None) -> Take:
 
 async def take_frames(session: Session, take: Take, names: list[str]) -> list[str]:
     """Write the stills `names` (`first`, `last`, `last-3`) of a collected take as PNG; returns their relative paths."""
-    wanted = {name: session.workspace.frame(take.scene, take.take, name) for name in names}
+    wanted = _wanted(session, take, names)
     missing = {name: path for name, path in wanted.items() if not path.exists()}
     if missing:
-        opened = session.opened.pop(take.id, None)
-        await session.media(_write_frames, session.workspace.root / (take.clip or {})["path"], missing, opened)
-    session.opened.pop(take.id, None)
+        clip = session.workspace.root / (take.clip or {})["path"]
+        opened = await session.media(verify, clip, tail=1 + max(_back(name) for name in missing))
+        for name in missing:
+            if len(opened.tail) <= _back(name):
+                raise MediaError(f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning")
+        await session.media(_write_stills, opened, missing)
     return [session.workspace.relative(path) for path in wanted.values()]
 
 
-def _write_frames(clip: Path, wanted: dict[str, Path], opened: Opened | None) -> None:
-    back = max((-int(name[4:] or 0) for name in wanted if name.startswith("last")), default=0)
-    if opened is None or len(opened.tail) <= back:
-        opened = verify(clip, tail=back + 1)
+def _wanted(session: Session, take: Take, names: Sequence[str]) -> dict[str, Path]:
+    return {name: session.workspace.frame(take.scene, take.take, name) for name in names}
+
+
+def _bring_home(workspace: Workspace, part: Path, path: Path, wanted: dict[str, Path]) -> ClipFacts:
+    """Verify a fetched clip, put it in its place, and write its strip and stills: nothing decoded is kept waiting."""
+    opened = verify(part, tail=1 + max((_back(name) for name in wanted), default=0))
+    move_whole(part, path)
+    write_whole(workspace.strip(path), thumbnail.strip(opened))
+    _write_stills(opened, {name: still for name, still in wanted.items() if len(opened.tail) > _back(name)})
+    return opened.facts
+
+
+def _write_stills(opened: Opened, wanted: dict[str, Path]) -> None:
     for name, path in wanted.items():
-        if name == "first":
-            picture = opened.first
-        else:
-            offset = int(name[4:] or 0)
-            if len(opened.tail) < 1 - offset:
-                raise MediaError(f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning")
-            picture = opened.tail[offset - 1]
-        write_whole(path, still.png(picture))
+        write_whole(path, still.png(opened.first if name == "first" else opened.before_last(_back(name))))
 
 
-def _keep_strip(path: Path, opened: Opened) -> None:
-    write_whole(path, thumbnail.strip(opened))
-
-
-def _keep_open(session: Session, take_id: int, opened: Opened) -> None:
-    session.opened[take_id] = opened
-    while len(session.opened) > KEPT_OPEN:
-        session.opened.pop(next(iter(session.opened)))
+def _back(name: str) -> int:
+    """How many pictures before the last one a still lies; `first` is not counted from there."""
+    return -int(name[4:] or 0) if name.startswith("last") else 0
 
 
 async def _fresh_url(session: Session, take: Take) -> str:

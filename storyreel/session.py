@@ -19,7 +19,6 @@ from storyreel.errors import Stopped, StoryreelError
 from storyreel.ledger import NO_CAPS, Ledger
 from storyreel.ledger_rows import Caps
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.media.clip import Opened
 from storyreel.settings import Settings
 from storyreel.store import Store
 from storyreel.workspace import Workspace
@@ -69,7 +68,6 @@ class Session:
     rng: random.Random = field(default_factory=random.Random)
     stopped: StoryreelError | None = None
     stop_mark: float | None = None  # when the account was last stopped, as this run began
-    opened: dict[int, Opened] = field(default_factory=dict)
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "media"))
 

@@ -73,7 +73,7 @@ async def collect_clip(scene: str, take: int, names: list[str], after: Result) -
     desk = current.get()
     row = desk.row(after["take_id"])
     url = desk.urls.pop(row.id, None)
-    row = desk.rows[row.id] = await collection.collect(desk.session, row, url)
+    row = desk.rows[row.id] = await collection.collect(desk.session, row, url, names)
     paths = await collection.take_frames(desk.session, row, names)
     clip = row.clip or {}
     get_run_logger().info(

@@ -50,20 +50,30 @@ class ClipFacts:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A verified clip with its outer pictures; `tail` holds the last ones, newest last, as many as were asked for."""
+    """A verified clip with its outer pictures as they were decoded; `tail` holds the last ones, newest last, as many as
+    were asked for.
+    """
 
     facts: ClipFacts
-    first: Image.Image
-    middle: Image.Image
-    tail: list[Image.Image]
+    head: av.VideoFrame
+    middle: av.VideoFrame
+    tail: list[av.VideoFrame]
+
+    @property
+    def first(self) -> Image.Image:
+        return to_rgb(self.head)
 
     @property
     def last(self) -> Image.Image:
-        return self.tail[-1]
+        return to_rgb(self.tail[-1])
+
+    def before_last(self, count: int) -> Image.Image:
+        """The picture so many before the last one; 0 is the last one itself."""
+        return to_rgb(self.tail[-1 - count])
 
 
 def verify(path: Path, *, tail: int = 1) -> Opened:
-    """Decode the whole clip and return its facts, its first picture, and its last `tail` ones.
+    """Decode the whole clip and return its facts, its first and middle picture, and its last `tail` ones.
 
     Raises:
         MediaError: truncated, damaged, not an mp4, or without pictures.
@@ -104,10 +114,7 @@ def _check_boxes(path: Path) -> None:
 
 def _decode(path: Path, tail: int) -> Opened:
     with av.open(str(path), format="mp4", metadata_errors="replace") as container:
-        video = next((s for s in container.streams.video if not s.disposition & Disposition.attached_pic), None)
-        if video is None:
-            raise MediaError("the clip has no picture")
-        video.thread_type = "AUTO"
+        video = moving(container)
         audio = list(container.streams.audio)
         first: av.VideoFrame | None = None
         middle: av.VideoFrame | None = None
@@ -133,7 +140,19 @@ def _decode(path: Path, tail: int) -> Opened:
         if frames < packets:
             raise MediaError(f"{packets - frames} pictures of the clip are lost")
         facts = _facts(video, list(last), frames, bool(audio))
-        return Opened(facts, to_rgb(first), to_rgb(middle or first), [to_rgb(f) for f in list(last)[-max(1, tail) :]])
+        return Opened(facts, first, middle or first, list(last)[-max(1, tail) :])
+
+
+def moving(container: av.container.InputContainer) -> av.VideoStream:
+    """The clip's pictures: its first video stream that is no cover.
+
+    Raises:
+        MediaError: it has none.
+    """
+    for video in container.streams.video:
+        if not video.disposition & Disposition.attached_pic:
+            return video
+    raise MediaError("the clip has no picture")
 
 
 def _facts(video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool) -> ClipFacts:
@@ -165,10 +184,12 @@ def is_untagged_hd(frame: av.VideoFrame) -> bool:
     return frame.colorspace == UNTAGGED and frame.height >= HD_HEIGHT_PX
 
 
-def to_rgb(frame: av.VideoFrame) -> Image.Image:
-    """The frame as an upright RGB picture, each channel within 2/255 of the truth."""
-    source = {"src_colorspace": "ITU709"} if is_untagged_hd(frame) else {}
-    picture: Image.Image = frame.to_image(interpolation=HQ, **source)  # type: ignore[no-untyped-call]
+def to_rgb(frame: av.VideoFrame, width_px: int | None = None) -> Image.Image:
+    """The frame as an upright RGB picture, each channel within 2/255 of the truth; small, if a smaller width is given."""
+    options: dict[str, Any] = {"src_colorspace": "ITU709"} if is_untagged_hd(frame) else {}
+    if width_px is not None and width_px < frame.width:
+        options |= {"width": width_px, "height": max(1, round(frame.height * width_px / frame.width))}
+    picture: Image.Image = frame.to_image(interpolation=HQ, **options)  # type: ignore[no-untyped-call]
     return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
 
 

@@ -17,12 +17,11 @@ from typing import Literal
 
 import av
 import numpy as np
-from av.stream import Disposition
 from PIL import Image, ImageOps
 
 from storyreel.errors import MediaError
 from storyreel.media import sound, subtitle
-from storyreel.media.clip import HD_HEIGHT_PX, UNTAGGED, to_planes
+from storyreel.media.clip import HD_HEIGHT_PX, UNTAGGED, moving, to_planes
 
 FPS = 24
 BT709 = 1
@@ -115,7 +114,7 @@ def _count(piece: Piece, fps: Fraction) -> int:
     if piece.path is None:
         return round(piece.seconds * fps)
     with av.open(str(piece.path), metadata_errors="replace") as container:
-        video = _video(container)
+        video = moving(container)
         base = Fraction(video.time_base or 1)
         ends = [
             packet.pts + (packet.duration or 0)
@@ -214,7 +213,7 @@ def _piece(
 def _pictures(path: Path, width: int, height: int, fps: int) -> Iterator[av.VideoFrame]:
     """The clip's pictures at one size and rate: yuv420p, BT.709, limited, upright, with bars where the shape differs."""
     with av.open(str(path), metadata_errors="replace") as container:
-        video = _video(container)
+        video = moving(container)
         video.thread_type = "AUTO"
         graph: av.filter.Graph | None = None
         for frame in container.decode(video):
@@ -314,7 +313,7 @@ def _can_copy(pieces: Sequence[Piece], style: Style) -> bool:
 
 def _told(path: Path) -> tuple[object, ...]:
     with av.open(str(path), metadata_errors="replace") as container:
-        video = _video(container)
+        video = moving(container)
         context = video.codec_context
         whole = Fraction(1) / (video.average_rate or 1) / (video.time_base or 1)
         plain = context.name == "h264" and whole.denominator == 1 and not video.start_time
@@ -332,7 +331,7 @@ def _copy(pieces: Sequence[Piece], out: Path) -> list[sound.Span]:
         for piece in pieces:
             assert piece.path is not None
             with av.open(str(piece.path), metadata_errors="replace") as source:
-                video = _video(source)
+                video = moving(source)
                 if stream is None:
                     stream = container.add_stream_from_template(video)
                 ticks = int(Fraction(1) / (video.average_rate or 1) / (video.time_base or 1))
@@ -350,14 +349,10 @@ def _copy(pieces: Sequence[Piece], out: Path) -> list[sound.Span]:
     return spans
 
 
-def _video(container: av.container.InputContainer) -> av.VideoStream:
-    return next(s for s in container.streams.video if not s.disposition & Disposition.attached_pic)
-
-
 def _own_rate(pieces: Sequence[Piece]) -> Fraction:
     """The rate of clips that all agree."""
     with av.open(str(pieces[0].path)) as container:
-        return Fraction(_video(container).average_rate or FPS)
+        return Fraction(moving(container).average_rate or FPS)
 
 
 # ---- joining

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from storyreel.media import thumbnail
+from storyreel.media.clip import moving, to_rgb
 
 # A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48 (levels of 255).
 SAME_LEVELS = 3.0
@@ -54,9 +55,7 @@ def measure(above: Image.Image, below: Image.Image) -> Seam:
 def first_picture(path: Path) -> Image.Image:
     """The first picture of a clip."""
     with av.open(str(path), metadata_errors="replace") as container:
-        video = container.streams.video[0]
-        video.thread_type = "AUTO"
-        return thumbnail.near(container, video, 0)
+        return to_rgb(thumbnail.near(container, moving(container), 0))
 
 
 def _small(picture: Image.Image) -> NDArray[np.float32]:

@@ -20,12 +20,12 @@ Luma = NDArray[np.float32]
 
 def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
     """What may be wrong with the last of these pictures as the start of another clip; oldest first, newest last."""
-    lumas = [_luma(frame) for frame in tail]
-    last = lumas[-1]
+    last = _luma(tail[-1])
     if float(np.percentile(last, 99)) < DARK:
         return ["its last picture is almost black"]
     found = []
-    if len(lumas) >= LOOKED_AT and all(float(np.abs(b - a).mean()) < STILL for a, b in itertools.pairwise(lumas)):
+    backwards = itertools.pairwise(itertools.chain([last], (_luma(frame) for frame in reversed(tail[:-1]))))
+    if len(tail) >= LOOKED_AT and all(float(np.abs(b - a).mean()) < STILL for a, b in backwards):
         found.append("its last half second stands still")
     if _sharpness(last) < SHARP:
         found.append("its last picture is blurred")
@@ -34,8 +34,9 @@ def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
 
 def _luma(frame: av.VideoFrame) -> Luma:
     """The light of a picture, small: shape (height, width), 0 to 255."""
-    height = max(2, round(frame.height * WIDTH_PX / frame.width))
-    small = frame.reformat(width=WIDTH_PX, height=height, format="gray", interpolation="AREA")
+    width = min(WIDTH_PX, frame.width)
+    height = max(2, round(frame.height * width / frame.width))
+    small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
     luma: Luma = small.to_ndarray().astype(np.float32)
     return luma
 

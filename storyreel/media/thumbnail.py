@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import av
 from PIL import Image
 
-from storyreel.media.clip import Opened, to_rgb
+from storyreel.media.clip import Opened, moving, to_rgb
 from storyreel.workspace import write_whole
 
 WIDTH_PX = 320
@@ -16,37 +17,37 @@ WIDTH_PX = 320
 
 def strip(opened: Opened) -> bytes:
     """The first, middle and last picture of a clip side by side, as JPEG: small enough to be kept for report and sheet."""
-    return _strip([_small(picture, WIDTH_PX) for picture in (opened.first, opened.middle, opened.last)])
+    return beside([to_rgb(frame, WIDTH_PX) for frame in (opened.head, opened.middle, opened.tail[-1])], 88)
 
 
 def of(clip: Path, kept: Path) -> list[Image.Image]:
     """The first, middle and last picture of a clip, from the strip that is `kept`; it is made where it is missing."""
     if not kept.exists():
-        write_whole(kept, _strip(triple(clip)))
+        write_whole(kept, beside(triple(clip), 88))
     with Image.open(kept) as pictures:
         width = pictures.width // 3
         return [pictures.crop((i * width, 0, (i + 1) * width, pictures.height)) for i in range(3)]
 
 
-def _strip(pictures: list[Image.Image]) -> bytes:
+def beside(pictures: Sequence[Image.Image], quality: int) -> bytes:
+    """Pictures of one size side by side, as JPEG."""
     width, height = pictures[0].size
-    made = Image.new("RGB", (3 * width, height))
+    made = Image.new("RGB", (len(pictures) * width, height))
     for i, picture in enumerate(pictures):
         made.paste(picture, (i * width, 0))
-    return jpeg(made, 88)
+    return jpeg(made, quality)
 
 
-def triple(path: Path, width_px: int = WIDTH_PX) -> list[Image.Image]:
-    """The first, middle and last picture of a clip, `width_px` wide."""
+def triple(path: Path) -> list[Image.Image]:
+    """The first, middle and last picture of a clip, small."""
     with av.open(str(path), metadata_errors="replace") as container:
-        video = container.streams.video[0]
-        video.thread_type = "AUTO"
+        video = moving(container)
         length = video.duration or 0
-        found = [near(container, video, 0), near(container, video, length // 2), last(container, video)]
-    return [_small(picture, width_px) for picture in found]
+        found = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
+    return [to_rgb(frame, WIDTH_PX) for frame in found]
 
 
-def near(container: av.container.InputContainer, video: av.VideoStream, pts: int) -> Image.Image:
+def near(container: av.container.InputContainer, video: av.VideoStream, pts: int) -> av.VideoFrame:
     """The picture shown at `pts`, in the stream's time base."""
     container.seek(pts, stream=video)
     chosen = None
@@ -56,21 +57,16 @@ def near(container: av.container.InputContainer, video: av.VideoStream, pts: int
             break
     if chosen is None:
         raise ValueError("no picture")
-    return to_rgb(chosen)
+    return chosen
 
 
-def last(container: av.container.InputContainer, video: av.VideoStream) -> Image.Image:
+def _last(container: av.container.InputContainer, video: av.VideoStream) -> av.VideoFrame:
     """The last picture of the clip."""
     container.seek(video.duration or 0, stream=video)
     chosen = None
     for frame in container.decode(video):
         chosen = frame
-    return to_rgb(chosen) if chosen is not None else near(container, video, 0)
-
-
-def _small(picture: Image.Image, width_px: int) -> Image.Image:
-    height = max(1, round(picture.height * width_px / picture.width))
-    return picture.resize((width_px, height), Image.Resampling.LANCZOS)
+    return chosen if chosen is not None else near(container, video, 0)
 
 
 def jpeg(picture: Image.Image, quality: int = 80) -> bytes:

@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from PIL import Image
-
 from storyreel.media import thumbnail
 from storyreel.simulator.jobs import RESULT_LIFE_S, Jobs, SimJob
 
@@ -67,9 +65,4 @@ def token(job_id: str, expires: str) -> str:
 
 def picture(clip: Path, variant: str) -> bytes:
     """The clip's `thumbnail` or `spritesheet` as JPEG."""
-    pictures = thumbnail.triple(clip)[: 1 if variant == "thumbnail" else 3]
-    wide, high = pictures[0].size
-    sheet = Image.new("RGB", (wide * len(pictures), high))
-    for i, one in enumerate(pictures):
-        sheet.paste(one, (i * wide, 0))
-    return thumbnail.jpeg(sheet)
+    return thumbnail.beside(thumbnail.triple(clip)[: 1 if variant == "thumbnail" else 3], 80)

@@ -11,6 +11,7 @@ import av
 import pytest
 from PIL import Image
 
+from storyreel.media import seam
 from storyreel.media.clip import to_rgb, verify
 from storyreel.media.cut import Piece, Style, assemble
 from tests.zoo import Odd, colour_error, ffmpeg, make, number_of
@@ -66,7 +67,7 @@ def test_first_and_last_picture_are_exact_to_the_frame_and_the_colour(animal: tu
     assert max(colour_error(opened.first), colour_error(opened.last)) <= 2
     assert opened.facts.colour_assumed == (name in ASSUMED)
     if ZOO[name].frames > 1:
-        assert number_of(opened.tail[0]) == ZOO[name].frames - 2
+        assert number_of(opened.before_last(1)) == ZOO[name].frames - 2
 
 
 def test_it_takes_its_computed_place_in_a_film(animal: tuple[str, Path], tmp_path: Path) -> None:
@@ -118,6 +119,7 @@ def test_a_picture_among_the_tracks_is_not_the_clip(tmp_path: Path) -> None:
     )  # fmt: skip
     opened = verify(tmp_path / "covered.mp4")
     assert (opened.facts.frames, number_of(opened.last)) == (24, 23)
+    assert number_of(seam.first_picture(tmp_path / "covered.mp4")) == 0
     assert assemble([Piece(tmp_path / "covered.mp4")], tmp_path / "film.mp4", Style((320, 180))).frames == 24
 
 
