@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import sys
 from collections.abc import Sequence
@@ -232,7 +233,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """The console script."""
-    sys.exit(main())
+    code = main()
+    gc.freeze()  # else the interpreter looks through every object once more as it ends: half a second
+    sys.exit(code)
 
 
 if __name__ == "__main__":

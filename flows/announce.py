@@ -70,10 +70,12 @@ async def plan_table(plan: Plan) -> None:
 
 
 @asynccontextmanager
-async def progress(storyboard: str, percent: Callable[[], float]) -> AsyncIterator[None]:
-    """A progress artifact, beside the run: brought up to date every few seconds, and at the end."""
+async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator[None]:
+    """Beside the run: the plan, and a progress artifact that is brought up to date every few seconds, and at the end."""
+    storyboard = planned.storyboard.id
 
     async def update() -> None:
+        await plan_table(planned)
         artifact = await patiently(
             acreate_progress_artifact(
                 progress=percent(), key=f"progress-{storyboard}", description=f"Scenes of {storyboard}"

@@ -12,22 +12,27 @@ from prefect.context import FlowRunContext
 from prefect.flow_runs import asuspend_flow_run
 
 from flows import announce
+from storyreel.manifest.storyboard import Storyboard
 from storyreel.plan import Plan
 
 WAIT_S = 24 * 3600
 
 
+def is_wanted(storyboard: Storyboard) -> bool:
+    """Must a person see this run's price first? Not where one sits before it: `storyreel run` has asked."""
+    context = FlowRunContext.get()
+    run = context.flow_run if context else None
+    return storyboard.policy.approve == "plan" and run is not None and run.deployment_id is not None
+
+
 async def await_approval(planned: Plan) -> None:
-    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`; return at once where none is needed.
+    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`; return at once if nothing is to be paid.
 
     The process ends; the worker starts the run again when it is resumed. What was approved is this plan: if by then another
     would be paid for, the run waits again. Not resumed within a day, it fails, and nothing was spent.
     """
-    context = FlowRunContext.get()
-    if planned.storyboard.policy.approve != "plan" or not planned.jobs:
+    if not planned.jobs:
         return
-    if context is None or context.flow_run is None or context.flow_run.deployment_id is None:
-        return  # a person sits before it: `storyreel run` has asked
     await announce.plan_table(planned)
     wanted = sorted((p.scene.id, p.key, p.to_make) for p in planned.scenes if p.to_make)
     key = hashlib.sha256(repr((wanted, planned.cost())).encode()).hexdigest()[:16]

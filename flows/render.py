@@ -108,15 +108,15 @@ async def render_storyboard(
         ledger=ledger,
     )
     prepared = opening.prepare(request)
-    await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
+    if approval.is_wanted(prepared.storyboard):
+        await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
     run_id = f"{batch}.{uuid.uuid4().hex[:12]}" if batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
         opening.check_ready(prepared, planned)
-        await announce.plan_table(planned)
         rendering = Rendering(session, planned, taken, simulated=simulate)
-        async with announce.progress(prepared.storyboard.id, rendering.percent):
+        async with announce.progress(planned, rendering.percent):
             told = await rendering.run()
         await announce.report_markdown(told)
         finished.get()(told, session.stopped)
@@ -162,6 +162,7 @@ class Rendering:
         self.done: dict[str, asyncio.Future[ScenePlan | None]] = {}
         self.results: dict[str, Result] = {}
         self.outcomes: list[Outcome] = []
+        self.used: set[int] = set()
         self.stills: dict[int, dict[str, str]] = {}
         self.wanted_stills = _wanted_stills(planned)
         self.begun: dict[tuple[str, int], int] = {}
@@ -231,7 +232,7 @@ class Rendering:
             )
             result = await self._takes(self._planned_now(scene, above))
         if result.used and result.used.row and result.used.action is Action.REUSE:
-            self._mark_used(result.used.row.id)
+            self.used.add(result.used.row.id)
             return result
         if self.plan.storyboard.policy.on_failure == "stop":
             self.session.stop(Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop"))
@@ -396,9 +397,6 @@ class Rendering:
     def _progress(self, scene: Scene, take: int, state: str, detail: str = "") -> None:
         self.session.tell(Progress(scene.id, take, state, detail))
 
-    def _mark_used(self, take_id: int) -> None:
-        self.outcomes = [_used(o) if o.row and o.row.id == take_id else o for o in self.outcomes]
-
     # ---- the end
 
     async def _cut(self) -> None:
@@ -424,7 +422,8 @@ class Rendering:
             self.film_error = error.message
 
     def _report(self, started: float) -> RunReport:
-        seen = {o.scene.id for o in self.outcomes}
+        told = [dataclasses.replace(o, used=True) if o.row and o.row.id in self.used else o for o in self.outcomes]
+        seen = {o.scene.id for o in told}
         rows = {t.scene: t for t in self.session.ledger.takes(self.plan.storyboard.id) if not t.superseded}
         rest = [
             report.outcome_of(p.scene, rows[p.scene.id], "", p.price)
@@ -435,7 +434,7 @@ class Rendering:
         ]
         return report.build(
             self.plan.storyboard,
-            [*self.outcomes, *rest],
+            [*told, *rest],
             run_id=self.session.run_id,
             simulated=self.simulated,
             endpoint="simulator" if self.simulated else self.session.settings.endpoint,
@@ -460,7 +459,3 @@ def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
 
 def _is_moderated(planned: ScenePlan) -> bool:
     return any(take.row and take.row.error_class == "moderation" for take in planned.takes)
-
-
-def _used(outcome: Outcome) -> Outcome:
-    return dataclasses.replace(outcome, used=True)

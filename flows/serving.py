@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
 import sys
 import threading
 import time
@@ -14,10 +15,12 @@ from prefect.server.api.server import create_app
 
 LOOK_EVERY_S = 5.0
 IDLE_TIMES = 3
+NICENESS = 10  # what waits, downloads and pays goes before what only writes it down
 
 
 def main(port: int, info: Path) -> None:
     """Serve on 127.0.0.1. Found without a user three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it."""
+    os.nice(NICENESS)
     server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()
     server.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
@@ -103,6 +104,8 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
 
     if not args.debug:
         quiet_prefect()
+    for needed_later in ("pandas", "alembic.command", "storyreel.writers.html"):
+        importlib.import_module(needed_later)  # the server is coming up meanwhile
     backend.wait_until_ready()
     told: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
