@@ -55,7 +55,8 @@ def home() -> Path:
 
 
 def _named() -> str | None:
-    """The server that the environment or Prefect's active profile names."""
+    """The server that the environment or Prefect's active profile names. Sets what Prefect's client needs either way."""
+    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
     if os.environ.get("PREFECT_API_URL"):
         return os.environ["PREFECT_API_URL"]
     if not (home() / "profiles.toml").exists():
@@ -128,9 +129,7 @@ class Backend:
 
 def start() -> Backend:
     """Find or start the server, and return at once: it comes up while the caller does something useful."""
-    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
-    named = _named()
-    if named:
+    if named := _named():
         return Backend(named, is_ours=False)
     with _starting():
         users = (home() / "storyreel-server.users").open("a")
@@ -145,9 +144,7 @@ def start() -> Backend:
 
 def keep() -> Backend:
     """The server that stays until `let_go`: the named one, the one that is up already, or one started for it."""
-    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
-    named = _named()
-    if named:
+    if named := _named():
         return Backend(named, is_ours=False)
     with _starting():
         info = read_info()

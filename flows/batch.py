@@ -17,6 +17,7 @@ from flows import announce
 from flows.render import finished, listener, render_storyboard
 from storyreel import batch, finishing, opening
 from storyreel.errors import StoryreelError
+from storyreel.manifest.document import slug
 from storyreel.report import RunReport
 
 
@@ -45,7 +46,7 @@ async def render_batch(
         parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
         catalog: A model catalogue of your own.
     """
-    folder = workspace or folder_of(storyboard, simulate=simulate)
+    folder = workspace or batch.folder_of(storyboard, simulate=simulate)
     request = opening.Request(
         storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
     )
@@ -88,12 +89,7 @@ async def render_batch(
     return Completed(message=message) if good == len(told) else Failed(message=message)
 
 
-def folder_of(storyboard: Path, *, simulate: bool) -> Path:
-    """Where a batch's results lie, if nothing else is said."""
-    return Path("runs") / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
-
-
 async def _table(storyboard: Path, told: dict[str, RunReport | None]) -> None:
     rows = [{"row": name, "outcome": announce.summary(r) if r else "not run"} for name, r in told.items()]
-    key = f"batch-{batch.slug(storyboard.stem)}"
+    key = f"batch-{slug(storyboard.stem)}"
     await acreate_table_artifact(key=key, table=rows, description=f"Rows of {storyboard.name}")

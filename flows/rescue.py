@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,14 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
         log.error("%s: %s", name, error.message)
 
     def say(one: Rescued) -> None:
-        log.log(20 if one.is_good else 40, "%s: %s take %s: %s", one.storyboard, one.scene, one.take, one.words)
+        log.log(
+            logging.INFO if one.is_good else logging.ERROR,
+            "%s: %s take %s: %s",
+            one.storyboard,
+            one.scene,
+            one.take,
+            one.words,
+        )
 
     found = []
     for path in paths or [Path("runs")]:

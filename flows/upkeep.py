@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,20 +21,8 @@ POOL_WITHIN_S = 90.0
 ZOMBIES = "storyreel: runs whose process died"
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What is up: the API's address, and which deployments a person can start there."""
-
-    url: str
-    deployments: tuple[str, ...]
-
-    @property
-    def ui(self) -> str:
-        return self.url.removesuffix("/api")
-
-
-def up(folder: Path, say: Callable[[str], None]) -> Standing:
-    """Bring up what is not up yet; what is stays as it is. `folder` holds prefect.yaml, and is where storyboards lie.
+def up(folder: Path, say: Callable[[str], None]) -> str:
+    """Bring up what is not up yet; what is stays as it is. Returns the UI's address. `folder` holds prefect.yaml, and is where storyboards lie.
 
     Raises:
         UsageError: there is no prefect.yaml.
@@ -48,13 +35,13 @@ def up(folder: Path, say: Callable[[str], None]) -> Standing:
         )
     server = backend.keep()
     server.wait_until_ready()
-    say(f"server       {server.url.removesuffix('/api')}")
+    ui = server.url.removesuffix("/api")
+    say(f"server       {ui}")
     _worker(folder, server.url)
     say(f"worker       pool `{POOL}`, log {_log()}")
-    deployments = _deploy(folder, server.url)
-    say(f"deployments  {', '.join(deployments)}")
+    say(f"deployments  {', '.join(_deploy(folder, server.url))}")
     _automate()
-    return Standing(server.url, deployments)
+    return ui
 
 
 def down() -> list[str]:

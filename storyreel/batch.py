@@ -14,6 +14,8 @@ from typing import Any
 
 from storyreel import opening
 from storyreel.errors import StoryboardError, UsageError
+from storyreel.manifest.document import slug
+from storyreel.manifest.faults import Severity
 from storyreel.opening import Prepared, Request
 from storyreel.plan import Plan
 from storyreel.report import RunReport
@@ -36,9 +38,15 @@ class BadRows(UsageError):
 
     def __init__(self, lines: Sequence[str]) -> None:
         super().__init__(
-            f"{len(lines)} faults in the rows:\n  " + "\n  ".join(lines), fix="correct them; nothing was sent"
+            f"{len(lines)} fault{'s' * (len(lines) != 1)} in the rows:\n  " + "\n  ".join(lines),
+            fix="correct them; nothing was sent",
         )
         self.lines = tuple(lines)
+
+
+def folder_of(storyboard: Path, *, simulate: bool) -> Path:
+    """Where a batch's results lie, if nothing else is said."""
+    return Path("runs") / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
 
 
 def read(path: Path) -> list[Row]:
@@ -100,7 +108,9 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
             prepared = opening.prepare(request)
         except StoryboardError as error:
             lines += [
-                f"row {row.number}: {str(fault).splitlines()[0]}" for fault in error.faults if "error:" in str(fault)
+                f"row {row.number}: {str(fault).splitlines()[0]}"
+                for fault in error.faults
+                if fault.severity is Severity.ERROR
             ]
             continue
         made.append((row, prepared, opening.make_plan(prepared, opening.snapshot(prepared))))
@@ -184,11 +194,6 @@ def _text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value).strip()
-
-
-def slug(text: str) -> str:
-    """A name of a-z, 0-9 and -, of at most 63 characters; empty where the text has none of them."""
-    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-")
 
 
 def _variables(storyboard: Path) -> set[str]:

@@ -25,6 +25,12 @@ StoryreelError
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from storyreel.manifest.faults import Fault
+
 
 class StoryreelError(Exception):
     """An error a person can act on: what happened, then `fix`, the exact edit or command."""
@@ -47,7 +53,7 @@ class UsageError(StoryreelError):
 class StoryboardError(UsageError):
     """A storyboard with faults; `faults` holds them all, in file order."""
 
-    def __init__(self, faults: list[object]) -> None:
+    def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(f"{len(faults)} fault{'s' * (len(faults) != 1)} in the storyboard")
         self.faults = faults
 

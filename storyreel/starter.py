@@ -7,6 +7,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter
 
 from storyreel.errors import UsageError, WorkspaceError
+from storyreel.manifest.document import slug
 from storyreel.media import still
 from storyreel.workspace import write_whole
 
@@ -137,14 +138,14 @@ def write(folder: Path) -> Path:
     path = folder / "storyboard.yaml"
     if path.exists():
         raise UsageError(f"{path} is there already", fix="choose another folder: storyreel init DIR")
-    slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in folder.resolve().name.lower()).strip("-")[:63]
+    name = slug(folder.resolve().name) or "lighthouse"
     try:
         for name in SKIES:
             write_whole(folder / "stills" / f"{name}.png", draw(name))
         write_whole(folder / "schema.json", json.dumps(schema.of_storyboard(), indent=1).encode())
         if not (folder / "prefect.yaml").exists():
-            write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=slug or "lighthouse").encode())
-        write_whole(path, STORYBOARD.format(id=slug or "lighthouse").encode())
+            write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=name).encode())
+        write_whole(path, STORYBOARD.format(id=name).encode())
     except OSError as error:
         raise WorkspaceError(f"{folder} cannot be written: {error.strerror}", fix="choose another folder") from error
     return path

@@ -11,6 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from cli import asking
 from cli.commands.run import quiet_prefect
 from cli.request import catalog_file, variables
 from storyreel import batch, opening
@@ -21,8 +22,7 @@ from storyreel.session import Progress
 def run(args: argparse.Namespace) -> int:
     """Check every row, price them together, ask, render, tell."""
     rows = batch.read(Path(args.rows))
-    name = f"{Path(args.file).stem}-batch{'.simulated' if args.simulate else ''}"
-    folder = Path(args.workspace or Path("runs") / name).absolute()
+    folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
     request = opening.Request(
         storyboard=Path(args.file),
         simulate=args.simulate,
@@ -40,15 +40,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace, films: int, jobs: int, cost: dict[str, tuple[Decimal, Decimal]]) -> None:
-    price = " + ".join(f"{high} {currency}" for currency, (_, high) in cost.items()) or "no known price"
-    print(f"{films} films, {jobs} jobs, at most {price} (list prices)", file=sys.stderr)
+    print(f"{films} films, {jobs} jobs, about {asking.price(cost)} (list prices)", file=sys.stderr)
     if args.yes or args.budget:
         return
     if not sys.stdin.isatty():
         raise UsageError("there is no terminal to ask on", fix="add --yes, or set a limit with --budget N")
-    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was sent", fix="answer y, or add --yes")
+    asking.go_ahead()
 
 
 def _render(args: argparse.Namespace, request: opening.Request, folder: Path) -> int:

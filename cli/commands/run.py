@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cli import asking
 from cli.complaint import complain
 from cli.request import from_args
 from storyreel import finishing, opening
@@ -68,11 +69,6 @@ def _trouble(planned: Plan) -> bool:
     return any(row is None for _, row in finishing.shown(planned))
 
 
-def _price(planned: Plan) -> str:
-    parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in planned.cost().items()]
-    return " + ".join(parts) or "no known price"
-
-
 def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
     """Without a terminal, money is spent only with --yes or under a budget. Raises `UsageError`."""
     budget = args.budget is not None or prepared.storyboard.budget is not None
@@ -80,7 +76,7 @@ def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> Non
     if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
         return
     raise UsageError(
-        f"this would pay for {planned.jobs} jobs, about {_price(planned)}, and there is no terminal to ask on",
+        f"this would pay for {planned.jobs} jobs, about {asking.price(planned.cost())}, and there is no terminal to ask on",
         fix="add --yes, or set a limit with --budget N",
     )
 
@@ -88,12 +84,10 @@ def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> Non
 def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
     if args.simulate or not planned.jobs:
         return
-    print(f"{planned.jobs} jobs, about {_price(planned)} (list prices)", file=sys.stderr)
+    print(f"{planned.jobs} jobs, about {asking.price(planned.cost())} (list prices)", file=sys.stderr)
     if args.yes or not sys.stdin.isatty():
         return
-    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was sent", fix="answer y, or add --yes")
+    asking.go_ahead()
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:

@@ -11,6 +11,5 @@ def run(args: argparse.Namespace) -> int:
     """Bring up what is not up yet, and say where."""
     from flows import upkeep
 
-    standing = upkeep.up(Path(args.dir).resolve(), lambda line: print(line, file=sys.stderr, flush=True))
-    print(standing.ui)
+    print(upkeep.up(Path(args.dir).resolve(), lambda line: print(line, file=sys.stderr, flush=True)))
     return 0

@@ -12,7 +12,7 @@ from storyreel.catalog import Catalog
 from storyreel.errors import StoryboardError
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest import shape, source
-from storyreel.manifest.document import ID_PATTERN, Document
+from storyreel.manifest.document import ID_PATTERN, Document, slug
 from storyreel.manifest.faults import Fault, Severity
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.rules import Rules
@@ -71,7 +71,7 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
     scenes = resolver.run()
     Rules(resolver, catalog, today).run()
     Stills(resolver, catalog, path.parent).run()
-    board_id = document.id or _slug(path.stem)
+    board_id = document.id or slug(path.stem)
     if not re.match(ID_PATTERN, board_id) and ("id",) not in broken:
         text.error(text.at(()), f"the file's name `{path.stem}` gives no id", "add `id:` with a-z, 0-9 and -")
         return None
@@ -92,7 +92,3 @@ def _top(text: Source, document: Document, broken: set[source.Path_]) -> None:
     if not document.scenes and ("scenes",) not in broken:
         at = text.at(("scenes",), key=True) if "scenes" in text.data else text.at(())
         text.error(at, "the storyboard has no scenes", "add at least one under `scenes:` with `id` and `prompt`")
-
-
-def _slug(stem: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", stem.lower()).strip("-")[:63].rstrip("-")
