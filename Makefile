@@ -10,7 +10,7 @@ demo: venv
 	@$(BIN)/storyreel run manifests/lighthouse.yaml --simulate
 
 test: venv
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 check: venv
 	$(BIN)/ruff format --check .

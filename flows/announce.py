@@ -6,12 +6,15 @@ Nothing here may hold a run up or end it: a slow or dead server costs these word
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -21,13 +24,17 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
-from storyreel.plan import Plan
+from storyreel.media import thumbnail
+from storyreel.plan import Plan, price
 from storyreel.report import Outcome, RunReport
 from storyreel.session import Session
+from storyreel.workspace import Workspace
 
 MAX_ROWS = 500
 PATIENCE_S = 15.0
 PROGRESS_EVERY_S = 5.0
+SHEET_WIDTH_PX = 800
+MAX_SHEET_BYTES = 400_000
 _EVENTS = {"completed": "completed", "failed": "failed", "held": "held"}
 
 
@@ -64,7 +71,9 @@ async def plan_table(plan: Plan) -> None:
     ]
     await patiently(
         acreate_table_artifact(
-            key=f"plan-{plan.storyboard.id}", table=rows, description=f"Plan of {plan.storyboard.title}"
+            key=f"plan-{plan.storyboard.id}",
+            table=rows,
+            description=f"{plan.storyboard.title}: {plan.jobs} jobs, about {price(plan.cost())}",
         )
     )
 
@@ -128,11 +137,13 @@ def _emit(event: str, resource: str, name: str, payload: dict[str, Any]) -> None
             emit_event(event, {"prefect.resource.id": resource, "prefect.resource.name": name}, payload=payload)
 
 
-async def report_markdown(report: RunReport) -> None:
-    """The report as a markdown artifact; it links to nothing that only this machine has."""
+async def report_markdown(report: RunReport, workspace: Workspace) -> None:
+    """The report as a markdown artifact, its contact sheet inside; it links to nothing that only this machine has."""
     lines = [f"# {_cell(report.title)}", "", summary(report), ""]
     if report.stopped:
         lines += [f"**Stopped:** {_cell(report.stopped)}", ""]
+    if report.cut and (picture := await asyncio.to_thread(_sheet, workspace.sheet)):
+        lines += [picture, ""]
     lines += ["| scene | take | status | why | waited s | estimate |", "|---|---|---|---|---|---|"]
     for s in report.scenes[:MAX_ROWS]:
         waited = "" if s.timing.waited_s is None else s.timing.waited_s
@@ -143,6 +154,21 @@ async def report_markdown(report: RunReport) -> None:
         acreate_markdown_artifact(
             key=f"report-{report.storyboard}", markdown="\n".join(lines), description=summary(report)
         )
+    )
+
+
+def _sheet(path: Path) -> str:
+    """The contact sheet as markdown, made smaller; nothing where it would still be too large for the UI."""
+    try:
+        with Image.open(path) as sheet:
+            sheet.thumbnail((SHEET_WIDTH_PX, SHEET_WIDTH_PX * 4))
+            data = thumbnail.jpeg(sheet, 70)
+    except OSError:
+        return ""
+    return (
+        f"![contact sheet](data:image/jpeg;base64,{base64.b64encode(data).decode()})"
+        if len(data) < MAX_SHEET_BYTES
+        else ""
     )
 
 

@@ -151,7 +151,7 @@ def keep() -> Backend:
         if is_running(info.get("pid"), SERVING):
             write_info(info | {"kind": "up"})  # one that a run started: it stays now
         else:
-            info = _spawn("up", USUAL_PORT if _is_free(USUAL_PORT) else _free_port())
+            info = _spawn("up", USUAL_PORT if is_free(USUAL_PORT) else _free_port())
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{info['port']}/api"
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
 
@@ -192,8 +192,10 @@ def end(pid: int, patience_s: float = 20.0) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def _is_free(port: int) -> bool:
+def is_free(port: int) -> bool:
+    """Can a server listen there? Connections of one that has just ended do not keep it from that."""
     with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:

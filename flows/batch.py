@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import dataclasses
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -13,12 +15,12 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows import announce
-from flows.render import finished, listener, render_storyboard
+from flows import announce, render
 from storyreel import batch, finishing, opening
 from storyreel.errors import StoryreelError
 from storyreel.manifest.document import slug
 from storyreel.report import RunReport
+from storyreel.settings import read as read_settings
 
 
 @flow(name="render-batch", persist_result=False)
@@ -51,37 +53,40 @@ async def render_batch(
         storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
     )
     made = batch.prepare(request, batch.read(rows), folder)
-    group = uuid.uuid4().hex[:12]
+    shared = render.OneOf(uuid.uuid4().hex[:12], "", folder / "ledger.db", None)
     turn = asyncio.Semaphore(max(1, parallel))
     told: dict[str, RunReport | None] = {row.name: None for row, _, _ in made}
-    stops: list[StoryreelError] = []
-    tell = listener.get()
+    tell = render.listener.get()
 
     async def one(row: batch.Row, prepared: opening.Prepared) -> None:
         def keep(report: RunReport, stopped: StoryreelError | None) -> None:
             told[row.name] = report
-            if stopped is not None:
-                stops.append(stopped)
 
         async with turn:
-            finished.set(keep)
-            listener.set(lambda p: tell(p.of(row.name)))
-            call: Any = render_storyboard.with_options(flow_run_name=f"{prepared.storyboard.id} row {row.number}")
+            render.finished.set(keep)
+            render.listener.set(lambda p: tell(p.of(row.name)))
+            render.one_of.set(dataclasses.replace(shared, name=prepared.storyboard.id))
+            call: Any = render.render_storyboard.with_options(
+                flow_run_name=f"{prepared.storyboard.id} row {row.number}"
+            )
             state = await call(
                 storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
-                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog, batch=group,
-                name=prepared.request.name, ledger=prepared.request.ledger, return_state=True,
+                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog, return_state=True,
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)
 
     folder.mkdir(parents=True, exist_ok=True)
-    async with asyncio.TaskGroup() as tasks:
-        for row, prepared, planned in made:
-            if planned.has_work:
-                tasks.create_task(one(row, prepared))
-            else:
-                told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
+    with contextlib.ExitStack() as stack:
+        if simulate and any(planned.has_work for _, _, planned in made):
+            address = stack.enter_context(opening.simulator(request, read_settings(), folder))
+            shared = dataclasses.replace(shared, simulator=address)
+        async with asyncio.TaskGroup() as tasks:
+            for row, prepared, planned in made:
+                if planned.has_work:
+                    tasks.create_task(one(row, prepared))
+                else:
+                    told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
     batch.summarise(folder, f"{storyboard.stem}: {len(made)} films", told)
     await announce.patiently(_table(storyboard, told))
     good = sum(1 for report in told.values() if report and report.status == "completed")

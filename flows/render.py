@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,19 @@ listener: ContextVar[Callable[[Progress], None]] = ContextVar("storyreel_listene
 finished: ContextVar[Callable[[RunReport, StoryreelError | None], None]] = ContextVar(
     "storyreel_finished", default=lambda report, stopped: None
 )
+
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """What a film of a batch shares with the others: the batch's id, the ledger, the simulator of a rehearsal."""
+
+    batch: str
+    name: str
+    ledger: Path
+    simulator: str | None
+
+
+one_of: ContextVar[OneOf | None] = ContextVar("storyreel_one_of", default=None)
 
 Result = dict[str, Any]
 
@@ -69,9 +83,6 @@ async def render_storyboard(
     budget_per_day: Decimal | None = None,
     force: list[str] | None = None,
     catalog: Path | None = None,
-    batch: str | None = None,
-    name: str | None = None,
-    ledger: Path | None = None,
 ) -> State[Any]:
     """Render a storyboard: do what is left of it, cut the film, write the report.
 
@@ -88,9 +99,6 @@ async def render_storyboard(
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
         catalog: A model catalogue of your own.
-        batch: Set by `storyreel batch`: which batch this run belongs to.
-        name: Set by `storyreel batch`: the id of this row's film.
-        ledger: Set by `storyreel batch`: the ledger that its films share.
     """
     request = opening.Request(
         storyboard=storyboard,
@@ -103,14 +111,15 @@ async def render_storyboard(
         budget=budget,
         force=tuple(force or ()),
         catalog=catalog,
-        caps=Caps(budget_per_run, budget_per_day, batch),
-        name=name,
-        ledger=ledger,
+        caps=Caps(budget_per_run, budget_per_day),
     )
+    if row := one_of.get():
+        shared = dataclasses.replace(request.caps, group=row.batch)
+        request = dataclasses.replace(request, caps=shared, name=row.name, ledger=row.ledger, simulator=row.simulator)
     prepared = opening.prepare(request)
     if approval.is_wanted(prepared.storyboard):
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
-    run_id = f"{batch}.{uuid.uuid4().hex[:12]}" if batch else uuid.uuid4().hex[:12]
+    run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
@@ -118,7 +127,7 @@ async def render_storyboard(
         rendering = Rendering(session, planned, taken, simulated=simulate)
         async with announce.progress(planned, rendering.percent):
             told = await rendering.run()
-        await announce.report_markdown(told)
+        await announce.report_markdown(told, session.workspace)
         finished.get()(told, session.stopped)
     message = announce.summary(told)
     if isinstance(session.stopped, BudgetReached):

@@ -49,6 +49,7 @@ class Request:
     caps: Caps = NO_CAPS
     name: str | None = None  # instead of the storyboard's own id: one storyboard, many films (a batch)
     ledger: Path | None = None  # instead of the workspace's own ledger: shared by the films of a batch
+    simulator: str | None = None  # the address of one that is running, for a rehearsal; else it starts its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,17 +119,29 @@ def prepare_rescue(request: Request) -> list[Prepared]:
     if settings.database_url:
         with contextlib.closing(Ledger(settings.database_url)) as ledger:
             names = ledger.storyboards()
-        return [
-            bare(name, root) for name in names for root in (place / name, place) if root.name == name and root.is_dir()
-        ]
+        homes = (
+            {p.name: p for p in (place / name for name in names) if p.is_dir()} | {place.name: place} | _homes(place)
+        )
+        return [bare(name, homes[name]) for name in names if name in homes]
     found = []
     for file in [place / "ledger.db"] if (place / "ledger.db").exists() else sorted(place.glob("*/ledger.db")):
         if file.parent.suffix == ".simulated":
             continue
         with contextlib.closing(Ledger.in_file(file)) as ledger:
-            found += [bare(name, file.parent) for name in ledger.storyboards()]
+            homes = _homes(file.parent)
+            found += [bare(name, homes.get(name, file.parent)) for name in ledger.storyboards()]
     if not found:
         raise UsageError(f"no ledger lies in {place}", fix="name a storyboard, a workspace, or the folder of your runs")
+    return found
+
+
+def _homes(place: Path) -> dict[str, Path]:
+    """The workspaces at a folder and up to two below it (a batch's rows), by the storyboard whose results they hold."""
+    found = {}
+    for depth in ("*/*/", "*/", ""):
+        for owner in place.glob(f"{depth}.storyboard"):
+            if not any(part.endswith(".simulated") for part in owner.relative_to(place).parts):
+                found[owner.read_text("utf-8")] = owner.parent
     return found
 
 
@@ -236,6 +249,13 @@ def first_to_publish(storyboard: Storyboard, catalog: Catalog, among: Iterable[s
     return None
 
 
+def simulator(request: Request, settings: Settings, root: Path) -> contextlib.AbstractContextManager[str]:
+    """The simulator of a rehearsal in that folder; its jobs stay there over runs. Yields its address."""
+    from storyreel.simulator.serve import rehearsal
+
+    return rehearsal(root / ".simulator", request.speed, request.catalog or settings.catalog)
+
+
 @asynccontextmanager
 async def open_session(
     prepared: Prepared,
@@ -253,12 +273,10 @@ async def open_session(
     request, workspace = prepared.request, prepared.workspace
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace.locked())
+        workspace.prepare(prepared.storyboard.id)
         settings = prepared.settings
         if request.simulate:
-            from storyreel.simulator.serve import rehearsal
-
-            extra = request.catalog or settings.catalog
-            address = stack.enter_context(rehearsal(workspace.root / ".simulator", request.speed, extra))
+            address = request.simulator or stack.enter_context(simulator(request, settings, workspace.root))
             settings = settings.model_copy(
                 update={
                     "base_url": address,

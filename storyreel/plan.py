@@ -137,6 +137,12 @@ class Plan:
         return totals
 
 
+def price(cost: Mapping[str, tuple[Decimal, Decimal]]) -> str:
+    """The cost of a plan, or of several, (low, high) by currency, in words."""
+    parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
+    return " + ".join(parts) or "no known price"
+
+
 def make(
     storyboard: Storyboard,
     catalog: Catalog,

@@ -56,17 +56,24 @@ async def rescue(
     """Open the ledgers of all of these, and bring home what is missing. Returns what became of each take, and the storyboards
     that lack nothing. One that is in use, or damaged, goes to `told_off` and keeps no other from being rescued.
     """
-    async with contextlib.AsyncExitStack() as stack:
-        sessions = []
-        for prepared in found:
-            try:
-                session = await stack.enter_async_context(open_session(prepared, uuid.uuid4().hex[:12]))
-                sessions.append(session)
-            except StoryreelError as error:
-                told_off(prepared.storyboard.id, error)
-        outcomes = await bring_home(sessions, tell)
-        names = {one.storyboard for one in outcomes}
-        return outcomes, [s.storyboard.id for s in sessions if s.storyboard.id not in names]
+    outcomes: list[Rescued] = []
+    opened: list[str] = []
+    rest = list(found)
+    while rest:  # a workspace is held once at a time: storyboards that share one come one after the other
+        together = {prepared.workspace.root: prepared for prepared in reversed(rest)}
+        rest = [prepared for prepared in rest if together[prepared.workspace.root] is not prepared]
+        async with contextlib.AsyncExitStack() as stack:
+            sessions = []
+            for prepared in together.values():
+                try:
+                    session = await stack.enter_async_context(open_session(prepared, uuid.uuid4().hex[:12]))
+                    sessions.append(session)
+                except StoryreelError as error:
+                    told_off(prepared.storyboard.id, error)
+            opened += [session.storyboard.id for session in sessions]
+            outcomes += await bring_home(sessions, tell)
+    names = {one.storyboard for one in outcomes}
+    return outcomes, [name for name in opened if name not in names]
 
 
 def _is_wanted(session: Session, take: Take) -> bool:

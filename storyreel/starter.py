@@ -71,12 +71,14 @@ deployments:
   - name: render-nightly
     entrypoint: flows.render.render_storyboard
     parameters: {{storyboard: storyboard.yaml, budget_per_run: 10, budget_per_day: 10}}
+    tags: [storyreel, schedule]
     concurrency_limit: {{limit: 1, collision_strategy: CANCEL_NEW}}
     schedules: [{{cron: "17 2 * * *", timezone: Asia/Shanghai, active: false}}]
     work_pool: {{name: storyreel}}
   - name: rescue-hourly
     entrypoint: flows.rescue.rescue_clips
     parameters: {{paths: [runs]}}
+    tags: [storyreel, schedule]
     concurrency_limit: {{limit: 1, collision_strategy: CANCEL_NEW}}
     schedules: [{{cron: "41 * * * *", timezone: Asia/Shanghai, active: false}}]
     work_pool: {{name: storyreel}}

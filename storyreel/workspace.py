@@ -43,6 +43,11 @@ class Workspace:
     def report_folder(self) -> Path:
         return self.root / "report"
 
+    @property
+    def owner_file(self) -> Path:
+        """Says in plain text which storyboard's results lie here: a ledger that lies elsewhere does not."""
+        return self.root / ".storyboard"
+
     def clip(self, scene: str, take: int) -> Path:
         return self.root / "clips" / scene / f"take-{take}.mp4"
 
@@ -58,13 +63,15 @@ class Workspace:
         """The path as reports say it: relative to the workspace, with `/`."""
         return path.relative_to(self.root).as_posix()
 
-    def prepare(self) -> None:
-        """Make the folder. Raises `WorkspaceError` where it cannot be written."""
+    def prepare(self, owner: str | None = None) -> None:
+        """Make the folder, and note whose it is. Raises `WorkspaceError` where it cannot be written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()
+            if owner:
+                self.owner_file.write_text(owner, "utf-8")
         except OSError as error:
             raise WorkspaceError(
                 f"the workspace {self.root} cannot be written: {error.strerror}",

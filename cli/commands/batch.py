@@ -16,6 +16,7 @@ from cli.commands.run import quiet_prefect
 from cli.request import catalog_file, variables
 from storyreel import batch, opening
 from storyreel.errors import UsageError
+from storyreel.plan import price
 from storyreel.session import Progress
 
 
@@ -40,7 +41,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _ask(args: argparse.Namespace, films: int, jobs: int, cost: dict[str, tuple[Decimal, Decimal]]) -> None:
-    print(f"{films} films, {jobs} jobs, about {asking.price(cost)} (list prices)", file=sys.stderr)
+    print(f"{films} films, {jobs} jobs, about {price(cost)} (list prices)", file=sys.stderr)
     if args.yes or args.budget:
         return
     if not sys.stdin.isatty():

@@ -20,7 +20,7 @@ from cli.request import from_args
 from storyreel import finishing, opening
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.opening import Prepared
-from storyreel.plan import Plan
+from storyreel.plan import Plan, price
 from storyreel.report import RunReport
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> Non
     if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
         return
     raise UsageError(
-        f"this would pay for {planned.jobs} jobs, about {asking.price(planned.cost())}, and there is no terminal to ask on",
+        f"this would pay for {planned.jobs} jobs, about {price(planned.cost())}, and there is no terminal to ask on",
         fix="add --yes, or set a limit with --budget N",
     )
 
@@ -84,7 +84,7 @@ def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> Non
 def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
     if args.simulate or not planned.jobs:
         return
-    print(f"{planned.jobs} jobs, about {asking.price(planned.cost())} (list prices)", file=sys.stderr)
+    print(f"{planned.jobs} jobs, about {price(planned.cost())} (list prices)", file=sys.stderr)
     if args.yes or not sys.stdin.isatty():
         return
     asking.go_ahead()

@@ -46,7 +46,7 @@ def measure(above: Image.Image, below: Image.Image) -> Seam:
     return Seam(
         psnr_db=round(99.0 if error < 1e-5 else min(99.0, 10 * math.log10(255**2 / error)), 2),
         ssim=round(_ssim(*luma), 4),
-        luma_step=round(float((luma[1] - luma[0]).mean()), 2),
+        luma_step=round(float((luma[1] - luma[0]).mean()), 2) + 0.0,  # no minus zero
         colour_step=round(float(np.abs(difference.mean(axis=(0, 1))).max()), 2),
         is_same=bool(np.abs(difference).mean() < SAME_LEVELS),
     )

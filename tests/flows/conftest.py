@@ -58,6 +58,15 @@ class Project:
         for name, data in files.items():
             (self.folder / f"{name}.png").write_bytes(data)
 
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """The environment that its commands run in."""
+        return {
+            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
+            "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
+            "STORYREEL_TIME_SCALE": "0.001", **self.environment,
+        }  # fmt: skip
+
     def storyreel(
         self, *arguments: str, code: int | None = 0, largest_file: int | None = None
     ) -> subprocess.CompletedProcess[str]:
@@ -67,14 +76,9 @@ class Project:
             if largest_file is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
-        environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
-            "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
-            "STORYREEL_TIME_SCALE": "0.001", **self.environment,
-        }  # fmt: skip
         done = subprocess.run(
             [sys.executable, "-m", "cli.main", *arguments],
-            cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
+            cwd=self.folder, env=self.surroundings, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
             preexec_fn=limited,
         )  # fmt: skip
         if code is not None:

@@ -99,6 +99,7 @@ def test_prefect_shows_a_final_state_of_every_task_and_the_chain(project: Projec
         tasks = dict(database.execute("SELECT name, state_type FROM task_run WHERE flow_run_id = ?", (flow,)))
         inputs = dict(database.execute("SELECT name, task_inputs FROM task_run WHERE flow_run_id = ?", (flow,)))
         ids = dict(database.execute("SELECT name, id FROM task_run WHERE flow_run_id = ?", (flow,)))
+        told = database.execute("SELECT key, description, data FROM artifact WHERE flow_run_id = ?", (flow,)).fetchall()
     database.close()
     assert state == "COMPLETED" and message.startswith("4 scenes: 4 completed")
     expected = {
@@ -111,6 +112,9 @@ def test_prefect_shows_a_final_state_of_every_task_and_the_chain(project: Projec
 
     assert plain("collect one take 1") in inputs["submit two take 1"].replace("-", "")
     assert plain("submit two take 1") in inputs["wait two take 1"].replace("-", "")
+    artifacts = {key: (description, data) for key, description, data in told}
+    assert "4 jobs, about " in artifacts["plan-board"][0]
+    assert "![contact sheet](data:image/jpeg;base64," in artifacts["report-board"][1]
 
 
 def test_a_refused_key_stops_the_run_with_4_and_nothing_is_paid(project: Project) -> None:

@@ -1,0 +1,77 @@
+"""The commands of the documentation, run as they stand there. Those under "Schedule it" are run by test_up.py."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.flows.conftest import Project
+
+ROOT = Path(__file__).parents[2]
+
+
+def commands(page: str, heading: str) -> list[list[str]]:
+    """The commands under a heading, each as its words."""
+    text = (ROOT / page).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    found = [line.partition("#")[0].split()[1:] for line in lines if line.startswith("storyreel ")]
+    assert found, heading
+    return found
+
+
+def type_yes(project: Project, words: list[str]) -> str:
+    """Run a command at a terminal, and answer `y` to what it asks; returns what it asked."""
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "cli.main", *words],
+        cwd=project.folder, env=project.surroundings, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        os.close(theirs)
+        os.write(ours, b"y\n")
+        out, err = process.communicate(timeout=240)
+    os.close(ours)
+    assert process.returncode == 0, out + err
+    return err
+
+
+@pytest.fixture
+def project(project: Project) -> Project:
+    shutil.copytree(ROOT / "manifests", project.folder / "manifests")
+    return project
+
+
+def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
+    done = commands("README.md", "The first real run")
+    assert [words[0] for words in done] == ["doctor", "init", "validate", "plan", "run", "run"]
+    for words in done[:-1]:
+        project.storyreel(*words)
+    asked = type_yes(project, done[-1])
+    assert "jobs, about" in asked and "Go ahead? [y/N]" in asked
+    assert len(project.api.accepted) == 3
+    for heading in ("See the rhythm before paying", "Make a batch from a table", "Bring home what is paid for"):
+        for words in commands("docs/how-to.md", heading):
+            project.storyreel(*words)
+    assert (project.folder / "runs/product-batch/summary.html").exists()
+
+
+def test_a_held_scene_is_settled_as_the_docs_say(project: Project) -> None:
+    project.storyreel("init", "film")
+    project.api.faults({"on": "create", "do": "lose_after", "prompt": "keeper"})
+    project.storyreel("run", "film/storyboard.yaml", "--yes", code=1)
+    job = next(j["id"] for j in project.api.simulator.truth["accepted"] if "keeper" in j["prompt"])
+    held = project.folder / "runs"
+    shutil.copytree(held, project.folder / "kept")
+    for words in commands("docs/how-to.md", "Settle a held scene"):
+        shutil.rmtree(held)
+        shutil.copytree(project.folder / "kept", held)
+        words = [job if word == "qvideo-123" else word for word in words]
+        asks = words[0] == "resolve" and len(words) == 3  # it has to be told what became of the job
+        done = project.storyreel(*words, code=2 if asks else 0)
+        assert "keeper" in done.stdout + done.stderr
