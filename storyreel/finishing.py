@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from storyreel import assembly, report
+from storyreel import report
 from storyreel.errors import MediaError, UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Storyboard
@@ -58,6 +58,8 @@ def cut(
     known = None if again else recorded(workspace)
     if known and known[0] == key:
         return known[1]
+    from storyreel import assembly  # and with it all that decodes, which is not needed where the film is there
+
     made = CutReport(**assembly.cut(prepared.storyboard, workspace, clips, tell=tell))
     remember(workspace, key, made)
     return made

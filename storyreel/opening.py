@@ -112,9 +112,12 @@ def prepare_rescue(request: Request) -> list[Prepared]:
     settings = read_settings()
     catalog = catalogs.load(request.catalog or settings.catalog)
 
-    def bare(name: str, root: Path) -> Prepared:
+    def bare(name: str, root: Path, file: Path | None = None) -> Prepared:
         storyboard = Storyboard(name, name, root / "storyboard.yaml", (), None, Policy(), Cut())
-        return Prepared(request, settings, catalog, storyboard, Workspace(root.absolute()), ())
+        shared = file if file and file.parent != root else None
+        return Prepared(
+            dataclasses.replace(request, ledger=shared), settings, catalog, storyboard, Workspace(root.absolute()), ()
+        )
 
     if settings.database_url:
         with contextlib.closing(Ledger(settings.database_url)) as ledger:
@@ -129,7 +132,7 @@ def prepare_rescue(request: Request) -> list[Prepared]:
             continue
         with contextlib.closing(Ledger.in_file(file)) as ledger:
             homes = _homes(file.parent)
-            found += [bare(name, homes.get(name, file.parent)) for name in ledger.storyboards()]
+            found += [bare(name, homes.get(name, file.parent), file) for name in ledger.storyboards()]
     if not found:
         raise UsageError(f"no ledger lies in {place}", fix="name a storyboard, a workspace, or the folder of your runs")
     return found

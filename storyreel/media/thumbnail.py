@@ -13,20 +13,26 @@ from storyreel.media.clip import Opened, moving, to_rgb
 from storyreel.workspace import write_whole
 
 WIDTH_PX = 320
+QUALITY = 80
 
 
 def strip(opened: Opened) -> bytes:
     """The first, middle and last picture of a clip side by side, as JPEG: small enough to be kept for report and sheet."""
-    return beside([to_rgb(frame, WIDTH_PX) for frame in (opened.head, opened.middle, opened.tail[-1])], 88)
+    return beside([to_rgb(frame, WIDTH_PX) for frame in (opened.head, opened.middle, opened.tail[-1])], QUALITY)
 
 
 def of(clip: Path, kept: Path) -> list[Image.Image]:
     """The first, middle and last picture of a clip, from the strip that is `kept`; it is made where it is missing."""
     if not kept.exists():
-        write_whole(kept, beside(triple(clip), 88))
+        keep(clip, kept)
     with Image.open(kept) as pictures:
         width = pictures.width // 3
         return [pictures.crop((i * width, 0, (i + 1) * width, pictures.height)) for i in range(3)]
+
+
+def keep(clip: Path, kept: Path) -> None:
+    """Make the strip of a clip that was collected without one."""
+    write_whole(kept, beside(triple(clip), QUALITY))
 
 
 def beside(pictures: Sequence[Image.Image], quality: int) -> bytes:

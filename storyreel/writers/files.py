@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 from storyreel.report import RunReport
@@ -15,7 +17,7 @@ def write_all(report: RunReport, workspace: Workspace) -> Path:
     write_json(report, workspace)
     write_csv(report, workspace)
     path = workspace.report_folder / "report.html"
-    write_whole(path, html.render(report, workspace).encode())
+    write_whole(path, (piece.encode() for piece in html.render(report, workspace)))
     return path
 
 
@@ -27,8 +29,6 @@ def write_json(report: RunReport, workspace: Workspace) -> None:
 
 def write_csv(report: RunReport, workspace: Workspace) -> None:
     """Write scenes.csv, one line a take."""
-    import pandas as pd
-
     rows = [
         {
             "scene": s.id,
@@ -58,7 +58,8 @@ def write_csv(report: RunReport, workspace: Workspace) -> None:
         }
         for s in report.scenes
     ]
-    frame = pd.DataFrame(rows)
-    for column in ("take", "frames", "polls", "submissions"):
-        frame[column] = frame[column].astype("Int64")
-    write_whole(workspace.report_folder / "scenes.csv", frame.to_csv(index=False).encode())
+    text = io.StringIO()
+    table = csv.DictWriter(text, rows[0] if rows else [], lineterminator="\n")
+    table.writeheader()
+    table.writerows(rows)
+    write_whole(workspace.report_folder / "scenes.csv", text.getvalue().encode())

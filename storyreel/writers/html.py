@@ -3,37 +3,41 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 from collections import Counter
+from collections.abc import Iterator
 from datetime import datetime
 from decimal import Decimal
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from storyreel.errors import StoryreelError
 from storyreel.report import RunReport, SceneReport, SeamReport
 from storyreel.workspace import Workspace
 
 
-def render(report: RunReport, workspace: Workspace) -> str:
-    """Return the page. Pictures are inside it; clips are linked, relative to `report/`."""
+def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
+    """The page, piece by piece. Pictures are inside it, read as their turn comes; clips are linked, relative to `report/`."""
     spans = _spans(report)
     orders = _orders(report)
-    cards = [_card(scene, workspace, orders) for scene in report.scenes]
-    thumbs = {card["s"].id: card["thumbs"] for card in cards if card["s"].used and card["thumbs"]}
+    clips = {scene.id: scene.clip for scene in report.scenes if scene.used and scene.clip}
 
-    def outer(seam: SeamReport) -> list[str]:
-        """The last picture of the scene above and the first of the one below, where both are there."""
-        if seam.above not in thumbs or seam.below not in thumbs:
-            return []
-        return [thumbs[seam.above][-1], thumbs[seam.below][0]]
+    def outer(seam: SeamReport) -> list[dict[str, str]]:
+        """The last picture of the scene above and the first of the one below, each an end of its strip."""
+        found = []
+        for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
+            if pictures := strip_of(clips.get(name), workspace):
+                shape = f"{clips[name]['width']} / {clips[name]['height']}"
+                found.append({"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"})
+        return found if len(found) == 2 else []
 
-    return template().render(
+    return template().generate(
         report=report,
         outer=outer,
-        scenes=cards,
+        strip=lambda scene: strip_of(scene.clip, workspace),
+        scenes=[{"s": s, "next": _what_next(s), "pick": _pick(s, orders)} for s in report.scenes],
         counts=report.totals.model_dump(),
         spans=spans,
         path=" > ".join(critical_path(report)),
@@ -100,26 +104,28 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
     return list(found.values())
 
 
-def _card(scene: SceneReport, workspace: Workspace, orders: dict[tuple[str, int | None], int]) -> dict[str, Any]:
-    thumbs: tuple[str, ...] = ()
-    if scene.clip:
-        path = workspace.root / scene.clip["path"]
-        with contextlib.suppress(OSError, ValueError):
-            thumbs = _thumbs(path, workspace.strip(path), path.stat().st_mtime_ns)
+def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
+    """How to have this take used, where another one is."""
     order = orders.get((scene.id, scene.take))
-    pick = (
-        f"write `pick: {order}` in scene {scene.id}, then run again" if order and scene.clip and not scene.used else ""
-    )
-    return {"s": scene, "thumbs": thumbs, "next": _what_next(scene), "pick": pick}
+    if not order or not scene.clip or scene.used:
+        return ""
+    return f"write `pick: {order}` in scene {scene.id}, then run again"
 
 
-@lru_cache(maxsize=2048)
-def _thumbs(path: Path, strip: Path, _mtime_ns: int) -> tuple[str, ...]:
-    from storyreel.media import thumbnail
+def strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
+    """The clip's first, middle and last picture side by side, as a data URL; empty where the clip is not there or not readable."""
+    if not clip:
+        return ""
+    path = workspace.root / clip["path"]
+    kept = workspace.strip(path)
+    try:
+        if not kept.exists():
+            from storyreel.media import thumbnail
 
-    return tuple(
-        "data:image/jpeg;base64," + base64.b64encode(thumbnail.jpeg(p, 72)).decode() for p in thumbnail.of(path, strip)
-    )
+            thumbnail.keep(path, kept)
+        return "data:image/jpeg;base64," + base64.b64encode(kept.read_bytes()).decode()
+    except (OSError, ValueError, StoryreelError):
+        return ""
 
 
 def _what_next(scene: SceneReport) -> str:

@@ -89,7 +89,7 @@ def told(folder: Path) -> RunReport:
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     (folder / "report").mkdir()
-    (folder / "report/report.html").write_text(html.render(told(folder), Workspace(folder)), "utf-8")
+    (folder / "report/report.html").write_text("".join(html.render(told(folder), Workspace(folder))), "utf-8")
     return folder / "report/report.html"
 
 
