@@ -104,7 +104,7 @@ def environment(folder: Path, url: str) -> dict[str, str]:
 
 
 def theirs(folder: Path, url: str, kind: str, scenes: int, job_s: float) -> Cost:
-    place = folder / f"{kind}-{scenes}"
+    place = folder / f"{kind}-{scenes}-{job_s}"
     place.mkdir()
     command = [sys.executable, "-m", "benchmarks.others", kind, str(scenes), str(job_s), url, str(place)]
     return measure(command, environment(folder, url))
@@ -133,15 +133,16 @@ def main(counts: list[int]) -> None:
                 100,
             )
         with stub(folder, JOB_S) as url:
+            say("50 chains of 4, jobs of 60 s", ours(folder, url, JOB_S, 200, 4), 4 * JOB_S, 200)
             for count in counts:
                 say(f"storyreel, {count} scenes of 60 s", ours(folder, url, JOB_S, count), JOB_S, count)
             say(
-                f"plain asyncio, {counts[-1]} scenes of 60 s",
-                theirs(folder, url, "plain", counts[-1], JOB_S),
+                "plain asyncio, 1000 scenes of 60 s",
+                theirs(folder, url, "plain", 1000, JOB_S),
                 JOB_S,
-                counts[-1],
+                1000,
             )
 
 
 if __name__ == "__main__":
-    main([int(text) for text in sys.argv[1:]] or [1, 10, 100, 1000])
+    main([int(text) for text in sys.argv[1:]] or [1, 10, 100, 1000, 2000])
