@@ -28,16 +28,22 @@ def shown(planned: Plan) -> list[tuple[str, Take | None]]:
     ]
 
 
-def finish(prepared: Prepared, planned: Plan, *, cut_again: bool = False) -> RunReport:
-    """Write the report, and the film where it is not there or not of these clips."""
+def finish(prepared: Prepared, planned: Plan) -> RunReport:
+    """Bring report and film up to date: written where they are not there, or not of what is there now."""
     started = time.time()
     film, error = None, None
     if prepared.storyboard.cut.enabled:
         try:
-            film = cut(prepared, planned, again=cut_again)
+            film = cut(prepared, planned, again=False)
         except (MediaError, UsageError) as caught:
             error = caught.message
-    return write_report(prepared, planned, started, film, error)
+    told = describe(prepared, planned, started, film, error)
+    there = files.read(prepared.workspace)
+    same = {"run_id": told.run_id, "started_at": told.started_at, "finished_at": told.finished_at}
+    if there is not None and there.model_copy(update=same) == told:
+        return there
+    files.write_all(told, prepared.workspace)
+    return told
 
 
 def cut(
@@ -91,12 +97,10 @@ def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     write_whole(workspace.root / ".final.json", json.dumps({"key": key, "film": film.model_dump()}).encode())
 
 
-def write_report(
-    prepared: Prepared, planned: Plan, started: float, film: CutReport | None, error: str | None
-) -> RunReport:
-    """Write report.json, scenes.csv and report.html from the ledger."""
+def describe(prepared: Prepared, planned: Plan, started: float, film: CutReport | None, error: str | None) -> RunReport:
+    """The report of what is in the ledger."""
     simulated = prepared.request.simulate
-    told = report.build(
+    return report.build(
         prepared.storyboard,
         report.from_ledger(planned),
         run_id=uuid.uuid4().hex[:12],
@@ -108,8 +112,6 @@ def write_report(
         cut_error=error,
         frames=_stills(planned, prepared.workspace),
     )
-    files.write_all(told, prepared.workspace)
-    return told
 
 
 def _stills(planned: Plan, workspace: Workspace) -> dict[int, dict[str, str]]:

@@ -8,6 +8,7 @@ import time
 
 from cli.request import from_args
 from storyreel import finishing, opening
+from storyreel.writers import files
 
 
 def run(args: argparse.Namespace) -> int:
@@ -17,6 +18,6 @@ def run(args: argparse.Namespace) -> int:
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     known = finishing.recorded(prepared.workspace)
     film = known[1] if known else None
-    finishing.write_report(prepared, planned, time.time(), film, None)
+    files.write_all(finishing.describe(prepared, planned, time.time(), film, None), prepared.workspace)
     print(os.path.relpath(prepared.workspace.report_folder / "report.html"))
     return 0

@@ -21,6 +21,16 @@ def write_all(report: RunReport, workspace: Workspace) -> Path:
     return path
 
 
+def read(workspace: Workspace) -> RunReport | None:
+    """The report that is there, None where one of its files is not, or was written by another version."""
+    folder = workspace.report_folder
+    try:
+        told = RunReport.model_validate_json((folder / "report.json").read_bytes())
+    except (OSError, ValueError):
+        return None
+    return told if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
+
+
 def write_json(report: RunReport, workspace: Workspace) -> None:
     """Write report.json, format 1."""
     text = report.model_dump_json(indent=1, by_alias=True)

@@ -1,4 +1,4 @@
-"""The commands of the documentation, run as they stand there. Those under "Schedule it" are run by test_up.py."""
+"""The commands and storyboards of the documentation, run as they stand there. Those under "Schedule it" are run by test_up.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import png
 from tests.flows.conftest import Project
+from tests.unit.test_docs import blocks
 
 ROOT = Path(__file__).parents[2]
 
@@ -59,6 +61,16 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
         for words in commands("docs/how-to.md", heading):
             project.storyreel(*words)
     assert (project.folder / "runs/product-batch/summary.html").exists()
+
+
+@pytest.mark.parametrize(("name", "text"), [b for b in blocks("yaml") if "scenes:" in b[1]])
+def test_a_storyboard_of_the_docs_becomes_a_film(project: Project, name: str, text: str) -> None:
+    project.write(text)
+    (project.folder / "stills").mkdir()
+    for still in re.findall(r"stills/[a-z-]+\.png", text):
+        (project.folder / still).write_bytes(png(1280, 720))
+    report = project.run()
+    assert report["status"] == "completed" and (project.workspace / "final.mp4").exists()
 
 
 def test_a_held_scene_is_settled_as_the_docs_say(project: Project) -> None:

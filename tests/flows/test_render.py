@@ -53,6 +53,10 @@ def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
     assert set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "0.00"
     assert len(project.api.accepted) == 4
 
+    # Once more: what would say the same is left as it is.
+    written = {path: path.stat().st_mtime_ns for path in (workspace / "report").iterdir()}
+    assert project.run() == again and {path: path.stat().st_mtime_ns for path in written} == written
+
     # One prompt changed: that scene and what hangs on it, nothing else.
     board = project.folder / "board.yaml"
     board.write_text(board.read_text().replace("scene two", "scene two at night"))
