@@ -145,6 +145,22 @@ def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_s
     assert home.ask("GET", paused)["paused"]  # by the example of an automation
 
 
+def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
+    deployment = home.ask("GET", "/deployments/name/rescue-clips/rescue-hourly")["id"]
+    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "Asia/Shanghai"}, "active": True}
+    made = home.ask("POST", f"/deployments/{deployment}/schedules", [every_minute])
+    wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 1}
+    deadline, runs = time.monotonic() + 90, []
+    while not runs and time.monotonic() < deadline:
+        runs = home.ask("POST", "/flow_runs/filter", wanted)
+        time.sleep(0.2)
+    assert runs and home.until(runs[0]["id"], final)["type"] in (
+        "COMPLETED",
+        "FAILED",
+    )  # there may be no `runs` to look into
+    home.ask("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
+
+
 def test_a_cancelled_run_leaves_its_jobs_to_the_next(home: Home) -> None:
     (home.folder / "late.yaml").write_text(BOARD.format(id="late", approve="none"))
     parameters = {"storyboard": "late.yaml", "simulate": False, "workspace": "late"}
