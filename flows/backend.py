@@ -55,8 +55,7 @@ def home() -> Path:
 
 
 def _named() -> str | None:
-    """The server that the environment or Prefect's active profile names. Sets what Prefect's client needs either way."""
-    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
+    """The server that the environment or Prefect's active profile names."""
     if os.environ.get("PREFECT_API_URL"):
         return os.environ["PREFECT_API_URL"]
     if not (home() / "profiles.toml").exists():
@@ -127,10 +126,17 @@ class Backend:
         self._lock = None
 
 
+def _given() -> Backend | None:
+    """The server that is named, if one is. Prefect's client is set up for it, or for the one that is started instead."""
+    os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
+    named = _named()
+    return Backend(named, is_ours=False) if named else None
+
+
 def start() -> Backend:
     """Find or start the server, and return at once: it comes up while the caller does something useful."""
-    if named := _named():
-        return Backend(named, is_ours=False)
+    if given := _given():
+        return given
     with _starting():
         users = (home() / "storyreel-server.users").open("a")
         fcntl.flock(users, fcntl.LOCK_SH)
@@ -144,8 +150,8 @@ def start() -> Backend:
 
 def keep() -> Backend:
     """The server that stays until `let_go`: the named one, the one that is up already, or one started for it."""
-    if named := _named():
-        return Backend(named, is_ours=False)
+    if given := _given():
+        return given
     with _starting():
         info = read_info()
         if is_running(info.get("pid"), SERVING):

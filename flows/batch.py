@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import uuid
 from decimal import Decimal
 from pathlib import Path
@@ -53,7 +52,8 @@ async def render_batch(
         storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
     )
     made = batch.prepare(request, batch.read(rows), folder)
-    shared = render.OneOf(uuid.uuid4().hex[:12], "", folder / "ledger.db", None)
+    group = uuid.uuid4().hex[:12]
+    simulator: str | None = None
     turn = asyncio.Semaphore(max(1, parallel))
     told: dict[str, RunReport | None] = {row.name: None for row, _, _ in made}
     tell = render.listener.get()
@@ -65,7 +65,7 @@ async def render_batch(
         async with turn:
             render.finished.set(keep)
             render.listener.set(lambda p: tell(p.of(row.name)))
-            render.one_of.set(dataclasses.replace(shared, name=prepared.storyboard.id))
+            render.one_of.set(render.OneOf(group, prepared.storyboard.id, prepared.request.ledger, simulator))
             call: Any = render.render_storyboard.with_options(
                 flow_run_name=f"{prepared.storyboard.id} row {row.number}"
             )
@@ -79,8 +79,7 @@ async def render_batch(
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         if simulate and any(planned.has_work for _, _, planned in made):
-            address = stack.enter_context(opening.simulator(request, read_settings(), folder))
-            shared = dataclasses.replace(shared, simulator=address)
+            simulator = stack.enter_context(opening.simulator(request, read_settings(), folder))
         async with asyncio.TaskGroup() as tasks:
             for row, prepared, planned in made:
                 if planned.has_work:

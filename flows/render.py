@@ -41,15 +41,15 @@ finished: ContextVar[Callable[[RunReport, StoryreelError | None], None]] = Conte
 
 @dataclass(frozen=True, slots=True)
 class OneOf:
-    """What a film of a batch shares with the others: the batch's id, the ledger, the simulator of a rehearsal."""
+    """A film among others: its batch's id, its own, and what they share. Of a film by itself there is nothing to say."""
 
-    batch: str
-    name: str
-    ledger: Path
-    simulator: str | None
+    batch: str | None = None
+    name: str | None = None
+    ledger: Path | None = None
+    simulator: str | None = None
 
 
-one_of: ContextVar[OneOf | None] = ContextVar("storyreel_one_of", default=None)
+one_of: ContextVar[OneOf] = ContextVar("storyreel_one_of", default=OneOf())  # noqa: B039  (it is frozen)
 
 Result = dict[str, Any]
 
@@ -100,6 +100,7 @@ async def render_storyboard(
         force: Make these scenes again.
         catalog: A model catalogue of your own.
     """
+    row = one_of.get()
     request = opening.Request(
         storyboard=storyboard,
         workspace=workspace,
@@ -111,15 +112,15 @@ async def render_storyboard(
         budget=budget,
         force=tuple(force or ()),
         catalog=catalog,
-        caps=Caps(budget_per_run, budget_per_day),
+        caps=Caps(budget_per_run, budget_per_day, row.batch),
+        name=row.name,
+        ledger=row.ledger,
+        simulator=row.simulator,
     )
-    if row := one_of.get():
-        shared = dataclasses.replace(request.caps, group=row.batch)
-        request = dataclasses.replace(request, caps=shared, name=row.name, ledger=row.ledger, simulator=row.simulator)
     prepared = opening.prepare(request)
     if approval.is_wanted(prepared.storyboard):
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
-    run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row else uuid.uuid4().hex[:12]
+    run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)

@@ -98,8 +98,8 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
 
     if not args.debug:
         quiet_prefect()
-    for needed_later in ("alembic.command", "storyreel.writers.html"):
-        importlib.import_module(needed_later)  # the server is coming up meanwhile
+    if not prepared.has_ledger():
+        importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
     backend.wait_until_ready()
     told: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)

@@ -28,7 +28,7 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
         """The last picture of the scene above and the first of the one below, each an end of its strip."""
         found = []
         for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
-            if pictures := strip_of(clips.get(name), workspace):
+            if pictures := _strip_of(clips.get(name), workspace):
                 shape = f"{clips[name]['width']} / {clips[name]['height']}"
                 found.append({"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"})
         return found if len(found) == 2 else []
@@ -36,7 +36,7 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
     return template().generate(
         report=report,
         outer=outer,
-        strip=lambda scene: strip_of(scene.clip, workspace),
+        strip=lambda scene: _strip_of(scene.clip, workspace),
         scenes=[{"s": s, "next": _what_next(s), "pick": _pick(s, orders)} for s in report.scenes],
         counts=report.totals.model_dump(),
         spans=spans,
@@ -112,7 +112,7 @@ def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
     return f"write `pick: {order}` in scene {scene.id}, then run again"
 
 
-def strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
+def _strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
     """The clip's first, middle and last picture side by side, as a data URL; empty where the clip is not there or not readable."""
     if not clip:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import resource
 import subprocess
 import sys
@@ -18,6 +19,11 @@ from tests.conftest import png
 from tests.server import Live, live
 
 KEY = "sk-test-7f3a9c2e-never-to-be-seen"
+
+
+def bare() -> dict[str, str]:
+    """This environment without whatever would steer a command."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))}
 
 
 @pytest.fixture(scope="session")
@@ -58,29 +64,29 @@ class Project:
         for name, data in files.items():
             (self.folder / f"{name}.png").write_bytes(data)
 
-    @property
-    def surroundings(self) -> dict[str, str]:
-        """The environment that its commands run in."""
-        return {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
-            "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
-            "STORYREEL_TIME_SCALE": "0.001", **self.environment,
-        }  # fmt: skip
-
     def storyreel(
-        self, *arguments: str, code: int | None = 0, largest_file: int | None = None
+        self, *arguments: str, code: int | None = 0, largest_file: int | None = None, typed: str | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command; `largest_file` in bytes stands for a disk that is full beyond it."""
+        """Run a command; `largest_file` in bytes stands for a disk that is full beyond it, `typed` for a person at a terminal."""
 
         def limited() -> None:
             if largest_file is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.main", *arguments],
-            cwd=self.folder, env=self.surroundings, capture_output=True, text=True, timeout=240, stdin=subprocess.DEVNULL, check=False,
-            preexec_fn=limited,
-        )  # fmt: skip
+        keyboard, terminal = pty.openpty()
+        if typed is not None:
+            os.write(keyboard, typed.encode())
+        environment = {**bare(), "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
+                       "STORYREEL_TIME_SCALE": "0.001", **self.environment}  # fmt: skip
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "cli.main", *arguments],
+                cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
+                stdin=subprocess.DEVNULL if typed is None else terminal, preexec_fn=limited,
+            )  # fmt: skip
+        finally:
+            os.close(keyboard)
+            os.close(terminal)
         if code is not None:
             assert done.returncode == code, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr

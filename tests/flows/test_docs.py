@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import png
 from tests.flows.conftest import Project
-from tests.unit.test_docs import blocks
+from tests.unit.test_docs import blocks, fenced
 
 ROOT = Path(__file__).parents[2]
 
@@ -22,25 +18,10 @@ ROOT = Path(__file__).parents[2]
 def commands(page: str, heading: str) -> list[list[str]]:
     """The commands under a heading, each as its words."""
     text = (ROOT / page).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    lines = [line for block in re.findall(r"```console\n(.*?)```", text, re.DOTALL) for line in block.splitlines()]
+    lines = [line for block in fenced(text, "console") for line in block.splitlines()]
     found = [line.partition("#")[0].split()[1:] for line in lines if line.startswith("storyreel ")]
     assert found, heading
     return found
-
-
-def type_yes(project: Project, words: list[str]) -> str:
-    """Run a command at a terminal, and answer `y` to what it asks; returns what it asked."""
-    ours, theirs = pty.openpty()
-    with subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *words],
-        cwd=project.folder, env=project.surroundings, stdin=theirs, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
-        os.close(theirs)
-        os.write(ours, b"y\n")
-        out, err = process.communicate(timeout=240)
-    os.close(ours)
-    assert process.returncode == 0, out + err
-    return err
 
 
 @pytest.fixture
@@ -54,7 +35,7 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
     assert [words[0] for words in done] == ["doctor", "init", "validate", "plan", "run", "run"]
     for words in done[:-1]:
         project.storyreel(*words)
-    asked = type_yes(project, done[-1])
+    asked = project.storyreel(*done[-1], typed="y\n").stderr
     assert "jobs, about" in asked and "Go ahead? [y/N]" in asked
     assert len(project.api.accepted) == 3
     for heading in ("See the rhythm before paying", "Make a batch from a table", "Bring home what is paid for"):

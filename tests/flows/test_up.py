@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flows.conftest import KEY
+from tests.flows.conftest import KEY, bare
 from tests.server import Live, live
 
 ROOT = Path(__file__).parents[2]
@@ -36,8 +36,7 @@ class Home:
     def __init__(self, folder: Path, api: Live) -> None:
         self.folder, self.api = folder, api
         self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))},
-            "PREFECT_HOME": str(folder / "prefect"), "OPENAI_BASE_URL": api.url, "OPENAI_API_KEY": KEY,
+            **bare(), "PREFECT_HOME": str(folder / "prefect"), "OPENAI_BASE_URL": api.url, "OPENAI_API_KEY": KEY,
             "STORYREEL_TIME_SCALE": "0.01", "PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONPATH": str(ROOT),
         }  # fmt: skip
         self.url = ""
@@ -68,16 +67,19 @@ class Home:
         found = self.ask("GET", f"/deployments/name/{deployment}")
         return str(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
 
-    def until(self, run: str, good: Callable[[dict[str, Any]], bool], seconds: float = 120) -> dict[str, Any]:
-        """The flow run's state, once it is as wanted."""
+    def eventually(self, read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120) -> Any:
+        """What is read, once it is as wanted: the server writes things down a little later."""
         deadline = time.monotonic() + seconds
-        state: dict[str, Any] = {}
-        while time.monotonic() < deadline:
-            state = self.ask("GET", f"/flow_runs/{run}")["state"]
-            if good(state):
-                return state
+        while not good(found := read()):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{found}\n{(self.folder / 'prefect/storyreel-worker.log').read_text()[-3000:]}")
             time.sleep(0.1)
-        raise AssertionError(f"{state}\n{(self.folder / 'prefect/storyreel-worker.log').read_text()[-3000:]}")
+        return found
+
+    def until(self, run: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The flow run's state, once it is as wanted."""
+        state: dict[str, Any] = self.eventually(lambda: self.ask("GET", f"/flow_runs/{run}")["state"], good)
+        return state
 
     def info(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.folder / "prefect/storyreel-server.json").read_text())
@@ -131,33 +133,30 @@ def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_s
     state = home.until(run, final)
     assert state["name"] == "Budget reached" and "4.00 of this run's budget of 4 CNY is used" in state["message"]
     assert len(home.api.accepted) == 1
-    deadline, events = time.monotonic() + 30, []
-    while "storyreel.budget.reached" not in {e["event"] for e in events} and time.monotonic() < deadline:
-        events = home.ask("POST", "/events/filter", {"filter": {"event": {"prefix": ["storyreel."]}}})["events"]
-        time.sleep(0.2)  # the server writes events down a little later
+    ours = {"filter": {"event": {"prefix": ["storyreel."]}}}
+    events = home.eventually(
+        lambda: home.ask("POST", "/events/filter", ours)["events"],
+        lambda found: "storyreel.budget.reached" in {e["event"] for e in found},
+        30,
+    )
     assert {e["event"] for e in events} == {"storyreel.scene.completed", "storyreel.budget.reached"}
     artifacts = home.ask("POST", "/artifacts/latest/filter", {})
     assert {a["key"] for a in artifacts} >= {"plan-asked", "report-asked", "progress-asked"}
     assert KEY not in json.dumps([events, artifacts])
-    paused = "/deployments/name/render-storyboard/render-nightly"
-    while not home.ask("GET", paused)["paused"] and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert home.ask("GET", paused)["paused"]  # by the example of an automation
+    nightly = "/deployments/name/render-storyboard/render-nightly"
+    home.eventually(
+        lambda: home.ask("GET", nightly), lambda found: bool(found["paused"]), 30
+    )  # by the example automation
 
 
 def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
     deployment = home.ask("GET", "/deployments/name/rescue-clips/rescue-hourly")["id"]
-    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "Asia/Shanghai"}, "active": True}
+    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "Asia/Shanghai"}, "active": True,
+                    "parameters": {"paths": ["storyboard.yaml"]}}  # fmt: skip
     made = home.ask("POST", f"/deployments/{deployment}/schedules", [every_minute])
     wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 1}
-    deadline, runs = time.monotonic() + 90, []
-    while not runs and time.monotonic() < deadline:
-        runs = home.ask("POST", "/flow_runs/filter", wanted)
-        time.sleep(0.2)
-    assert runs and home.until(runs[0]["id"], final)["type"] in (
-        "COMPLETED",
-        "FAILED",
-    )  # there may be no `runs` to look into
+    runs = home.eventually(lambda: home.ask("POST", "/flow_runs/filter", wanted), bool, 90)
+    assert home.until(runs[0]["id"], final)["message"] == "0 asked about, 0 with a problem"
     home.ask("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
 
 

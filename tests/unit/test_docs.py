@@ -18,11 +18,14 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def fenced(text: str, language: str) -> list[str]:
+    """What stands between the fences of that language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
 def blocks(language: str) -> list[tuple[str, str]]:
     return [
-        (f"{page.name}-{i}", text)
-        for page in PAGES
-        for i, text in enumerate(re.findall(rf"```{language}\n(.*?)```", page.read_text("utf-8"), re.DOTALL))
+        (f"{page.name}-{i}", text) for page in PAGES for i, text in enumerate(fenced(page.read_text("utf-8"), language))
     ]
 
 
