@@ -142,7 +142,7 @@ def start() -> Backend:
         fcntl.flock(users, fcntl.LOCK_SH)
         info = read_info()
         if not is_running(info.get("pid"), SERVING):
-            info = _spawn("run", _free_port())
+            info = _spawn("run")
         url = f"http://127.0.0.1:{info['port']}/api"
     os.environ["PREFECT_API_URL"] = url
     return Backend(url, is_ours=True, _lock=users)
@@ -157,7 +157,7 @@ def keep() -> Backend:
         if is_running(info.get("pid"), SERVING):
             write_info(info | {"kind": "up"})  # one that a run started: it stays now
         else:
-            info = _spawn("up", USUAL_PORT if is_free(USUAL_PORT) else _free_port())
+            info = _spawn("up", USUAL_PORT)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{info['port']}/api"
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
 
@@ -198,36 +198,29 @@ def end(pid: int, patience_s: float = 20.0) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def is_free(port: int) -> bool:
-    """Can a server listen there? Connections of one that has just ended do not keep it from that."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
+def listen(port: int) -> socket.socket:
+    """A socket that listens on this port, or on any other where it is taken; connections of a server that has just ended do not take it."""
+    try:
+        return socket.create_server(("127.0.0.1", port))
+    except OSError:
+        return socket.create_server(("127.0.0.1", 0))
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def _spawn(kind: str, port: int) -> dict[str, Any]:
+def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
+    """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
     environment = {**os.environ, **{k: v for k, v in SERVER_SETTINGS.items() if k not in os.environ}}
-    environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-    environment.pop("OPENAI_API_KEY", None)
-    with (home() / "storyreel-server.log").open("w") as log:
+    with listen(port) as listening, (home() / "storyreel-server.log").open("w") as log:
+        port = listening.getsockname()[1]
+        environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
+        environment.pop("OPENAI_API_KEY", None)
         process = subprocess.Popen(
-            [sys.executable, "-m", SERVING, str(port), str(_info_file())],
+            [sys.executable, "-m", SERVING, str(listening.fileno()), str(_info_file())],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             start_new_session=True,
+            pass_fds=[listening.fileno()],
         )
     info = {"pid": process.pid, "port": port, "kind": kind}
     write_info(info)

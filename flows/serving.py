@@ -1,10 +1,11 @@
-"""`python -m flows.serving PORT INFO_FILE`: a Prefect server that ends when no run uses it any more, unless it is to stay."""
+"""`python -m flows.serving FD INFO_FILE`: a Prefect server that ends when no run uses it any more, unless it is to stay."""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import os
+import socket
 import sys
 import threading
 import time
@@ -18,12 +19,12 @@ IDLE_TIMES = 3
 NICENESS = 10  # what waits, downloads and pays goes before what only writes it down
 
 
-def main(port: int, info: Path) -> None:
-    """Serve on 127.0.0.1. Found without a user three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it."""
+def main(fd: int, info: Path) -> None:
+    """Serve on the socket that listens there. Found without a user three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it."""
     os.nice(NICENESS)
-    server = uvicorn.Server(uvicorn.Config(create_app(), host="127.0.0.1", port=port, log_level="warning"))
+    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()
-    server.run()
+    server.run([socket.socket(fileno=fd)])
 
 
 def _watch(server: uvicorn.Server, info: Path) -> None:
