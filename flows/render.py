@@ -20,6 +20,7 @@ from prefect.states import Completed, Failed
 
 from flows import announce, approval
 from storyreel import finishing, opening, plan, report, webhook
+from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
 from storyreel.ledger_rows import Caps, Take
 from storyreel.ledger_rows import State as TakeState
@@ -177,6 +178,7 @@ class Rendering:
         self.wanted_stills = _wanted_stills(planned)
         self.begun: dict[tuple[str, int], int] = {}
         self.turn = asyncio.Semaphore(session.settings.max_in_flight)
+        self.gate = asyncio.Semaphore(AT_ONCE)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
 
@@ -358,7 +360,10 @@ class Rendering:
 
     async def _submit_and_wait(self, scene: Scene, one: TakePlan, number: int) -> Result:
         after = [self.results[name] for name in scene.upstream if name in self.results]
-        result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
+        async with (
+            self.gate
+        ):  # few at once and each to its end: what is sent is in the ledger as soon as it is answered
+            result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
         if result["take_id"] is not None:
             self.begun[scene.id, number] = result["take_id"]
         if result.get("state") == TakeState.IN_FLIGHT:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from storyreel.client import AT_ONCE
 from storyreel.media.clip import verify
 from tests.flows.conftest import KEY, Project
 
@@ -149,6 +150,22 @@ def test_a_lost_answer_is_held_and_never_posted_again(project: Project) -> None:
         report = project.run(code=1)
         assert statuses(report)["alone"] == "held"
     assert project.api.accepted.count("scene alone") == 1
+
+
+def test_few_jobs_at_once_stand_between_their_request_and_the_note_of_its_answer(project: Project) -> None:
+    scenes = "".join(
+        f"  - {{id: s{i}, prompt: scene {i}, model: sora-2, seconds: 4, size: 1280x720}}\n" for i in range(40)
+    )
+    project.write(f"version: 1\nscenes:\n{scenes}")
+    project.environment = {"STORYREEL_MAX_IN_FLIGHT": "100"}
+    project.api.faults({"on": "create", "prompt": "scene", "do": "fail", "code": "generation_failed", "message": "no"})
+    project.run(code=1)
+    with sqlite3.connect(project.workspace / "ledger.db") as database:
+        rows = database.execute("SELECT created_at, submitted_at FROM takes").fetchall()
+    database.close()
+    assert len(rows) == 40
+    # a run that is killed holds these: whether their requests arrived it cannot know
+    assert max(sum(sent <= at < noted for sent, noted in rows) for at, _ in rows) <= AT_ONCE
 
 
 def test_without_a_terminal_money_needs_a_yes_or_a_budget(project: Project) -> None:
