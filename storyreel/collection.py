@@ -8,10 +8,9 @@ from typing import Any
 
 from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError
 from storyreel.ledger_rows import Take
-from storyreel.media import still, thumbnail
-from storyreel.media.clip import ClipFacts, Opened, verify
+from storyreel.media import intake
 from storyreel.session import Progress, Session
-from storyreel.workspace import Workspace, move_whole, write_whole
+from storyreel.workspace import move_whole
 
 TRIES = 2  # of one task run; Prefect's retries of the task come on top
 
@@ -38,7 +37,9 @@ async def collect(session: Session, take: Take, url: str | None, stills: Sequenc
         session.tell(Progress(take.scene, take.take, "collecting"))
         try:
             fetched = await session.client.download(url, part)
-            facts = await session.media(_bring_home, session.workspace, part, path, _wanted(session, take, stills))
+            strip, wanted = session.workspace.strip(path), _wanted(session, take, stills)
+            facts = await session.apart(intake.take_in, part, strip, wanted)
+            await session.media(move_whole, part, path)
         except (DownloadError, MediaError) as caught:
             part.unlink(missing_ok=True)
             error = caught
@@ -63,35 +64,12 @@ async def take_frames(session: Session, take: Take, names: list[str]) -> list[st
     missing = {name: path for name, path in wanted.items() if not path.exists()}
     if missing:
         clip = session.workspace.root / (take.clip or {})["path"]
-        opened = await session.media(verify, clip, tail=1 + max(_back(name) for name in missing))
-        for name in missing:
-            if len(opened.tail) <= _back(name):
-                raise MediaError(f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning")
-        await session.media(_write_stills, opened, missing)
+        await session.apart(intake.write_stills, clip, missing)
     return [session.workspace.relative(path) for path in wanted.values()]
 
 
 def _wanted(session: Session, take: Take, names: Sequence[str]) -> dict[str, Path]:
     return {name: session.workspace.frame(take.scene, take.take, name) for name in names}
-
-
-def _bring_home(workspace: Workspace, part: Path, path: Path, wanted: dict[str, Path]) -> ClipFacts:
-    """Verify a fetched clip, put it in its place, and write its strip and stills: nothing decoded is kept waiting."""
-    opened = verify(part, tail=1 + max((_back(name) for name in wanted), default=0))
-    move_whole(part, path)
-    write_whole(workspace.strip(path), thumbnail.strip(opened))
-    _write_stills(opened, {name: still for name, still in wanted.items() if len(opened.tail) > _back(name)})
-    return opened.facts
-
-
-def _write_stills(opened: Opened, wanted: dict[str, Path]) -> None:
-    for name, path in wanted.items():
-        write_whole(path, still.png(opened.first if name == "first" else opened.before_last(_back(name))))
-
-
-def _back(name: str) -> int:
-    """How many pictures before the last one a still lies; `first` is not counted from there."""
-    return -int(name[4:] or 0) if name.startswith("last") else 0
 
 
 async def _fresh_url(session: Session, take: Take) -> str:

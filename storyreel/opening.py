@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from storyreel.store import open_store
 from storyreel.workspace import Workspace
 
 SIMULATED_KEY = "sk-simulated"
+SWITCH_S = 0.0005  # the ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +276,7 @@ async def open_session(
         WorkspaceError: a folder or the ledger cannot be used.
     """
     request, workspace = prepared.request, prepared.workspace
+    sys.setswitchinterval(SWITCH_S)
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace.locked())
         workspace.prepare(prepared.storyboard.id)
@@ -313,7 +316,7 @@ async def open_session(
             try:
                 yield session
             finally:
-                session.close()
+                await session.close()
 
 
 async def _settle(ledger: Ledger, prepared: Prepared, run_id: str) -> None:

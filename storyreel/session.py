@@ -21,9 +21,11 @@ from storyreel.ledger_rows import Caps
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.settings import Settings
 from storyreel.store import Store
+from storyreel.workers import Workers
 from storyreel.workspace import Workspace
 
 INTERRUPTED_S = 90.0
+MEDIA_AT_ONCE = 2
 FILM = "the film"  # in place of a scene, where progress is told of the cut
 
 P = ParamSpec("P")
@@ -69,7 +71,8 @@ class Session:
     stopped: StoryreelError | None = None
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
-    _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "media"))
+    _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))
+    _workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
 
     @property
     def account(self) -> str:
@@ -108,7 +111,16 @@ class Session:
         """Run media work beside the event loop, two at a time."""
         return await asyncio.get_running_loop().run_in_executor(self._media, partial(function, *args, **kwargs))
 
-    def close(self) -> None:
+    async def apart(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run media work in a process of its own, two at a time: a file that kills a decoder does not kill the run.
+
+        Raises:
+            MediaError: it did.
+        """
+        return await self._workers.run(function, *args, **kwargs)
+
+    async def close(self) -> None:
+        await self._workers.close()
         self._media.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True)
         self.ledger.close()

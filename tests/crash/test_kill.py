@@ -56,12 +56,13 @@ class Board:
     wanted: dict[str, int]
     cut: str = "false"
     ledger: str | None = None
+    here: bool = False  # nothing of it in processes of its own
 
     def text(self, number: int) -> str:
         return HEAD.format(n=number, cut=self.cut) + self.scenes
 
 
-SMALL_BOARD = Board(FOUR, {"a": 2, "b": 1, "c": 1, "d": 1})
+SMALL_BOARD = Board(FOUR, {"a": 2, "b": 1, "c": 1, "d": 1}, here=True)
 
 
 def drawn(seed: int) -> Board:
@@ -92,7 +93,7 @@ class Nursery:
         file.write_text(board.text(number))
         order = {
             "board": str(file), "workspace": str(self.folder / f"run-{number}"), "die_at": die_at,
-            "catalog": str(self.folder / "small.yaml"),
+            "catalog": str(self.folder / "small.yaml"), "here": board.here,
             "environment": {
                 "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": f"k{number}", "STORYREEL_TIME_SCALE": "0.0001",
                 **({"STORYREEL_DATABASE_URL": board.ledger} if board.ledger else {}),
