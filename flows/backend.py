@@ -214,7 +214,14 @@ def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
         environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
         environment.pop("OPENAI_API_KEY", None)
         process = subprocess.Popen(
-            [sys.executable, "-m", SERVING, str(listening.fileno()), str(_info_file())],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                SERVING,
+                str(listening.fileno()),
+                str(_info_file()),
+            ],  # -P: not a `flows/` of the user's
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
