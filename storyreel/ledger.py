@@ -552,9 +552,9 @@ class Ledger:
 
     def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool]) -> Decimal:
         rows = connection.execute(
-            sa.select(_takes.c.price, _takes.c.submissions).where(
-                whose, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None)
-            )
+            sa.select(_takes.c.price, sa.func.sum(_takes.c.submissions))
+            .where(whose, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None))
+            .group_by(_takes.c.price)  # prices are text, so that they are exact; there are few of them
         )
         return sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))
 
