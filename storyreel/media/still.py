@@ -28,6 +28,7 @@ def inspect(path: Path, max_bytes: int) -> tuple[str, int, int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.simplefilter("ignore", ResourceWarning)  # of what else is thrown away meanwhile: not the picture's
             with Image.open(path) as picture:
                 picture.load()
                 return (picture.format or "?").lower(), picture.width, picture.height, count
