@@ -64,9 +64,10 @@ class Workers:
 
 
 async def _start() -> Process:
-    secretless = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it finds what we found, installed or not
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", __name__, stdin=PIPE, stdout=PIPE, env=secretless,
+        sys.executable, "-P", "-m", __name__, stdin=PIPE, stdout=PIPE, env=environment,
         start_new_session=True,  # Ctrl-C is for us
     )  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -62,6 +63,12 @@ async def test_it_does_not_see_the_key_or_an_interrupt_at_the_terminal(
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     assert await workers.run(os.getenv, "OPENAI_API_KEY") is None
     assert await workers.run(os.getpgrp) != os.getpgrp()
+
+
+async def test_it_finds_what_is_found_here(workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "only_here.py").write_text("def told():\n    return 'found'\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert await workers.run(importlib.import_module("only_here").told) == "found"
 
 
 async def test_what_is_printed_there_is_no_answer(workers: Workers) -> None:

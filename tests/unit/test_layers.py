@@ -20,7 +20,7 @@ PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows",
         "manifest/document", "manifest/storyboard", "manifest/resolve", "manifest/rules", "manifest/shape")  # fmt: skip
 IO = {
     "storyreel.settings", "storyreel.client", "storyreel.ledger", "storyreel.media", "storyreel.store", "storyreel.session",
-    "storyreel.workspace", "storyreel.simulator", "storyreel.writers", "httpx", "sqlalchemy", "av", "PIL",
+    "storyreel.workers", "storyreel.workspace", "storyreel.simulator", "storyreel.writers", "httpx", "sqlalchemy", "av", "PIL",
 }  # fmt: skip
 KNOW_HTTPX = {"storyreel/client.py", "storyreel/simulator/app.py", "storyreel/webhook.py"}
 
