@@ -13,7 +13,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -24,6 +23,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
+from storyreel import children
 from storyreel.errors import WorkspaceError
 
 START_WITHIN_S = 120.0
@@ -199,7 +199,9 @@ def end(pid: int, patience_s: float = 20.0) -> None:
 
 
 def listen(port: int) -> socket.socket:
-    """A socket that listens on this port, or on any other where it is taken; connections of a server that has just ended do not take it."""
+    """A socket that listens on this port, or on any other where it is taken. Connections of a server that has just ended do
+    not take it.
+    """
     try:
         return socket.create_server(("127.0.0.1", port))
     except OSError:
@@ -208,21 +210,12 @@ def listen(port: int) -> socket.socket:
 
 def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
     """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
-    environment = {**os.environ, **{k: v for k, v in SERVER_SETTINGS.items() if k not in os.environ}}
+    environment = SERVER_SETTINGS | children.environment()
     with listen(port) as listening, (home() / "storyreel-server.log").open("w") as log:
         port = listening.getsockname()[1]
-        environment["PREFECT_API_URL"] = f"http://127.0.0.1:{port}/api"
-        environment.pop("OPENAI_API_KEY", None)
         process = subprocess.Popen(
-            [
-                sys.executable,
-                "-P",
-                "-m",
-                SERVING,
-                str(listening.fileno()),
-                str(_info_file()),
-            ],  # -P: not a `flows/` of the user's
-            env=environment,
+            children.command(SERVING, str(listening.fileno()), str(_info_file())),
+            env=environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

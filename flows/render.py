@@ -178,6 +178,7 @@ class Rendering:
         self.wanted_stills = _wanted_stills(planned)
         self.begun: dict[tuple[str, int], int] = {}
         self.turn = asyncio.Semaphore(session.settings.max_in_flight)
+        # Few go through `submit` at once, and each to its end: what is sent is in the ledger as soon as it is answered.
         self.gate = asyncio.Semaphore(AT_ONCE)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
@@ -360,9 +361,7 @@ class Rendering:
 
     async def _submit_and_wait(self, scene: Scene, one: TakePlan, number: int) -> Result:
         after = [self.results[name] for name in scene.upstream if name in self.results]
-        async with (
-            self.gate
-        ):  # few at once and each to its end: what is sent is in the ledger as soon as it is answered
+        async with self.gate:
             result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
         if result["take_id"] is not None:
             self.begun[scene.id, number] = result["take_id"]

@@ -20,7 +20,9 @@ NICENESS = 10  # what waits, downloads and pays goes before what only writes it 
 
 
 def main(fd: int, info: Path) -> None:
-    """Serve on the socket that listens there. Found without a user three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it."""
+    """Serve on the socket that listens there. Found without a user three times in a row, 5 s apart, it ends; not while
+    `storyreel up` keeps it.
+    """
     os.nice(NICENESS)
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()

@@ -31,7 +31,8 @@ from storyreel.store import open_store
 from storyreel.workspace import Workspace
 
 SIMULATED_KEY = "sk-simulated"
-SWITCH_S = 0.0005  # the ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works
+# The ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works.
+SWITCH_S = 0.0005
 
 
 @dataclass(frozen=True, slots=True)

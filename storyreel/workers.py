@@ -14,6 +14,7 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
+from storyreel import children
 from storyreel.errors import MediaError
 
 LENGTH_BYTES = 4
@@ -64,12 +65,13 @@ class Workers:
 
 
 async def _start() -> Process:
-    environment = {name: value for name, value in os.environ.items() if name != "OPENAI_API_KEY"}
-    environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # it finds what we found, installed or not
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-P", "-m", __name__, stdin=PIPE, stdout=PIPE, env=environment,
+        *children.command(__name__),
+        stdin=PIPE,
+        stdout=PIPE,
+        env=children.environment(),
         start_new_session=True,  # Ctrl-C is for us
-    )  # fmt: skip
+    )
 
 
 async def _ask(worker: Process, question: bytes) -> tuple[bool, Any]:

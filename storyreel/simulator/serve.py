@@ -17,7 +17,7 @@ from pathlib import Path
 
 import uvicorn
 
-from storyreel import catalog
+from storyreel import catalog, children
 from storyreel.errors import UsageError, WorkspaceError
 from storyreel.simulator import faults as fault_rules
 from storyreel.simulator.app import Profile, Simulator
@@ -80,21 +80,12 @@ def _listen(port: int) -> socket.socket:
 @contextmanager
 def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> Iterator[str]:
     """A simulator in a process of its own on a free port; yields its base URL, and ends it afterwards."""
-    command = [
-        sys.executable,
-        "-m",
-        "storyreel.simulator",
-        "--port",
-        "0",
-        "--speed",
-        str(speed),
-        "--folder",
-        str(folder),
-    ]
+    options = ["--port", "0", "--speed", str(speed), "--folder", str(folder), "--child"]
     if extra_catalog:
-        command += ["--catalog", str(extra_catalog)]
+        options += ["--catalog", str(extra_catalog)]
     with subprocess.Popen(
-        [*command, "--child"],
+        children.command("storyreel.simulator", *options),
+        env=children.environment(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -144,9 +144,8 @@ def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_s
     assert {a["key"] for a in artifacts} >= {"plan-asked", "report-asked", "progress-asked"}
     assert KEY not in json.dumps([events, artifacts])
     nightly = "/deployments/name/render-storyboard/render-nightly"
-    home.eventually(
-        lambda: home.ask("GET", nightly), lambda found: bool(found["paused"]), 30
-    )  # by the example automation
+    # The example of an automation pauses the schedule.
+    home.eventually(lambda: home.ask("GET", nightly), lambda found: bool(found["paused"]), 30)
 
 
 def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
