@@ -219,7 +219,7 @@ def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            start_new_session=True,
+            process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
             pass_fds=[listening.fileno()],
         )
     info = {"pid": process.pid, "port": port, "kind": kind}

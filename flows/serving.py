@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -24,6 +25,7 @@ def main(fd: int, info: Path) -> None:
     `storyreel up` keeps it.
     """
     os.nice(NICENESS)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not our end
     server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()
     server.run([socket.socket(fileno=fd)])

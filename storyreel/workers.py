@@ -18,6 +18,7 @@ from storyreel import children
 from storyreel.errors import MediaError
 
 LENGTH_BYTES = 4
+NICENESS = 5  # what submits and waits goes first
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -70,7 +71,7 @@ async def _start() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         env=children.environment(),
-        start_new_session=True,  # Ctrl-C is for us
+        process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
     )
 
 
@@ -85,6 +86,7 @@ async def _ask(worker: Process, question: bytes) -> tuple[bool, Any]:
 
 def serve() -> None:
     """Answer one question after the other until there are no more."""
+    os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # whoever asked is gone

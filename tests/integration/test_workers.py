@@ -65,6 +65,11 @@ async def test_it_does_not_see_the_key_or_an_interrupt_at_the_terminal(
     assert await workers.run(os.getpgrp) != os.getpgrp()
 
 
+async def test_it_leaves_the_processor_to_the_run(workers: Workers) -> None:
+    assert await workers.run(os.nice, 0) > os.nice(0)
+    assert await workers.run(os.getsid, 0) == os.getsid(0)  # niceness counts within a session only
+
+
 async def test_it_finds_what_is_found_here(workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "only_here.py").write_text("def told():\n    return 'found'\n")
     monkeypatch.syspath_prepend(tmp_path)
