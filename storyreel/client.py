@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 import hashlib
 import json
-import os
 import platform
 import time
 from collections.abc import Callable
@@ -165,7 +164,7 @@ class Client:
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
-        """Stream `url` into the file `part`, and return its size and hash once it is whole and on disk.
+        """Stream `url` into the file `part`, and return its size and hash once it is whole.
 
         Where the server offers ranges (RFC 9110, 14), a download that breaks off goes on where it was.
 
@@ -373,12 +372,10 @@ class _Part:
         self._out.write(chunk)
 
     def finish(self) -> Fetched:
-        """Put the bytes on disk. Raises `DownloadError` where there are more or fewer than were announced."""
+        """Raises `DownloadError` where there are more or fewer bytes than were announced."""
         if self._announced is not None and self.count != self._announced:
             raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
-        with self._out as out:
-            out.flush()
-            os.fsync(out.fileno())
+        self._out.flush()
         return Fetched(self.path, self.count, self._digest.hexdigest())
 
     def close(self, *, keep: bool) -> None:

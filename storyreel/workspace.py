@@ -124,8 +124,10 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def move_whole(part: Path, path: Path) -> None:
-    """Put a finished file, already synced, in its place, and make the move itself last."""
+    """Put a finished file in its place; it and the move are on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
     part.replace(path)
     folder = os.open(path.parent, os.O_RDONLY)
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -95,6 +96,13 @@ async def test_requests_carry_the_key_as_bearer_and_our_own_name() -> None:
     assert all(r.headers["User-Agent"].startswith("storyreel/") for r in seen)
     assert seen[0].headers["Content-Type"] == "application/json"
     assert json.loads(seen[0].content) == {"prompt": "守"}
+
+
+async def test_a_download_never_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("it would hold up every other job"))
+    async with client(lambda request: httpx.Response(200, content=BYTES)) as api:
+        await api.download("https://x.example/a.mp4", tmp_path / "a")
+    assert (tmp_path / "a").read_bytes() == BYTES
 
 
 async def test_the_key_never_follows_a_result_url_or_a_redirect(tmp_path: Path) -> None:
