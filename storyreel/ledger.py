@@ -180,52 +180,42 @@ class Ledger:
             self._check_account(connection, intent.account, stop_mark)
             if self._busy(connection, intent.account) >= slots:
                 raise SlotsFull
-            live = connection.execute(
-                sa.select(sa.func.count()).where(
-                    _takes.c.storyboard == intent.storyboard,
-                    _takes.c.scene == intent.scene,
-                    _takes.c.key == intent.key,
-                    _takes.c.state.in_(PAID_FOR),
-                    _takes.c.superseded.is_(False),
-                )
-            ).scalar_one()
-            if live >= intent.wanted:
+            same_scene = (_takes.c.storyboard == intent.storyboard) & (_takes.c.scene == intent.scene)
+            beside = connection.execute(sa.select(_takes).where(same_scene).order_by(_takes.c.id)).all()
+            same_key = [row for row in beside if row.key == intent.key]
+            live = [row for row in same_key if not row.superseded]
+            if sum(row.state in PAID_FOR for row in live) >= intent.wanted:
                 raise AlreadyPaid
             self._check_budget(connection, intent, budget, currency, caps)
-            same_scene = (_takes.c.storyboard == intent.storyboard) & (_takes.c.scene == intent.scene)
-            again = self._revive(connection, intent, same_scene)
-            if again is not None:
-                return again
-            number = connection.execute(sa.select(sa.func.max(_takes.c.take)).where(same_scene)).scalar() or 0
-            ordinal = (
-                connection.execute(
-                    sa.select(sa.func.max(_takes.c.ordinal)).where(same_scene, _takes.c.key == intent.key)
-                ).scalar()
-                or 0
-            )
-            row = connection.execute(
-                sa.insert(_takes)
-                .values(
-                    storyboard=intent.storyboard,
-                    scene=intent.scene,
-                    take=number + 1,
-                    key=intent.key,
-                    ordinal=ordinal + 1,
-                    state=State.SUBMITTING,
-                    account=intent.account,
-                    run_id=intent.run_id,
-                    request=json.dumps(intent.request, ensure_ascii=False),
-                    inputs=json.dumps(intent.inputs, ensure_ascii=False),
-                    price=None if intent.price is None else str(intent.price),
-                    currency=intent.currency,
-                    submissions=1,
-                    created_at=self._now(),
-                    model=intent.model,
-                    seconds=intent.seconds,
+            values = {
+                "state": State.SUBMITTING,
+                "account": intent.account,
+                "run_id": intent.run_id,
+                "request": json.dumps(intent.request, ensure_ascii=False),
+                "inputs": json.dumps(intent.inputs, ensure_ascii=False),
+                "price": None if intent.price is None else str(intent.price),
+                "currency": intent.currency,
+                "created_at": self._now(),
+                "model": intent.model,
+                "seconds": intent.seconds,
+                "error_class": None,
+                "error_code": None,
+                "error_message": None,
+            }
+            released = next((row.id for row in live if row.state == State.RELEASED), None)
+            if released is None:
+                number = max((row.take for row in beside), default=0) + 1
+                ordinal = max((row.ordinal for row in same_key), default=0) + 1
+                new = {"storyboard": intent.storyboard, "scene": intent.scene, "key": intent.key, "submissions": 1}
+                made = connection.execute(
+                    sa.insert(_takes).values(take=number, ordinal=ordinal, **new, **values).returning(_takes)
                 )
-                .returning(_takes)
-            ).one()
-            return _take(row)
+            else:  # a request sent again after a 429 stays one take
+                more = {"submissions": _takes.c.submissions + 1, **values}
+                made = connection.execute(
+                    sa.update(_takes).where(_takes.c.id == released).values(more).returning(_takes)
+                )
+            return _take(made.one())
 
     def submitted(self, take_id: int, job_id: str) -> Take:
         """The API accepted the request: the job exists and counts."""
@@ -493,39 +483,6 @@ class Ledger:
             sa.select(sa.func.count()).where(_takes.c.account == account, _takes.c.state.in_(HOLDS_SLOT))
         ).scalar_one()
         return int(found)
-
-    def _revive(self, connection: sa.Connection, intent: Intent, same_scene: sa.ColumnElement[bool]) -> Take | None:
-        """Use a released row of this key again, so that a request sent twice because of a 429 stays one take."""
-        row = connection.execute(
-            sa.update(_takes)
-            .where(
-                _takes.c.id
-                == sa.select(sa.func.min(_takes.c.id))
-                .where(
-                    same_scene,
-                    _takes.c.key == intent.key,
-                    _takes.c.state == State.RELEASED,
-                    _takes.c.superseded.is_(False),
-                )
-                .scalar_subquery()
-            )
-            .values(
-                state=State.SUBMITTING,
-                account=intent.account,
-                run_id=intent.run_id,
-                request=json.dumps(intent.request, ensure_ascii=False),
-                inputs=json.dumps(intent.inputs, ensure_ascii=False),
-                price=None if intent.price is None else str(intent.price),
-                currency=intent.currency,
-                created_at=self._now(),
-                submissions=_takes.c.submissions + 1,
-                error_class=None,
-                error_code=None,
-                error_message=None,
-            )
-            .returning(_takes)
-        ).one_or_none()
-        return None if row is None else _take(row)
 
     def _check_budget(
         self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
