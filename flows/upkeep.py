@@ -10,10 +10,14 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flows import backend
 from storyreel.errors import UsageError, WorkspaceError
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import DeploymentSchedule
+    from prefect.client.schemas.responses import DeploymentResponse
 
 POOL = "storyreel"
 WORKER = "worker"
@@ -37,7 +41,7 @@ def up(folder: Path, say: Callable[[str], None]) -> str:
     server.wait_until_ready()
     ui = server.url.removesuffix("/api")
     say(f"server       {ui}")
-    _worker(folder, server.url)
+    _worker(folder, server)
     say(f"worker       pool `{POOL}`, log {_log()}")
     say(f"deployments  {', '.join(_deploy(folder, server.url))}")
     _automate()
@@ -59,10 +63,12 @@ def _log() -> Path:
     return backend.home() / "storyreel-worker.log"
 
 
-def _worker(folder: Path, url: str) -> None:
+def _worker(folder: Path, server: backend.Backend) -> None:
     """Start the worker where none runs. It makes the work pool."""
     info = backend.read_info()
     if not backend.is_running(info.get("worker"), WORKER):
+        if server.is_ours:  # at another, another machine's worker may be about to begin it
+            _take_up_again()
         command = [
             "worker",
             "start",
@@ -77,7 +83,7 @@ def _worker(folder: Path, url: str) -> None:
             process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", *command],
                 cwd=folder,
-                env={**os.environ, "PREFECT_API_URL": url},
+                env={**os.environ, "PREFECT_API_URL": server.url},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -85,6 +91,26 @@ def _worker(folder: Path, url: str) -> None:
             )
         backend.write_info(info | {"worker": process.pid})
     _wait_for_pool(backend.read_info()["worker"])
+
+
+def _take_up_again() -> None:
+    """Schedule anew what a worker had taken and not started when it ended: nobody would, and it would keep its deployment's turn."""
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+        WorkPoolFilter,
+        WorkPoolFilterName,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Scheduled
+
+    pending = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    with get_client(sync_client=True) as client:
+        ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+        for run in client.read_flow_runs(flow_run_filter=pending, work_pool_filter=ours):
+            client.set_flow_run_state(run.id, Scheduled(message="the worker ended before it began"), force=True)
 
 
 def _wait_for_pool(worker: int) -> None:
@@ -104,7 +130,11 @@ def _wait_for_pool(worker: int) -> None:
 
 
 def _deploy(folder: Path, url: str) -> tuple[str, ...]:
-    """`prefect deploy --all`, by Prefect's own command; returns the names."""
+    """`prefect deploy --all`, by Prefect's own command; returns the names. What was switched on or off stays so."""
+    from prefect.client.orchestration import get_client
+
+    with get_client(sync_client=True) as client:
+        before = client.read_deployments()
     done = subprocess.run(
         [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
         cwd=folder,
@@ -113,6 +143,7 @@ def _deploy(folder: Path, url: str) -> tuple[str, ...]:
         text=True,
         check=False,
     )
+    _leave_switched(before)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise WorkspaceError(f"prefect.yaml cannot be deployed: {' '.join(lines[-5:])}", fix="correct prefect.yaml")
@@ -120,6 +151,27 @@ def _deploy(folder: Path, url: str) -> tuple[str, ...]:
 
     written = YAML(typ="safe").load((folder / "prefect.yaml").read_text("utf-8"))
     return tuple(str(entry["name"]) for entry in written["deployments"])
+
+
+def _leave_switched(before: list[DeploymentResponse]) -> None:
+    """`prefect deploy` makes deployments and schedules anew, on or off as the file says: leave them as a person, or a budget, switched them."""
+    from prefect.client.orchestration import get_client
+
+    known = {one.id: one for one in before}
+    with get_client(sync_client=True) as client:
+        for now in client.read_deployments():
+            was = known.get(now.id, now)
+            if was.paused != now.paused:
+                (client.pause_deployment if was.paused else client.resume_deployment)(now.id)
+            active = {_when(one): one.active for one in was.schedules}
+            for one in now.schedules:
+                if active.get(_when(one), one.active) != one.active:
+                    client.update_deployment_schedule(now.id, one.id, active=active[_when(one)])
+
+
+def _when(schedule: DeploymentSchedule) -> str:
+    """What tells a schedule from others; an interval's beginning is the time of its deployment."""
+    return schedule.schedule.model_dump_json(exclude={"anchor_date"})
 
 
 def _automate() -> None:

@@ -123,6 +123,28 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert all(field.get("description") for field in form.values())
 
 
+def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
+    nightly, hourly = "render-storyboard/render-nightly", "rescue-clips/rescue-hourly"
+
+    ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (nightly, "render-storyboard/render")}
+
+    def schedule() -> dict[str, Any]:
+        return dict(home.ask("GET", f"/deployments/name/{nightly}")["schedules"][0])
+
+    def switch(*, active: bool) -> None:
+        home.ask("PATCH", f"/deployments/{ids[nightly]}/schedules/{schedule()['id']}", {"active": active})
+        home.ask("PATCH", f"/deployments/{ids['render-storyboard/render']}", {"paused": active})
+
+    switch(active=True)
+    os.kill(home.info()["worker"], signal.SIGKILL)
+    run = home.start(hourly, paths=["storyboard.yaml"])
+    home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
+    assert home.storyreel("up").returncode == 0
+    assert schedule()["active"] and home.ask("GET", f"/deployments/{ids['render-storyboard/render']}")["paused"]
+    assert home.until(run, final)["type"] == "COMPLETED"
+    switch(active=False)
+
+
 def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_so(home: Home) -> None:
     (home.folder / "asked.yaml").write_text(BOARD.format(id="asked", approve="plan"))
     home.prefect("automation", "create", "--from-file", str(ROOT / "docs/automations.yaml"))
