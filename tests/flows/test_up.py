@@ -110,8 +110,9 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert httpx.get(home.url, trust_env=False).status_code == 200  # the UI
     before = home.info()
     assert home.storyreel("up").stdout.strip() == home.url and home.info() == before
-    server = before["pid"]  # niceness counts within a session only
-    assert os.getpriority(os.PRIO_PROCESS, server) > 0 and os.getsid(server) == os.getsid(0)
+    server = before["pid"]
+    assert os.getpriority(os.PRIO_PROCESS, server) > 0
+    assert os.getsid(server) == os.getsid(0)  # niceness counts within a session only
     os.kill(server, signal.SIGHUP)  # the terminal closes
     os.kill(before["worker"], signal.SIGKILL)
     again = home.storyreel("up")
@@ -125,7 +126,6 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
 
 def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
     nightly, hourly = "render-storyboard/render-nightly", "rescue-clips/rescue-hourly"
-
     ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (nightly, "render-storyboard/render")}
 
     def schedule() -> dict[str, Any]:
