@@ -13,12 +13,13 @@ import os
 import signal
 import socket
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ from storyreel.errors import WorkspaceError
 START_WITHIN_S = 120.0
 SERVING = "flows.serving"
 USUAL_PORT = 4200
+LOOK_EVERY_S = 1.0
+MENDINGS = 3
 
 SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -72,9 +75,10 @@ class Backend:
     url: str
     is_ours: bool
     _lock: TextIOWrapper | None = None
+    _over: threading.Event = field(default_factory=threading.Event)
 
     def wait_until_ready(self) -> None:
-        """Return once the server answers.
+        """Return once the server answers. From then on until `release` one that we started is started again if it dies.
 
         Raises:
             WorkspaceError: it does not, within two minutes.
@@ -88,6 +92,18 @@ class Backend:
                     fix="see `storyreel doctor`" if self.is_ours else "start it, or unset PREFECT_API_URL",
                 )
             time.sleep(0.05)
+        if self._lock:
+            threading.Thread(target=self._keep_up, daemon=True).start()
+
+    def _keep_up(self) -> None:
+        """Start the server again where it had died, on the same port: Prefect's clients ask again meanwhile."""
+        mended = 0
+        while mended < MENDINGS and not self._over.wait(LOOK_EVERY_S):
+            with _starting():
+                info = read_info()
+                if not self._over.is_set() and not is_running(info.get("pid"), SERVING):
+                    _spawn(info.get("kind", "run"), int(self.url.rsplit(":", 1)[1].removesuffix("/api")))
+                    mended += 1
 
     def drain(self, flow_run_id: str, task_runs: int) -> bool:
         """Wait until the server has written down a final state for each task run of the flow run; says whether it has."""
@@ -110,6 +126,7 @@ class Backend:
 
     def release(self) -> None:
         """Let go of the server; the last run to do so ends it."""
+        self._over.set()
         if self._lock is None:
             return
         fcntl.flock(self._lock, fcntl.LOCK_UN)

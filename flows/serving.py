@@ -20,13 +20,20 @@ IDLE_TIMES = 3
 NICENESS = 10  # what waits, downloads and pays goes before what only writes it down
 
 
+class _Server(uvicorn.Server):
+    """Steps back once it serves. To come up is no small work: behind all others it would take minutes on a busy machine."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        os.setpriority(os.PRIO_PGRP, 0, NICENESS)  # of every thread: by process it would be of one, in Linux
+
+
 def main(fd: int, info: Path) -> None:
-    """Serve on the socket that listens there. Found without a user three times in a row, 5 s apart, it ends; not while
-    `storyreel up` keeps it.
+    """Serve on the socket that listens there, as a process group of its own. Found without a user three times in a row,
+    5 s apart, it ends; not while `storyreel up` keeps it.
     """
-    os.nice(NICENESS)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not our end
-    server = uvicorn.Server(uvicorn.Config(create_app(), log_level="warning"))
+    server = _Server(uvicorn.Config(create_app(), log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()
     server.run([socket.socket(fileno=fd)])
 

@@ -159,8 +159,10 @@ def quiet_prefect() -> None:
     """Prefect's console lines are for its UI; the terminal has the display."""
     import prefect  # noqa: F401  # sets its logging up
 
-    for name in ("prefect._internal.concurrency", "prefect.events.clients"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # a server that is gone is told once, by us
+    # A server that is gone is told once, by us.
+    logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
+    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]  # it has a mind of its own about levels
+    logging.raiseExceptions = False  # else each batch of log lines that is lost is told
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

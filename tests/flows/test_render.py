@@ -5,20 +5,23 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
 
 from storyreel.client import AT_ONCE
 from storyreel.media.clip import verify
-from tests.flows.conftest import KEY, Project
+from tests.flows.conftest import KEY, Project, bare
 
 
 def statuses(report: dict) -> dict[str, str]:  # type: ignore[type-arg]
@@ -238,17 +241,46 @@ def test_what_is_there_can_be_looked_at_again(project: Project, command: str) ->
     assert (project.workspace / "final.mp4").read_bytes() == before
 
 
-def test_a_prefect_server_that_dies_delays_no_job_and_loses_no_clip(project: Project, tmp_path: Path) -> None:
-    project.home = tmp_path / "prefect"  # a server of its own, to be killed
-    project.environment |= {"PREFECT_CLIENT_MAX_RETRIES": "0", "STORYREEL_TIME_SCALE": "0.01"}
+def _run_and_kill(project: Project, server: Callable[[], int]) -> subprocess.CompletedProcess[str]:
+    """Run the board; once the first job is paid for, Prefect's server is killed. The film is made all the same."""
+    project.environment["STORYREEL_TIME_SCALE"] = "0.01"
     project.api.simulator.jobs.speed = 40  # jobs of 3 s and more
     with ThreadPoolExecutor(1) as pool:
-        run = pool.submit(project.storyreel, "run", "board.yaml", "--yes", code=None)
+        run = pool.submit(project.storyreel, "run", "board.yaml", "--yes")
         while not project.api.accepted and not run.done():
             time.sleep(0.02)
-        info = json.loads((project.home / "storyreel-server.json").read_text())
-        os.kill(info["pid"], signal.SIGKILL)
+        assert project.api.accepted, run.result().stderr
+        os.kill(server(), signal.SIGKILL)
         done = run.result()
-    assert done.returncode == 0, done.stderr
     assert set(statuses(project.report()).values()) == {"completed"}
     assert len(project.api.accepted) == 4
+    assert "EventsWorker" not in done.stderr and "logging" not in done.stderr, done.stderr
+    return done
+
+
+def test_a_prefect_server_of_ours_that_dies_is_started_again_and_shows_how_the_run_ended(
+    project: Project, tmp_path: Path
+) -> None:
+    project.home = tmp_path / "prefect"  # a server of its own, to be killed
+    done = _run_and_kill(project, lambda: int(json.loads((project.home / "storyreel-server.json").read_text())["pid"]))
+    assert "was lost" not in done.stderr
+    with sqlite3.connect(project.home / "prefect.db") as database:
+        assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("COMPLETED",)]
+        assert ("cut the film", "COMPLETED") in database.execute("SELECT name, state_type FROM task_run").fetchall()
+
+
+def test_a_prefect_server_of_yours_that_dies_delays_no_job_and_loses_no_clip(project: Project, tmp_path: Path) -> None:
+    info = tmp_path / "info.json"
+    info.write_text('{"kind": "up"}')
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
+        server = subprocess.Popen(
+            [sys.executable, "-m", "flows.serving", str(listening.fileno()), str(info)],
+            env={**bare(), "PREFECT_HOME": str(tmp_path / "prefect"), "PREFECT_API_URL": url},
+            pass_fds=[listening.fileno()],
+            process_group=0,
+        )
+    with server:
+        assert httpx.get(f"{url}/health", trust_env=False, timeout=120).status_code == 200
+        project.environment |= {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "2"}
+        assert "Prefect's server was lost" in _run_and_kill(project, lambda: server.pid).stderr
