@@ -7,6 +7,7 @@ while it works, and the last one out ends it; a watchdog in the server does so i
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -18,7 +19,6 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
@@ -98,12 +98,13 @@ class Backend:
     def _keep_up(self) -> None:
         """Start the server again where it had died, on the same port: Prefect's clients ask again meanwhile."""
         mended = 0
-        while mended < MENDINGS and not self._over.wait(LOOK_EVERY_S):
-            with _starting():
-                info = read_info()
-                if not self._over.is_set() and not is_running(info.get("pid"), SERVING):
-                    _spawn(info.get("kind", "run"), int(self.url.rsplit(":", 1)[1].removesuffix("/api")))
-                    mended += 1
+        with contextlib.suppress(OSError):  # no room for its log: the run goes on without it
+            while mended < MENDINGS and not self._over.wait(LOOK_EVERY_S):
+                with _starting():
+                    info = read_info()
+                    if not self._over.is_set() and not is_running(info.get("pid"), SERVING):
+                        _spawn(info.get("kind", "run"), int(self.url.rsplit(":", 1)[1].removesuffix("/api")))
+                        mended += 1
 
     def drain(self, flow_run_id: str, task_runs: int) -> bool:
         """Wait until the server has written down a final state for each task run of the flow run; says whether it has."""
@@ -196,7 +197,7 @@ def let_go() -> bool:
         return True
 
 
-@contextmanager
+@contextlib.contextmanager
 def _starting() -> Iterator[None]:
     """Held while it is decided whether a server must be started or ended."""
     home().mkdir(parents=True, exist_ok=True)
