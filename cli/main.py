@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
+from cli import conduct
 from cli.complaint import complain
 from storyreel import __version__
 from storyreel.errors import StoryboardError, StoryreelError
@@ -234,6 +236,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     code = main()
+    if conduct.is_server_lost:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)  # at its exit Prefect would try each event again for seconds
     gc.freeze()  # else the interpreter looks through every object once more as it ends: half a second
     sys.exit(code)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
-import signal
 import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from cli import asking
-from cli.commands.run import quiet_prefect
+from cli import asking, conduct
 from cli.request import catalog_file, variables
 from storyreel import batch, opening
 from storyreel.errors import UsageError
@@ -50,8 +47,6 @@ def _ask(args: argparse.Namespace, films: int, jobs: int, cost: dict[str, tuple[
 
 
 def _render(args: argparse.Namespace, request: opening.Request, folder: Path) -> int:
-    from prefect.exceptions import TerminationSignal
-
     from flows import backend as backends
 
     backend = backends.start()
@@ -60,30 +55,20 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path) ->
         from flows.render import listener, tasks_started
 
         if not args.debug:
-            quiet_prefect()
+            conduct.quiet_prefect()
         backend.wait_until_ready()
         listener.set(_say)
-        ended: list[Any] = []
-
-        async def flow() -> None:
-            loop, task = asyncio.get_running_loop(), asyncio.current_task()
-            assert task is not None
-            loop.add_signal_handler(signal.SIGTERM, task.cancel)
-            call: Any = render_batch
-            ended.append(
-                await call(
-                    storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
-                    speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                    budget_per_run=Decimal(args.budget) if args.budget else None, return_state=True,
-                )
-            )  # fmt: skip
-
-        try:
-            asyncio.run(flow())
-        except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
+        call: Any = render_batch
+        state = conduct.conduct(
+            call(
+                storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
+                speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
+                budget_per_run=Decimal(args.budget) if args.budget else None, return_state=True,
+            )
+        )  # fmt: skip
+        if state is None:
             print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
             return 130
-        state = ended[0]
         if backend.is_ours:
             backend.drain(str(state.state_details.flow_run_id), tasks_started())
         print(state.message)

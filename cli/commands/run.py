@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import importlib
-import logging
 import os
-import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cli import asking
+from cli import asking, conduct
 from cli.complaint import complain
 from cli.request import from_args
 from storyreel import finishing, opening
@@ -91,13 +88,11 @@ def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
-    from prefect.exceptions import TerminationSignal
-
     from cli.display import Display
     from flows import render
 
     if not args.debug:
-        quiet_prefect()
+        conduct.quiet_prefect()
     if not prepared.has_ledger():
         importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
     backend.wait_until_ready()
@@ -106,14 +101,8 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     render.listener.set(display.tell)
     render.finished.set(lambda report, stopped: told.append((report, stopped)))
     request = prepared.request
-    interrupted = False
-    flow_run_id: str | None = None
 
-    async def flow() -> None:
-        nonlocal flow_run_id
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    async def flow() -> Any:
         call: Any = render.render_storyboard  # Prefect's overloads lose the `async` where a state is returned
         state = await call(
             storyboard=request.storyboard.absolute(),
@@ -128,46 +117,24 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             catalog=request.catalog,
             return_state=True,
         )
-        flow_run_id = str(state.state_details.flow_run_id)
         if not told:
             await state.result()  # raises what went wrong before the first scene
+        return state
 
     with display:
         try:
-            asyncio.run(flow())
-        except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
-            interrupted = True
-        except Exception as error:
+            state = conduct.conduct(flow())
+        except conduct.ServerLost as error:
             if not told:
                 raise
-            lost = f"Prefect's server was lost ({type(error).__name__}): its UI does not show how the run ended"
-            print(f"storyreel: {lost}; the report does", file=sys.stderr)
-            code = _tell(args, prepared, *told[0])
-            backend.release()
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(code)  # at its exit Prefect would try each event again for seconds
-    if backend.is_ours and flow_run_id and told:
-        backend.drain(flow_run_id, render.tasks_started())
-    if interrupted:
+            print(f"storyreel: {error}: its UI does not show how the run ended; the report does", file=sys.stderr)
+            return _tell(args, prepared, *told[0])
+    if state is None:
         return _interrupted(args, prepared)
+    if backend.is_ours:
+        backend.drain(str(state.state_details.flow_run_id), render.tasks_started())
     report, stopped = told[0]
     return _tell(args, prepared, report, stopped)
-
-
-def quiet_prefect() -> None:
-    """Prefect's console lines are for its UI; the terminal has the display."""
-    import prefect  # noqa: F401  # sets its logging up
-
-    # A server that is gone is told once, by us.
-    logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
-    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]  # it has a mind of its own about levels
-    logging.raiseExceptions = False  # else each batch of log lines that is lost is told
-    for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
-        logger = logging.getLogger(name)
-        for handler in list(logger.handlers):
-            if "Console" in type(handler).__name__:
-                logger.removeHandler(handler)
 
 
 def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:

@@ -1,0 +1,44 @@
+"""How a flow ends at the command line."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from typing import Any
+
+import httpx
+import pytest
+
+from cli import conduct
+
+
+async def _failing(error: Exception) -> Any:
+    raise error
+
+
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_flow_has_no_state(kind: signal.Signals) -> None:
+    async def flow() -> Any:
+        os.kill(os.getpid(), kind)
+        await asyncio.Event().wait()
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits it ignored
+    try:
+        assert conduct.conduct(flow()) is None
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_server_that_is_lost_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conduct, "is_server_lost", False)
+    error = httpx.ConnectError("All connection attempts failed")
+    with pytest.raises(conduct.ServerLost, match=r"lost \(ConnectError\)") as told:
+        conduct.conduct(_failing(error))
+    assert "PREFECT_API_URL" in str(told.value.fix) and conduct.is_server_lost
+
+
+def test_any_other_error_stays_what_it_is() -> None:
+    with pytest.raises(ValueError, match="of ours"):
+        conduct.conduct(_failing(ValueError("of ours")))
+    assert not conduct.is_server_lost
