@@ -102,8 +102,8 @@ class Backend:
             while mended < MENDINGS and not self._over.wait(LOOK_EVERY_S):
                 with _starting():
                     info = read_info()
-                    if not self._over.is_set() and not is_running(info.get("pid"), SERVING):
-                        _spawn(info.get("kind", "run"), int(self.url.rsplit(":", 1)[1].removesuffix("/api")))
+                    if info and not self._over.is_set() and not is_running(info["pid"], SERVING):
+                        _spawn(info["kind"], info["port"])
                         mended += 1
 
     def drain(self, flow_run_id: str, task_runs: int) -> bool:
@@ -160,7 +160,7 @@ def start() -> Backend:
         fcntl.flock(users, fcntl.LOCK_SH)
         info = read_info()
         if not is_running(info.get("pid"), SERVING):
-            info = _spawn("run")
+            info = _spawn("run", info.get("port", 0))  # where a run that has lost it asks for it
         url = f"http://127.0.0.1:{info['port']}/api"
     os.environ["PREFECT_API_URL"] = url
     return Backend(url, is_ours=True, _lock=users)
@@ -175,7 +175,7 @@ def keep() -> Backend:
         if is_running(info.get("pid"), SERVING):
             write_info(info | {"kind": "up"})  # one that a run started: it stays now
         else:
-            info = _spawn("up", USUAL_PORT)
+            info = _spawn("up", info["port"] if info.get("kind") == "up" else USUAL_PORT)
     os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{info['port']}/api"
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
 
@@ -226,7 +226,7 @@ def listen(port: int) -> socket.socket:
         return socket.create_server(("127.0.0.1", 0))
 
 
-def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
+def _spawn(kind: str, port: int) -> dict[str, Any]:
     """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
     environment = SERVER_SETTINGS | children.environment()
     with listen(port) as listening, (home() / "storyreel-server.log").open("w") as log:
@@ -240,7 +240,10 @@ def _spawn(kind: str, port: int = 0) -> dict[str, Any]:
             process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
             pass_fds=[listening.fileno()],
         )
+    before = read_info()
     info = {"pid": process.pid, "port": port, "kind": kind}
+    if before.get("port") == port:
+        info = before | info  # its worker finds this one in its place
     write_info(info)
     return info
 

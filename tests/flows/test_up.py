@@ -124,6 +124,13 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert all(field.get("description") for field in form.values())
 
 
+def test_a_server_that_died_comes_back_where_it_was_for_the_worker_that_it_had(home: Home) -> None:
+    before = home.info()
+    os.kill(before["pid"], signal.SIGKILL)
+    assert home.storyreel("up").stdout.strip() == home.url
+    assert home.info()["worker"] == before["worker"] and home.info()["pid"] != before["pid"]
+
+
 def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
     nightly, hourly = "render-storyboard/render-nightly", "rescue-clips/rescue-hourly"
     ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (nightly, "render-storyboard/render")}
