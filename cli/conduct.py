@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sized
 from typing import TYPE_CHECKING, Any
 
 from storyreel.errors import StoryreelError
@@ -24,11 +23,12 @@ class ServerLost(StoryreelError):
         )
 
 
-def conduct(flow: Coroutine[Any, Any, State[Any]]) -> State[Any] | None:
-    """Run a flow to its end; None if it was interrupted, by Ctrl-C or SIGTERM.
+def conduct(flow: Coroutine[Any, Any, State[Any]], told: Sized = ()) -> State[Any] | None:
+    """Run a flow to its end; None if it was interrupted, by Ctrl-C or SIGTERM. `told` holds something once the flow has
+    told its results: what fails after that is Prefect's.
 
     Raises:
-        ServerLost: the flow's state could not be told.
+        ServerLost: Prefect's server could not be told.
     """
     import asyncio
     import signal
@@ -48,13 +48,17 @@ def conduct(flow: Coroutine[Any, Any, State[Any]]) -> State[Any] | None:
         return asyncio.run(interruptible())
     except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
         return None
-    except httpx.HTTPError as error:
+    except Exception as error:
+        if not told and not isinstance(error, httpx.HTTPError):
+            raise
         is_server_lost = True
         raise ServerLost(error) from error
 
 
 def quiet_prefect() -> None:
     """Prefect's console lines are for its UI; the terminal has the display."""
+    import logging
+
     import prefect  # noqa: F401  # sets its logging up
 
     # A server that is gone is told once, by us.

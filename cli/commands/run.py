@@ -123,7 +123,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
 
     with display:
         try:
-            state = conduct.conduct(flow())
+            state = conduct.conduct(flow(), told)
         except conduct.ServerLost as error:
             if not told:
                 raise

@@ -42,3 +42,9 @@ def test_any_other_error_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="of ours"):
         conduct.conduct(_failing(ValueError("of ours")))
     assert not conduct.is_server_lost
+
+
+def test_what_fails_after_the_results_are_told_is_prefects(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conduct, "is_server_lost", False)
+    with pytest.raises(conduct.ServerLost, match=r"lost \(ValueError\)"):
+        conduct.conduct(_failing(ValueError("of Prefect's")), ["a report"])
