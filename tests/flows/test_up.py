@@ -124,13 +124,6 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert all(field.get("description") for field in form.values())
 
 
-def test_a_server_that_died_comes_back_where_it_was_for_the_worker_that_it_had(home: Home) -> None:
-    before = home.info()
-    os.kill(before["pid"], signal.SIGKILL)
-    assert home.storyreel("up").stdout.strip() == home.url
-    assert home.info()["worker"] == before["worker"] and home.info()["pid"] != before["pid"]
-
-
 def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
     nightly, hourly = "render-storyboard/render-nightly", "rescue-clips/rescue-hourly"
     ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (nightly, "render-storyboard/render")}
@@ -201,7 +194,8 @@ def test_a_cancelled_run_leaves_its_jobs_to_the_next(home: Home) -> None:
     while len(home.api.accepted) < before + 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    assert home.until(run, final)["type"] == "CANCELLED"
+    # Where SIGTERM is raised inside a task, Prefect says CRASHED for 5 s, and then what it is.
+    assert home.until(run, lambda s: s["type"] == "CANCELLED")["type"] == "CANCELLED"
     report = json.loads((home.folder / "late/report/report.json").read_text())
     assert "in flight" in report["scenes"][0]["reason"]
     again = home.start("render-storyboard/render", **parameters)
@@ -209,3 +203,10 @@ def test_a_cancelled_run_leaves_its_jobs_to_the_next(home: Home) -> None:
     assert len(home.api.accepted) == before + 2
     rescue = home.start("rescue-clips/rescue-hourly", paths=["late"])
     assert home.until(rescue, final)["message"] == "0 asked about, 0 with a problem"
+
+
+def test_a_server_that_died_comes_back_where_it_was_for_the_worker_that_it_had(home: Home) -> None:
+    before = home.info()
+    os.kill(before["pid"], signal.SIGKILL)
+    assert home.storyreel("up").stdout.strip() == home.url
+    assert home.info()["worker"] == before["worker"] and home.info()["pid"] != before["pid"]
