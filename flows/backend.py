@@ -30,6 +30,7 @@ from storyreel.errors import WorkspaceError
 START_WITHIN_S = 120.0
 SERVING = "flows.serving"
 USUAL_PORT = 4200
+FREE_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 MENDINGS = 3
 
@@ -216,20 +217,29 @@ def end(pid: int, patience_s: float = 20.0) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def listen(port: int) -> socket.socket:
-    """A socket that listens on this port, or on any other where it is taken. Connections of a server that has just ended do
+def listen(port: int, patience_s: float = 0.0) -> socket.socket:
+    """A socket that listens on this port, or on any other where it stays taken. Connections of a server that has just ended do
     not take it.
     """
-    try:
-        return socket.create_server(("127.0.0.1", port))
-    except OSError:
-        return socket.create_server(("127.0.0.1", 0))
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            if time.monotonic() >= deadline:
+                return socket.create_server(("127.0.0.1", 0))
+            time.sleep(0.05)
 
 
 def _spawn(kind: str, port: int) -> dict[str, Any]:
     """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
     environment = SERVER_SETTINGS | children.environment()
-    with listen(port) as listening, (home() / "storyreel-server.log").open("w") as log:
+    before = read_info()
+    had_it = before.get("port") == port  # and may hold it until its last thread has ended
+    with (
+        listen(port, FREE_WITHIN_S if had_it else 0.0) as listening,
+        (home() / "storyreel-server.log").open("w") as log,
+    ):
         port = listening.getsockname()[1]
         process = subprocess.Popen(
             children.command(SERVING, str(listening.fileno()), str(_info_file())),
@@ -240,7 +250,6 @@ def _spawn(kind: str, port: int) -> dict[str, Any]:
             process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
             pass_fds=[listening.fileno()],
         )
-    before = read_info()
     info = {"pid": process.pid, "port": port, "kind": kind}
     if before.get("port") == port:
         info = before | info  # its worker finds this one in its place
