@@ -123,8 +123,7 @@ async def render_storyboard(
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
-        taken = opening.snapshot(prepared)
-        planned = opening.make_plan(prepared, taken)
+        taken, planned = opening.plan_to_run(prepared, session.ledger, run_id)
         opening.check_ready(prepared, planned)
         rendering = Rendering(session, planned, taken, simulated=simulate)
         async with announce.progress(planned, rendering.percent):
@@ -293,6 +292,9 @@ class Rendering:
             if one.action in (Action.HELD, Action.FAILED) and row:
                 self._outcome(planned, row, one.reason)
                 return row
+            if one.action is Action.HELD:
+                self._tell(Outcome(scene, "held", one.reason, take=number, price=planned.price))
+                return None
             row = await self._through(planned, one, number)
             if row is None:
                 self._tell(Outcome(scene, "held", "another run is making this take", take=number, price=planned.price))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import asking, conduct
 from cli.complaint import complain
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import finishing, opening
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.opening import Prepared
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Check, price, ask, render, tell."""
-    request = from_args(args)
-    prepared = opening.prepare(request)
+    prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
     with _unlocked(prepared):
