@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval
-from storyreel import finishing, opening, plan, report, webhook
+from storyreel import elsewhere, finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
 from storyreel.ledger_rows import Caps, Take
@@ -254,6 +254,11 @@ class Rendering:
         """The plan of a scene now that those above it are there."""
         board, catalog = self.plan.storyboard, self.session.catalog
         planned = plan.plan_scene(scene, board, catalog, self.taken, above, forced=forced)
+        session = self.session
+        taker = elsewhere.Taker(board.id, session.ledger, session.workspace, session.run_id)
+        if taker.take_over([planned]):
+            self.taken = dataclasses.replace(self.taken, takes=tuple(session.ledger.takes(board.id)))
+            planned = plan.plan_scene(scene, board, catalog, self.taken, above, forced=forced)
         self.desk.planned[scene.id] = planned
         return planned
 

@@ -7,14 +7,14 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from storyreel.errors import StoryreelError
 from storyreel.ledger import Ledger
 from storyreel.ledger_rows import State, Take
-from storyreel.plan import Elsewhere, Plan
+from storyreel.plan import Elsewhere, ScenePlan
 from storyreel.project import Project, older_places, shown
 from storyreel.session import SIMULATOR
 from storyreel.workspace import Workspace, move_whole
@@ -50,33 +50,36 @@ def search(project: Project, file: Path, storyboard: str, own: Own) -> tuple[Els
     return tuple(one for one in found if one.take.endpoint != SIMULATOR)
 
 
-def take_over(planned: Plan, ledger: Ledger, workspace: Workspace, run_id: str) -> bool:
-    """Copy every whole clip that the plan takes from elsewhere into the workspace, and note it in the ledger, at no price.
+@dataclass(frozen=True, slots=True)
+class Taker:
+    """Takes clips over into a workspace and its ledger."""
 
-    Says whether there was any.
-    """
-    is_any = False
-    for scene in planned.scenes:
-        for one in scene.takes:
-            if one.source and one.source.is_whole:
-                _copy(one.source, one.ordinal, planned.storyboard.id, scene.scene.id, ledger, workspace, run_id)
-                is_any = True
-    return is_any
+    storyboard: str
+    ledger: Ledger
+    workspace: Workspace
+    run_id: str
+
+    def take_over(self, scenes: Iterable[ScenePlan]) -> bool:
+        """Copy every whole clip that the plan takes from elsewhere, and note it at no price. Says whether there was any."""
+        found = [(s.scene.id, t) for s in scenes for t in s.takes if t.source and t.source.is_whole]
+        for scene, one in found:
+            assert one.source is not None
+            _copy(self, scene, one.source, one.ordinal)
+        return bool(found)
 
 
-def _copy(
-    source: Elsewhere, ordinal: int, storyboard: str, scene: str, ledger: Ledger, workspace: Workspace, run_id: str
-) -> None:
+def _copy(taker: Taker, scene: str, source: Elsewhere, ordinal: int) -> None:
     take, there = source.take, Workspace(Path(source.workspace))
+    ledger, workspace = taker.ledger, taker.workspace
     old = there.root / str((take.clip or {})["path"])
-    number = max((t.take for t in ledger.takes(storyboard) if t.scene == scene), default=0) + 1
+    number = max((t.take for t in ledger.takes(taker.storyboard) if t.scene == scene), default=0) + 1
     new = workspace.clip(scene, number)
     for still in (there.root / "frames" / take.scene).glob(f"take-{take.take}-*"):
         name = still.name.removeprefix(f"take-{take.take}-")
         _copy_file(still, workspace.root / "frames" / scene / f"take-{number}-{name}")
     _copy_file(old, new)
     clip = {**(take.clip or {}), "path": workspace.relative(new), "mtime_ns": new.stat().st_mtime_ns}
-    ledger.imported(take, storyboard, scene, run_id, clip, ordinal)
+    ledger.imported(take, taker.storyboard, scene, taker.run_id, clip, ordinal)
 
 
 def _copy_file(old: Path, new: Path) -> None:

@@ -276,11 +276,16 @@ def _digests(storyboard: Storyboard) -> dict[str, str]:
 
 def make_plan(prepared: Prepared, taken: Snapshot) -> Plan:
     """The plan of a request. Before anything is paid for, the other ledgers of the project are looked through for it."""
+    return _planned(prepared, taken)[1]
+
+
+def _planned(prepared: Prepared, taken: Snapshot) -> tuple[Snapshot, Plan]:
     planned = _plan(prepared, taken)
     if not planned.jobs or prepared.request.simulate:
-        return planned
+        return taken, planned
     found = elsewhere.search(prepared.project, prepared.request.storyboard, prepared.storyboard.id, _own(prepared))
-    return _plan(prepared, dataclasses.replace(taken, elsewhere=found)) if found else planned
+    taken = dataclasses.replace(taken, elsewhere=found)
+    return taken, _plan(prepared, taken) if found else planned
 
 
 def _own(prepared: Prepared) -> elsewhere.Own:
@@ -312,17 +317,16 @@ def _plan(prepared: Prepared, taken: Snapshot) -> Plan:
 
 def plan_to_run(prepared: Prepared, ledger: Ledger, run_id: str) -> tuple[Snapshot, Plan]:
     """The plan of a run that holds the workspace: what is paid for elsewhere is taken over first."""
-    taken = snapshot(prepared)
-    planned = make_plan(prepared, taken)
-    if elsewhere.take_over(planned, ledger, prepared.workspace, run_id):
-        taken = snapshot(prepared)
-        planned = make_plan(prepared, taken)
+    taken, planned = _planned(prepared, snapshot(prepared))
+    taker = elsewhere.Taker(prepared.storyboard.id, ledger, prepared.workspace, run_id)
+    if taker.take_over(planned.scenes):
+        taken, planned = _planned(prepared, snapshot(prepared))
     return taken, planned
 
 
 def take_over(prepared: Prepared, planned: Plan) -> Plan:
     """Take over what is paid for elsewhere where no run holds the workspace; the plan as it is then."""
-    if not any(take.source and take.source.is_whole for scene in planned.scenes for take in scene.takes):
+    if not any(scene.takes_over for scene in planned.scenes):
         return planned
     with prepared.workspace.locked():
         prepared.workspace.require_owner(prepared.owner)

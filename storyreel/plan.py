@@ -107,6 +107,11 @@ class ScenePlan:
         return sum(1 for take in self.takes if take.action is Action.SUBMIT)
 
     @property
+    def takes_over(self) -> bool:
+        """Is a clip of it to be taken over from another ledger?"""
+        return any(take.source and take.source.is_whole for take in self.takes)
+
+    @property
     def used(self) -> TakePlan | None:
         """The take that others use and the cut shows: the picked one, else the first good one."""
         if self.scene.pick is not None:
@@ -220,7 +225,9 @@ def plan_scene(
     same_key = [t.ordinal for t in snapshot.by_key.get(key, []) if t.scene == scene.id]
     reason = "forced" if forced else _why_new(scene, inputs, snapshot, above)
     missing = max(0, wanted - len(takes))
-    found = [] if forced else snapshot.elsewhere_by_key.get(key, [])[:missing]
+    jobs = {row.job_id for row in rows}
+    others = [] if forced else snapshot.elsewhere_by_key.get(key, [])
+    found = [one for one in others if one.take.job_id not in jobs][:missing]
     takes += _from_elsewhere(found, same_key)
     top = max((*same_key, *(take.ordinal for take in takes)), default=0)
     takes += [TakePlan(Action.SUBMIT, reason, top + n + 1) for n in range(missing - len(found))]

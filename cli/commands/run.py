@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
         planned = opening.make_plan(prepared, opening.snapshot(prepared))
     opening.check_ready(prepared, planned)
     if not planned.has_work:
+        planned = opening.take_over(prepared, planned)
         print(
             "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
             file=sys.stderr,
