@@ -58,11 +58,12 @@ class Take:
     clip: dict[str, Any] | None
     model: str | None = None
     seconds: int | None = None
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be paid for."""
+    """What is about to be paid for. `replaces`: the row that is set aside once this one's clip is here."""
 
     storyboard: str
     scene: str
@@ -76,6 +77,7 @@ class Intent:
     wanted: int = 1
     model: str | None = None
     seconds: int | None = None
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
