@@ -510,13 +510,13 @@ class Ledger:
                     fix=fix,
                 )
 
-    def _spent(
-        self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None
-    ) -> Decimal:
+    def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None) -> Decimal:
         rows = connection.execute(
             sa.select(_takes.c.price, _takes.c.currency, sa.func.sum(_takes.c.submissions))
             .where(whose, _takes.c.state.in_(CHARGED), _takes.c.submissions > 0)
-            .group_by(_takes.c.price, _takes.c.currency)  # prices are text, so that they are exact; there are few of them
+            .group_by(
+                _takes.c.price, _takes.c.currency
+            )  # prices are text, so that they are exact; there are few of them
         ).all()
         total = Decimal(0)
         for price, currency, submissions in rows:

@@ -392,7 +392,7 @@ def _existing_takes(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list
 
 def first_of(take: Take, beside: Mapping[int, Take]) -> Take:
     """The take in whose place this one is, or is to be: back through all that replaced one another."""
-    while take.replaces in beside:
+    while take.replaces is not None and take.replaces in beside:
         take = beside[take.replaces]
     return take
 
