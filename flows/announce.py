@@ -43,7 +43,11 @@ def summary(report: RunReport) -> str:
     totals = report.totals
     counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return f"{totals.scenes} scenes: {words}; about {totals.spent_estimate} {totals.currency or ''} spent".rstrip()
+    money = totals.currency or ""
+    spent = f"about {totals.spent_this_run} {money}".rstrip() + " spent"
+    if totals.spent_this_run != totals.spent_estimate:
+        spent += f" by this run, {totals.spent_estimate} {money}".rstrip() + " in all"
+    return f"{totals.scenes} scenes: {words}; {spent}"
 
 
 async def patiently(words: Coroutine[Any, Any, Any]) -> Any:

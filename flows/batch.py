@@ -52,6 +52,7 @@ async def render_batch(
         storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
     )
     made = batch.prepare(request, batch.read(rows), folder)
+    batch.check_budget((planned for _, _, planned in made), budget_per_run)
     group = uuid.uuid4().hex[:12]
     simulator: str | None = None
     turn = asyncio.Semaphore(max(1, parallel))

@@ -21,7 +21,16 @@ from prefect.states import Completed, Failed
 from flows import announce, approval
 from storyreel import elsewhere, finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
-from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
+from storyreel.errors import (
+    BudgetReached,
+    DownloadError,
+    LinkExpired,
+    MediaError,
+    Stopped,
+    StoryreelError,
+    UsageError,
+    WorkspaceError,
+)
 from storyreel.ledger_rows import Caps, Take
 from storyreel.ledger_rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
@@ -125,6 +134,7 @@ async def render_storyboard(
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken, planned = opening.plan_to_run(prepared, session.ledger, run_id)
         opening.check_ready(prepared, planned)
+        session.currency = opening.budget_currency(prepared, planned) or session.currency
         rendering = Rendering(session, planned, taken, simulated=simulate)
         async with announce.progress(planned, rendering.percent):
             told = await rendering.run()
@@ -181,6 +191,7 @@ class Rendering:
         self.gate = asyncio.Semaphore(AT_ONCE)
         self.film: report.CutReport | None = None
         self.film_error: str | None = None
+        self.film_warning: str | None = None
 
     def percent(self) -> float:
         """How many of the scenes are over, 0 to 100."""
@@ -213,6 +224,8 @@ class Rendering:
         result: ScenePlan | None = None
         try:
             result = await self._render(planned)
+        except Exception as error:  # a scene's fault is that scene's: its siblings go on
+            self._unexpected(planned, None, None, error)
         finally:
             if not self.done[planned.scene.id].done():
                 self.done[planned.scene.id].set_result(result)
@@ -221,34 +234,61 @@ class Rendering:
         """Render one scene; returns its plan as it came out, or None where nothing can be made from it."""
         scene = planned.scene
         if planned.action is Action.SKIP:
-            self._tell(Outcome(scene, "skipped", "not asked for"))
-            return None
+            return self._as_it_is(planned)
         above: dict[str, ScenePlan] = {}
         for name in scene.upstream:
             ready = await self.done[name]
-            if ready is None or ready.used is None or ready.used.row is None:
-                self._tell(
-                    Outcome(
-                        scene, "blocked", f"scene `{name}` is not there to be made from",
-                        error_class="upstream", error_message=f"scene `{name}` has no usable clip", price=planned.price,
-                    )
-                )  # fmt: skip
-                return None
+            if ready is None or ready.kept is None:
+                return await self._without(planned, name)
             above[name] = ready
-            self.desk.used[name] = ready.used.row
-        forced = any(take.reason == "forced" for take in planned.takes)
-        result = await self._takes(self._planned_now(scene, above, forced=forced))
+            self.desk.used[name] = ready.kept
+        result = await self._takes(self._planned_now(scene, above, forced=planned.forced))
         if result.used is None and scene.fallback_prompt and _is_moderated(result):
             self.taken = dataclasses.replace(
                 self.taken, takes=tuple(self.session.ledger.takes(self.plan.storyboard.id))
             )
             result = await self._takes(self._planned_now(scene, above))
-        if result.used and result.used.row and result.used.action is Action.REUSE:
-            self.used.add(result.used.row.id)
+        return self._handed_on(result)
+
+    def _handed_on(self, result: ScenePlan) -> ScenePlan | None:
+        """What the scenes below get: the plan as it came out, None where there is no clip."""
+        if result.kept:
+            self.used.add(result.kept.id)
             return result
         if self.plan.storyboard.policy.on_failure == "stop":
-            self.session.stop(Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop"))
+            self.session.stop(Stopped(f"scene `{result.scene.id}` failed and the policy is on_failure: stop"))
         return None
+
+    def _as_it_is(self, planned: ScenePlan) -> ScenePlan | None:
+        """A scene that was not asked for: its clip is shown, and nothing is made."""
+        for outcome in report.as_it_is(planned):
+            self._tell(outcome)
+        if planned.kept is None:
+            return None
+        self.used.add(planned.kept.id)
+        self.stills[planned.kept.id] = finishing.stills_of(planned.kept, self.session.workspace)
+        return planned
+
+    async def _without(self, planned: ScenePlan, name: str) -> ScenePlan | None:
+        """A scene one of whose upstream scenes has no clip: nothing is sent, but what was paid for is fetched and used."""
+        scene = planned.scene
+        if any(one.action in (Action.SUBMIT, Action.BLOCKED) for one in planned.takes):
+            self._tell(
+                Outcome(
+                    scene, "blocked", f"scene `{name}` is not there to be made from",
+                    error_class="upstream", error_message=f"scene `{name}` has no usable clip", price=planned.price,
+                )
+            )  # fmt: skip
+        rest = [one if one.row else one.instead for one in planned.takes]
+        here = tuple(one for one in rest if one)
+        if not here:
+            return None
+        self.desk.planned[scene.id] = planned
+        result = await self._takes(dataclasses.replace(planned, takes=here))
+        if result.kept is None:
+            return None
+        self.used.add(result.kept.id)
+        return result
 
     def _planned_now(self, scene: Scene, above: dict[str, ScenePlan], *, forced: bool = False) -> ScenePlan:
         """The plan of a scene now that those above it are there."""
@@ -266,17 +306,24 @@ class Rendering:
         """Make every take of a scene side by side; returns the plan as it came out."""
         numbers = self._numbers(planned)
         async with asyncio.TaskGroup() as group:
-            takes = [group.create_task(self._take(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
-        made = [
-            TakePlan(Action.REUSE, one.reason, row.ordinal, row)
-            if (row := task.result()) and row.state is TakeState.COLLECTED
-            else TakePlan(Action.FAILED, one.reason, row.ordinal if row else one.ordinal, row)
-            for one, task in zip(planned.takes, takes, strict=True)
-        ]
+            takes = [group.create_task(self._place(planned, one, numbers[i])) for i, one in enumerate(planned.takes)]
+        made = [task.result() for task in takes]
         # Takes made side by side get their ordinals as they come to the gate. The next plan must find the same one to be
         # the first: else the scenes made from it would be stale, and paid for again.
-        made.sort(key=lambda one: plan.take_order(planned.scene.id, one.row) if one.row else (True, one.ordinal))
+        made.sort(key=lambda one: plan.take_order(planned.scene.id, one) if one.row else (True, one.ordinal))
         return dataclasses.replace(planned, takes=tuple(made))
+
+    async def _place(self, planned: ScenePlan, one: TakePlan, number: int) -> TakePlan:
+        """One take as it came out; where it has no clip, the one that it was to replace."""
+        row = await self._take(planned, one, number)
+        if row is not None and row.state is TakeState.COLLECTED:
+            place = row.ordinal if one.row is None and one.replaces is None else one.place
+            return TakePlan(Action.REUSE, one.reason, row.ordinal, row, place=place)
+        if one.instead and one.instead.row:
+            kept = await self._take(planned, one.instead, one.instead.row.take)
+            if kept is not None:
+                return dataclasses.replace(one.instead, place=one.place)
+        return TakePlan(Action.FAILED, one.reason, row.ordinal if row else one.ordinal, row, place=one.place)
 
     def _numbers(self, planned: ScenePlan) -> list[int]:
         """The take numbers to show: those of the rows that are there, then the next free ones."""
@@ -291,7 +338,8 @@ class Rendering:
         return numbers
 
     async def _take(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
-        """One take from where it stands to its stills; returns its row, collected or not, and notes the outcome."""
+        """One take from where it stands to its stills; returns its row, None where it has none or its clip cannot be had, and
+        notes the outcome."""
         scene, row = planned.scene, one.row
         try:
             if one.action in (Action.HELD, Action.FAILED) and row:
@@ -306,27 +354,48 @@ class Rendering:
                 return None
             self._outcome(planned, row, one.reason, reused=one.action is Action.REUSE)
             return row
+        except WorkspaceError as error:
+            self.session.stop(error)
+            self._fail(planned, row, number, "transient", None, error.message)
         except Stopped as error:
-            row = self._row_now(scene, number, row)
-            reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
-            if row is not None and row.job_id:
-                reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
-            self._tell(Outcome(scene, "skipped", reason, row, number, price=planned.price))
+            self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
             self._fail(planned, row, number, "timeout", None, str(error))
         except LinkExpired as error:
-            again = f"; made again it would cost {planned.price.high} {planned.price.currency}" if planned.price else ""
-            self._fail(planned, row, number, "expired", None, error.message + again)
+            self._fail(planned, row, number, "expired", None, _words(error) + self._again(planned))
         except DownloadError as error:
-            self._fail(planned, row, number, "transient", None, error.message)
+            self._fail(planned, row, number, "transient", None, _words(error))
         except MediaError as error:
-            self._fail(planned, row, number, "media", None, error.message)
+            self._fail(planned, row, number, "media", None, _words(error))
         except UsageError as error:
-            self._fail(planned, row, number, "invalid", None, error.message)
+            self._fail(planned, row, number, "invalid", None, _words(error))
         except OSError as error:
             self._disk_failed(error)
             self._fail(planned, row, number, "media", None, f"the disk failed: {error.strerror}")
-        return row
+        except Exception as error:
+            self._unexpected(planned, row, number, error)
+        return None if row is None or row.state is TakeState.COLLECTED else row
+
+    def _not_started(self, planned: ScenePlan, row: Take | None, number: int, error: Stopped) -> None:
+        row = self._row_now(planned.scene, number, row)
+        reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
+        if row is not None and row.job_id:
+            reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
+        self._tell(Outcome(planned.scene, "skipped", reason, row, number, price=planned.price))
+
+    def _again(self, planned: ScenePlan) -> str:
+        """What a clip that is gone would cost, and the command that makes it again."""
+        price = f"{planned.price.high} {planned.price.currency}" if planned.price else "a price that is not known"
+        command = f"storyreel run {self.plan.storyboard.path.name} --force {planned.scene.id}"
+        return f"; made again it would cost {price}: {command}"
+
+    def _unexpected(self, planned: ScenePlan, row: Take | None, number: int | None, error: Exception) -> None:
+        """An error that nothing foresaw fails its scene only. What was paid for is in the ledger."""
+        if isinstance(error, WorkspaceError):
+            self.session.stop(error)
+        get_run_logger().error("scene %s: %r", planned.scene.id, error, exc_info=error)
+        words = _words(error) if isinstance(error, StoryreelError) else f"unexpected {type(error).__name__}: {error}"
+        self._fail(planned, row, number, "transient", None, words)
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
         """Submit, wait, collect, frames: whatever of it is left. The tasks run one after the other in this coroutine."""
@@ -369,7 +438,7 @@ class Rendering:
     async def _submit_and_wait(self, scene: Scene, one: TakePlan, number: int) -> Result:
         after = [self.results[name] for name in scene.upstream if name in self.results]
         async with self.gate:
-            result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None)
+            result = await self._run(submit_job, scene.id, number, after, one.row.id if one.row else None, one.replaces)
         if result["take_id"] is not None:
             self.begun[scene.id, number] = result["take_id"]
         if result.get("state") == TakeState.IN_FLIGHT:
@@ -395,17 +464,20 @@ class Rendering:
         self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
 
     def _fail(
-        self, planned: ScenePlan, row: Take | None, number: int, kind: str, code: str | None, message: str
+        self, planned: ScenePlan, row: Take | None, number: int | None, kind: str, code: str | None, message: str
     ) -> None:
         now = self._row_now(planned.scene, number, row)
         self._tell(
             Outcome(planned.scene, "failed", f"{kind}: {message}", now, number, kind, code, message, planned.price)
         )
 
-    def _row_now(self, scene: Scene, number: int, row: Take | None) -> Take | None:
-        """The take's row as it is now, also if it was begun in this run."""
-        take_id = row.id if row else self.begun.get((scene.id, number))
-        return None if take_id is None else self.session.ledger.take(take_id)
+    def _row_now(self, scene: Scene, number: int | None, row: Take | None) -> Take | None:
+        """The take's row as it is now, also if it was begun in this run; as it was, where the ledger cannot be read."""
+        take_id = row.id if row else self.begun.get((scene.id, number or 0))
+        try:
+            return None if take_id is None else self.session.ledger.take(take_id)
+        except WorkspaceError:
+            return row
 
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
@@ -421,31 +493,28 @@ class Rendering:
     # ---- the end
 
     async def _cut(self) -> None:
-        shown: dict[str, int | None] = {}
-        for planned in self.plan.scenes:
-            if planned.action is not Action.SKIP:
-                ready = self.done[planned.scene.id].result()
-                shown[planned.scene.id] = ready.used.row.id if ready and ready.used and ready.used.row else None
-        missing = [name for name, take in shown.items() if take is None]
-        if (
-            self.session.stopped
-            or len(missing) == len(shown)
-            or (missing and self.plan.storyboard.cut.missing == "refuse")
-        ):
-            self.film_error = f"scenes are missing: {', '.join(missing)}" if missing else "the run was stopped"
+        """Make the film, unless something is missing for it: then the one that is here stays."""
+        kept = {name: one.result() for name, one in self.done.items()}
+        shown = [(p.scene.id, one.kept if (one := kept[p.scene.id]) else None) for p in self.plan.scenes]
+        known = finishing.recorded(self.session.workspace)
+        self.film = known[1] if known else None
+        self.film_error, self.film_warning = finishing.why_not(self.plan, shown, self.film)
+        if self.session.stopped and not self.film_error:
+            self.film_error = "the run was stopped"
+        if self.film_error or self.film_warning:
             return
         try:
-            film = await self._run(cut_film, shown, list(self.results.values()))
-            self.film = report.CutReport(**film)
-            clips = [(scene, self.session.ledger.take(take) if take else None) for scene, take in shown.items()]
-            finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, clips), self.film)
-        except StoryreelError as error:
-            self.film_error = error.message
+            takes = {scene: take.id if take else None for scene, take in shown}
+            self.film = report.CutReport(**await self._run(cut_film, takes, list(self.results.values())))
+            finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, shown), self.film)
+        except (StoryreelError, OSError) as error:
+            self.film_error = error.message if isinstance(error, StoryreelError) else f"the disk failed: {error}"
 
     def _report(self, started: float) -> RunReport:
         told = [dataclasses.replace(o, used=True) if o.row and o.row.id in self.used else o for o in self.outcomes]
         seen = {o.scene.id for o in told}
-        rows = {t.scene: t for t in self.session.ledger.takes(self.plan.storyboard.id) if not t.superseded}
+        history = self._history()
+        rows = {t.scene: t for t in history if not t.superseded}
         rest = [
             report.outcome_of(p.scene, rows[p.scene.id], "", p.price)
             if p.scene.id in rows and rows[p.scene.id].run_id == self.session.run_id
@@ -465,7 +534,19 @@ class Rendering:
             cut=self.film,
             cut_error=self.film_error,
             frames=self.stills,
+            history=history,
+            forced=[p.scene.id for p in self.plan.scenes if p.forced],
+            left_out=[p.scene.id for p in self.plan.scenes if p.action is Action.SKIP],
+            warnings=[self.film_warning] if self.film_warning else [],
         )
+
+    def _history(self) -> list[Take]:
+        """Every take of the storyboard; where the ledger cannot be read any more, what this run knows."""
+        try:
+            return self.session.ledger.takes(self.plan.storyboard.id)
+        except WorkspaceError as error:
+            self.session.stop(error)
+            return [outcome.row for outcome in self.outcomes if outcome.row]
 
 
 def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
@@ -476,6 +557,11 @@ def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
             if isinstance(image, SceneImage):
                 names[image.scene].add(image.still)
     return {scene: sorted(found) for scene, found in names.items()}
+
+
+def _words(error: StoryreelError) -> str:
+    """What happened, and what to do about it."""
+    return f"{error.message}; {error.fix}" if error.fix else error.message
 
 
 def _is_moderated(planned: ScenePlan) -> bool:

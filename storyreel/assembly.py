@@ -10,7 +10,7 @@ from typing import Any
 import PIL.Image
 
 from storyreel.catalog import parse_size
-from storyreel.errors import UsageError
+from storyreel.errors import MediaError, UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard
 from storyreel.media import sheet, timeline
@@ -46,6 +46,7 @@ def cut(
             f"scenes are missing: {', '.join(missing) or 'all'}",
             fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
         )
+    _check_here(workspace, there)
     names: list[str] = []
     pieces: list[Piece] = []
     seams: list[dict[str, Any]] = []
@@ -93,8 +94,20 @@ def cut(
         "frames": film.frames,
         "duration_s": film.duration_s,
         "copied": film.copied,
+        "scenes": [scene for scene, _ in there],
         "seams": seams,
     }
+
+
+def _check_here(workspace: Workspace, there: Sequence[tuple[str, Take]]) -> None:
+    """Raises `MediaError` where a clip was taken away since it was looked for."""
+    for scene, row in there:
+        path = str((row.clip or {}).get("path"))
+        if not (workspace.root / path).is_file():
+            raise MediaError(
+                f"the clip of scene `{scene}`, {path}, is not on disk",
+                fix="run the storyboard: it is fetched again while its link lives",
+            )
 
 
 def animatic(

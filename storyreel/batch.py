@@ -12,7 +12,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from storyreel import opening
+from storyreel import money, opening
 from storyreel import project as projects
 from storyreel.errors import StoryboardError, UsageError
 from storyreel.manifest.document import slug
@@ -121,6 +121,13 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
     if lines:
         raise BadRows(lines)
     return made
+
+
+def check_budget(plans: Iterable[Plan], budget: Decimal | None) -> None:
+    """Raises `UsageError` where one budget over all rows could not be kept."""
+    money.check_limit(budget, "the budget of all rows")
+    if budget is not None:
+        money.currency_of(plans)
 
 
 def cost(plans: Iterable[Plan]) -> dict[str, tuple[Decimal, Decimal]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ TRIES = 2  # of one task run; Prefect's retries of the task come on top
 async def collect(session: Session, take: Take, url: str | None, stills: Sequence[str] = ()) -> Take:
     """Fetch the clip of a completed take and return its collected row.
 
-    A dead link is asked for anew; a damaged file is fetched again. From the one decode that verifies the clip come its strip
+    A dead link is asked for anew; a damaged file is fetched again, and kept aside where it stays so. From the one decode that verifies the clip come its strip
     and, where it is long enough for them, the `stills` that `take_frames` will be asked for.
 
     Raises:
@@ -40,7 +41,10 @@ async def collect(session: Session, take: Take, url: str | None, stills: Sequenc
             strip, wanted = session.workspace.strip(path), _wanted(session, take, stills)
             facts = await session.apart(intake.take_in, part, strip, wanted)
             await session.media(move_whole, part, path)
-        except (DownloadError, MediaError) as caught:
+        except MediaError as caught:
+            error = await session.media(_set_aside, part, session.workspace.damaged(path), caught)
+            continue
+        except DownloadError as caught:
             part.unlink(missing_ok=True)
             error = caught
             continue
@@ -51,11 +55,25 @@ async def collect(session: Session, take: Take, url: str | None, stills: Sequenc
             "mtime_ns": path.stat().st_mtime_ns,
             **facts.as_dict(),
         }
-        return await session.write(session.ledger.collected, take.id, clip)
+        row = await session.write(session.ledger.collected, take.id, clip)
+        session.workspace.damaged(path).unlink(missing_ok=True)
+        return row
     assert error is not None
     kind = "expired" if isinstance(error, LinkExpired) else "media" if isinstance(error, MediaError) else "transient"
     await session.write(session.ledger.unusable, take.id, kind, error.message)
     raise error
+
+
+def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:
+    """Keep a damaged clip that was paid for, under a name that says so; what is no mp4 at all is no clip."""
+    with contextlib.suppress(FileNotFoundError):
+        with part.open("rb") as file:
+            is_mp4 = file.read(8)[4:] == b"ftyp"
+        if is_mp4:
+            move_whole(part, path)
+            return MediaError(f"{error.message}; kept as {path.name}", fix="run again: it is fetched once more")
+        part.unlink()
+    return error
 
 
 async def take_frames(session: Session, take: Take, names: list[str]) -> list[str]:

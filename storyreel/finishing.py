@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import hashlib
 import json
 import time
@@ -10,6 +12,7 @@ from collections.abc import Callable
 
 from storyreel import opening, report
 from storyreel.errors import MediaError, UsageError
+from storyreel.ledger import Ledger
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.opening import Prepared
@@ -18,32 +21,43 @@ from storyreel.report import CutReport, RunReport
 from storyreel.workspace import Workspace, write_whole
 from storyreel.writers import files
 
+Shown = list[tuple[str, Take | None]]
 
-def shown(planned: Plan) -> list[tuple[str, Take | None]]:
-    """(scene id, its used take if the clip is on disk) of every scene that was asked for, in film order."""
-    return [
-        (p.scene.id, p.used.row if p.used and p.used.action is Action.REUSE else None)
-        for p in planned.scenes
-        if p.action is not Action.SKIP
-    ]
+
+def shown(planned: Plan) -> Shown:
+    """(scene id, its used take if the clip is on disk) of every scene, in film order."""
+    return [(p.scene.id, p.kept) for p in planned.scenes]
+
+
+def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
+    """Why no film is to be made of these clips now: (an error, or None; a warning where only scenes that were not asked for are
+    missing, or None). `film` is the one that is here: it is never replaced by one that shows fewer of the scenes."""
+    missing = [name for name, take in clips if take is None]
+    lost = [name for name in missing if film and name in film.scenes]
+    words = None
+    if lost:
+        words = f"the film that is here is kept: it shows {', '.join(lost)}, and there is no clip for that now"
+    elif missing and (planned.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
+        words = f"scenes are missing: {', '.join(missing)}"
+    asked = [name for name in missing if planned.scene(name).action is not Action.SKIP]
+    return (words, None) if asked else (None, words and f"no new film: {words}")
 
 
 def finish(prepared: Prepared, planned: Plan) -> RunReport:
     """Bring report and film up to date: written where they are not there, or not of what is there now."""
-    started = time.time()
     planned = opening.take_over(prepared, planned)
-    film, error = None, None
+    known = recorded(prepared.workspace)
+    film, error, warning = known[1] if known else None, None, None
     if prepared.storyboard.cut.enabled:
+        error, warning = why_not(planned, shown(planned), film)
+    if prepared.storyboard.cut.enabled and not error and not warning:
         try:
             film = cut(prepared, planned, again=False)
         except (MediaError, UsageError) as caught:
             error = caught.message
-    told = describe(prepared, planned, started, film, error)
-    there = files.read(prepared.workspace)
-    same = {"run_id": told.run_id, "started_at": told.started_at, "finished_at": told.finished_at}
-    if there is not None and there.model_copy(update=same) == told:
-        return there
-    files.write_all(told, prepared.workspace)
+    told = describe(prepared, planned, film, error, warning)
+    if files.read(prepared.workspace) != told:
+        files.write_all(told, prepared.workspace)
     return told
 
 
@@ -52,16 +66,18 @@ def cut(
     planned: Plan,
     *,
     again: bool = True,
+    only: bool = False,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CutReport:
-    """Make `final.mp4`; without `again` only where the clips or the cut are not those it was made from.
+    """Make `final.mp4`; without `again` only where the clips or the cut are not those it was made from, with `only` of the
+    scenes that were asked for and no others.
 
     Raises:
         UsageError: a scene is missing.
         MediaError: a clip cannot be read.
     """
     planned = opening.take_over(prepared, planned)
-    clips = shown(planned)
+    clips = [one for one in shown(planned) if not only or planned.scene(one[0]).action is not Action.SKIP]
     workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
     known = None if again else recorded(workspace)
     if known and known[0] == key:
@@ -73,7 +89,7 @@ def cut(
     return made
 
 
-def key_of(storyboard: Storyboard, clips: list[tuple[str, Take | None]]) -> str:
+def key_of(storyboard: Storyboard, clips: Shown) -> str:
     """Names the film by what it is made of: the clips in order, and the cut's settings."""
     parts = []
     for scene_id, row in clips:
@@ -99,29 +115,65 @@ def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     write_whole(workspace.root / ".final.json", json.dumps({"key": key, "film": film.model_dump()}).encode())
 
 
-def describe(prepared: Prepared, planned: Plan, started: float, film: CutReport | None, error: str | None) -> RunReport:
-    """The report of what is in the ledger."""
+def describe(
+    prepared: Prepared, planned: Plan, film: CutReport | None, error: str | None, warning: str | None = None
+) -> RunReport:
+    """The report of what is in the ledger. It is of the run that last paid for something, and its times are that run's: where
+    nothing is done, nothing is to be forgotten."""
+    history = _history(prepared)
+    run_id, started, finished = _last_run(history, files.read(prepared.workspace))
+    used = {p.kept.id for p in planned.scenes if p.kept}
+    outcomes = report.from_ledger(planned)
     simulated = prepared.request.simulate
     return report.build(
         prepared.storyboard,
-        report.from_ledger(planned),
-        run_id=uuid.uuid4().hex[:12],
+        [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
+        run_id=run_id,
         simulated=simulated,
         endpoint="simulator" if simulated else prepared.settings.endpoint,
         started_at=started,
-        finished_at=time.time(),
+        finished_at=finished,
         cut=film,
         cut_error=error,
         frames=_stills(planned, prepared.workspace),
+        history=history,
+        left_out=[p.scene.id for p in planned.scenes if p.action is Action.SKIP],
+        warnings=[warning] if warning else [],
     )
 
 
+def _history(prepared: Prepared) -> list[Take]:
+    if not prepared.has_ledger():
+        return []
+    with contextlib.closing(Ledger(prepared.ledger_url)) as ledger:
+        return ledger.takes(prepared.storyboard.id)
+
+
+def _last_run(history: list[Take], before: RunReport | None) -> tuple[str, float, float]:
+    """(id, begun, over) of the run that last paid for something: as its report says, else by the ledger's times."""
+    if not history:
+        now = time.time()
+        return uuid.uuid4().hex[:12], now, now
+    run_id = max(history, key=lambda take: take.created_at).run_id
+    if before is not None and before.run_id == run_id:
+        return run_id, before.started_at.timestamp(), before.finished_at.timestamp()
+    own = [take for take in history if take.run_id == run_id]
+    ends = [take.collected_at or take.completed_at or take.submitted_at or take.created_at for take in own]
+    return run_id, min(take.created_at for take in own), max(ends)
+
+
 def _stills(planned: Plan, workspace: Workspace) -> dict[int, dict[str, str]]:
-    found: dict[int, dict[str, str]] = {}
-    for scene in planned.scenes:
-        for one in scene.takes:
-            if one.row:
-                files_ = (workspace.root / "frames" / one.row.scene).glob(f"take-{one.row.take}-*.png")
-                prefix = f"take-{one.row.take}-"
-                found[one.row.id] = {f.stem.removeprefix(prefix): workspace.relative(f) for f in sorted(files_)}
-    return found
+    return {
+        one.row.id: stills_of(one.row, workspace)
+        for scene in planned.scenes
+        for take in scene.takes
+        for one in (take, take.instead)
+        if one and one.row
+    }
+
+
+def stills_of(take: Take, workspace: Workspace) -> dict[str, str]:
+    """The stills of a take that are on disk: name -> path relative to the workspace."""
+    prefix = f"take-{take.take}-"
+    found = sorted((workspace.root / "frames" / take.scene).glob(f"{prefix}*.png"))
+    return {file.stem.removeprefix(prefix): workspace.relative(file) for file in found}

@@ -7,6 +7,8 @@ A take's life:
         ├──► released    the request was provably not accepted: nothing was made, nothing is owed
         └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy, settles it
     ambiguous ──► in_flight (adopted) | abandoned | superseded by one resubmission
+
+A take that `replaces` another sets it aside when its own clip is collected, and not before.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import fcntl
 import json
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -70,6 +72,7 @@ _takes = sa.Table(
     sa.Column("clip", sa.Text),
     sa.Column("model", sa.String(64)),
     sa.Column("seconds", sa.Integer),
+    sa.Column("replaces", sa.Integer),
 )
 
 _retakes = sa.Table(
@@ -206,8 +209,7 @@ class Ledger:
             beside = connection.execute(sa.select(_takes).where(same_scene).order_by(_takes.c.id)).all()
             same_key = [row for row in beside if row.key == intent.key]
             live = [row for row in same_key if not row.superseded]
-            if sum(row.state in PAID_FOR for row in live) >= intent.wanted:
-                raise AlreadyPaid
+            _check_wanted(intent, same_key)
             self._check_budget(connection, intent, budget, currency, caps)
             values = {
                 "state": State.SUBMITTING,
@@ -221,6 +223,7 @@ class Ledger:
                 "created_at": self._now(),
                 "model": intent.model,
                 "seconds": intent.seconds,
+                "replaces": intent.replaces,
                 "error_class": None,
                 "error_code": None,
                 "error_message": None,
@@ -369,16 +372,25 @@ class Ledger:
         return self._update(take_id, polls=_takes.c.polls + polls)
 
     def collected(self, take_id: int, clip: Mapping[str, Any]) -> Take:
-        """The clip is on disk, checked; `clip` is its facts with `path` relative to the workspace."""
-        return self._update(
-            take_id,
-            state=State.COLLECTED,
-            collected_at=self._now(),
-            clip=json.dumps(dict(clip), ensure_ascii=False),
-            error_class=None,
-            error_code=None,
-            error_message=None,
-        )
+        """The clip is on disk, checked; `clip` is its facts with `path` relative to the workspace. What it replaces is set
+        aside in the same transaction; the old clip stays on disk."""
+        values = {
+            "state": State.COLLECTED,
+            "collected_at": self._now(),
+            "clip": json.dumps(dict(clip), ensure_ascii=False),
+            "error_class": None,
+            "error_code": None,
+            "error_message": None,
+        }
+        with self._guard(), self._begin() as connection:
+            row = connection.execute(
+                sa.update(_takes).where(_takes.c.id == take_id).values(values).returning(_takes)
+            ).one()
+            old = row.replaces
+            while old is not None:
+                aside = sa.update(_takes).where(_takes.c.id == old).values(superseded=True)
+                old = connection.execute(aside.returning(_takes.c.replaces)).scalar()
+            return _take(row)
 
     def imported(
         self, take: Take, storyboard: str, scene: str, run_id: str, clip: Mapping[str, Any], ordinal: int
@@ -401,15 +413,6 @@ class Ledger:
     def unusable(self, take_id: int, error_class: str, message: str) -> Take:
         """A paid clip that is not here: keep it `completed`, with the reason, so that the next run tries again."""
         return self._update(take_id, error_class=error_class, error_message=message)
-
-    def supersede(self, storyboard: str, scenes: Iterable[str]) -> None:
-        """Set the takes of these scenes aside, so that the next plan makes new ones; the clips stay."""
-        with self._guard(), self._begin() as connection:
-            connection.execute(
-                sa.update(_takes)
-                .where(self._own(_takes, storyboard), _takes.c.scene.in_(list(scenes)))
-                .values(superseded=True)
-            )
 
     def hold_if_dead(self, take: Take) -> None:
         """Hold a request whose run has ended: nobody holds its storyboard any more."""
@@ -583,33 +586,44 @@ class Ledger:
     def _check_budget(
         self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
     ) -> None:
-        """Raises `BudgetReached` where the take's price would be too much for one of the purses that are set."""
+        """Raises `BudgetReached` where the take's price would be too much for one of the budgets that are set, or cannot be
+        compared with it."""
         own = self._own(_takes, intent.storyboard)
         run = _takes.c.run_id.startswith(f"{caps.group}.") if caps.group else _takes.c.run_id == intent.run_id
-        purses = (
+        limits = (
             (budget, own, "the budget", "raise `budget.limit` in the storyboard (or --budget), then run again"),
             (caps.per_run, run, "this run's budget", "raise the budget of a run, or run again"),
             (caps.per_day, own & (_takes.c.created_at > self._now() - DAY_S), "the day's budget", "wait, or raise it"),
         )
-        price = intent.price or Decimal(0)
-        for limit, whose, name, fix in purses:
+        for limit, whose, name, fix in limits:
             if limit is None:
                 continue
-            spent = self._spent(connection, whose)
+            price, money = _comparable(intent, name, limit, currency)
+            spent = self._spent(connection, whose, name, money)
             if spent + price > limit:
-                money = currency or intent.currency or ""
                 raise BudgetReached(
                     f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of {name} of {limit} {money} is used",
                     fix=fix,
                 )
 
-    def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool]) -> Decimal:
+    def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None) -> Decimal:
         rows = connection.execute(
-            sa.select(_takes.c.price, sa.func.sum(_takes.c.submissions))
-            .where(whose, _takes.c.state.in_(CHARGED), _takes.c.price.is_not(None))
-            .group_by(_takes.c.price)  # prices are text, so that they are exact; there are few of them
-        )
-        return sum((Decimal(price) * submissions for price, submissions in rows), Decimal(0))
+            sa.select(_takes.c.price, _takes.c.currency, sa.func.sum(_takes.c.submissions))
+            .where(whose, _takes.c.state.in_(CHARGED), _takes.c.submissions > 0)
+            .group_by(
+                _takes.c.price, _takes.c.currency
+            )  # prices are text, so that they are exact; there are few of them
+        ).all()
+        total = Decimal(0)
+        for price, currency, submissions in rows:
+            if price is None or currency != money:
+                what = "at a price that is not known" if price is None else f"in {currency}"
+                raise BudgetReached(
+                    f"something was paid for {what} before, so what is left of {name} in {money} is not known",
+                    fix="leave the budget away, or give the storyboard another `id`, which counts from nothing",
+                )
+            total += Decimal(price) * submissions
+        return total
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
@@ -673,6 +687,42 @@ class Ledger:
             raise WorkspaceError(
                 f"the ledger {where} cannot be used: {reason}", fix="check the disk and its permissions"
             ) from error
+
+
+def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
+    """Raises `AlreadyPaid` where as many places as are wanted are taken, or the one to be replaced has its successor."""
+    beside = {row.id: row for row in same_key}
+    paid = [row for row in same_key if row.state in PAID_FOR and not row.superseded]
+    if intent.replaces is not None:
+        if any(row.replaces == intent.replaces for row in paid):
+            raise AlreadyPaid
+        return
+    places = set()
+    for row in paid:
+        while row.replaces in beside:
+            row = beside[row.replaces]
+        places.add(row.id)
+    if len(places) >= intent.wanted:
+        raise AlreadyPaid
+
+
+def _comparable(intent: Intent, name: str, limit: Decimal, currency: str | None) -> tuple[Decimal, str | None]:
+    """(price, currency) of a take that a budget can be held against.
+
+    Raises:
+        BudgetReached: it has no known price, or one in another currency.
+    """
+    if intent.price is None:
+        raise BudgetReached(
+            f"scene `{intent.scene}`: no price is known for {intent.model or 'its model'}, so {name} of {limit} cannot hold",
+            fix="give the model `prices` in a catalogue of your own (docs/add-a-model.md), or leave the budget away",
+        )
+    if currency and intent.currency != currency:
+        raise BudgetReached(
+            f"scene `{intent.scene}` costs {intent.price} {intent.currency}; {name} of {limit} is in {currency}",
+            fix=f"use a model that is priced in {currency}, or leave the budget away",
+        )
+    return intent.price, intent.currency
 
 
 def _engine(url: str) -> sa.Engine:

@@ -59,11 +59,12 @@ class Take:
     seconds: int | None = None
     project: str = ""
     endpoint: str | None = None  # where the job was made; None in rows older than this column
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be paid for."""
+    """What is about to be paid for. `replaces`: the row that is set aside once this one's clip is here."""
 
     storyboard: str
     scene: str
@@ -78,6 +79,7 @@ class Intent:
     model: str | None = None
     seconds: int | None = None
     endpoint: str | None = None
+    replaces: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from storyreel import catalog as catalogs
-from storyreel import elsewhere, manifest, plan
+from storyreel import elsewhere, manifest, money, plan
 from storyreel import project as projects
 from storyreel.catalog import Catalog
 from storyreel.client import Client
@@ -339,8 +339,9 @@ def check_ready(prepared: Prepared, planned: Plan) -> None:
     """Refuse a run that could not send what it must, before anything is spent.
 
     Raises:
-        UsageError: no key, or a picture that the API could not fetch.
+        UsageError: no key, a picture that the API could not fetch, or a budget that cannot be kept.
     """
+    budget_currency(prepared, planned)
     if prepared.request.simulate or not planned.has_work:
         return
     if planned.jobs:
@@ -381,6 +382,26 @@ def _require_lasting(prepared: Prepared) -> None:
                     fix="set STORYREEL_WORKSPACE to a folder that stays, in the worker's environment, "
                     "or pull with set_working_directory",
                 )
+
+
+def budget_currency(prepared: Prepared, planned: Plan) -> str | None:
+    """The currency of the budgets of a request; None where there are none, or nothing is to be paid for.
+
+    Raises:
+        UsageError: they cannot be held against the prices of the plan.
+    """
+    request, board = prepared.request, prepared.storyboard.budget
+    limits = {
+        "--budget": request.budget,
+        "budget_per_run": request.caps.per_run,
+        "budget_per_day": request.caps.per_day,
+        "the storyboard's budget": board.limit if board else None,
+    }
+    for name, limit in limits.items():
+        money.check_limit(limit, name)
+    if all(limit is None for limit in limits.values()):
+        return None
+    return money.currency_of([planned], board.currency if board else None)
 
 
 def open_store_is_missing(settings: Settings) -> bool:
@@ -438,7 +459,8 @@ async def open_session(
         ledger = prepared.open_ledger()
         if prepared.is_shared:  # else the workspace's own lock is enough
             stack.enter_context(ledger.held(prepared.storyboard.id))
-        await _settle(ledger, prepared, run_id)
+        prepared.workspace.sweep()
+        ledger.interrupted(prepared.storyboard.id, run_id)
         budget = prepared.storyboard.budget
         async with make_client(settings) as client:
             session = Session(
@@ -461,11 +483,3 @@ async def open_session(
                 yield session
             finally:
                 await session.close()
-
-
-async def _settle(ledger: Ledger, prepared: Prepared, run_id: str) -> None:
-    """Before anything else: hold what an interrupted run left open, and set aside what is to be made again."""
-    prepared.workspace.sweep()
-    ledger.interrupted(prepared.storyboard.id, run_id)
-    if prepared.request.force:
-        ledger.supersede(prepared.storyboard.id, prepared.request.force)

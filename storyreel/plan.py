@@ -26,6 +26,7 @@ class Action(StrEnum):
     RESUME = "resume"
     SUBMIT = "submit"
     WAIT_UPSTREAM = "wait-upstream"
+    BLOCKED = "blocked"
     HELD = "held"
     FAILED = "failed"
     SKIP = "skip"
@@ -79,6 +80,9 @@ class TakePlan:
     """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of its key.
 
     `source`: it is paid for already, in another ledger.
+
+    `replaces` is the row whose place it takes once its clip is here; until then `instead` is used. `place` sorts the takes of a
+    scene: one that replaces another has the other's place.
     """
 
     action: Action
@@ -86,11 +90,22 @@ class TakePlan:
     ordinal: int
     row: Take | None = None
     source: Elsewhere | None = None
+    replaces: int | None = None
+    instead: TakePlan | None = None
+    place: int = 0
+
+    @property
+    def usable(self) -> TakePlan | None:
+        """The take that can be counted on in this place, None where there is none."""
+        return self.instead if self.action in (Action.HELD, Action.FAILED, Action.BLOCKED) else self
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePlan:
-    """One scene. `key` covers exactly what reaches the API; `inputs` are its pictures: role -> (label, identity)."""
+    """One scene. `key` covers exactly what reaches the API; `inputs` are its pictures: role -> (label, identity).
+
+    `blocked_by` is the scene at the beginning of why it cannot go on.
+    """
 
     scene: Scene
     action: Action
@@ -100,6 +115,8 @@ class ScenePlan:
     takes: tuple[TakePlan, ...]
     price: PriceRange | None
     wait_s: tuple[float, float]
+    forced: bool = False
+    blocked_by: str | None = None
 
     @property
     def to_make(self) -> int:
@@ -114,19 +131,28 @@ class ScenePlan:
     @property
     def used(self) -> TakePlan | None:
         """The take that others use and the cut shows: the picked one, else the first good one."""
+        usable = [take.usable for take in self.takes]
         if self.scene.pick is not None:
-            return self.takes[self.scene.pick - 1] if self.scene.pick <= len(self.takes) else None
+            return usable[self.scene.pick - 1] if self.scene.pick <= len(usable) else None
         for actions in ((Action.REUSE, Action.RESUME), (Action.SUBMIT,)):
-            for take in self.takes:
-                if take.action in actions:
+            for take in usable:
+                if take and take.action in actions:
                     return take
         return None
+
+    @property
+    def kept(self) -> Take | None:
+        """The row of the used take where its clip is here already."""
+        used = self.used
+        return used.row if used and used.action is Action.REUSE else None
 
     @property
     def identity(self) -> str | None:
         """Names the used take by content: what a scene made from it has in its own key."""
         used = self.used
-        return identity_of(self.key, used.ordinal) if used else None
+        if used is None:
+            return None
+        return identity_of(used.row.key if used.row else self.key, used.ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +213,7 @@ def make(
     planned: dict[str, ScenePlan] = {}
     for scene in storyboard.ordered():
         if selected is not None and scene.id not in selected:
-            planned[scene.id] = _skipped(scene)
+            planned[scene.id] = _left_out(scene, storyboard, catalog, snapshot, planned)
             continue
         planned[scene.id] = plan_scene(scene, storyboard, catalog, snapshot, planned, forced=scene.id in force)
     inside = [planned[scene.id] for scene in storyboard.scenes]
@@ -208,32 +234,38 @@ def plan_scene(
     model = catalog.models[scene.model]
     inputs = _inputs(scene, model, snapshot.digests, above)
     key = take_key(scene, inputs)
-    rows = [] if forced else _rows(scene, key, storyboard, snapshot)
-    if scene.fallback_prompt and rows and all(row.state is State.FAILED for row in rows):
+    rows = _rows(scene, key, storyboard, snapshot)
+    if scene.fallback_prompt and not forced and rows and all(row.state is State.FAILED for row in rows):
         softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
         return plan_scene(softer, storyboard, catalog, snapshot, above)
-    kept = None
-    if not rows and not forced and storyboard.policy.on_upstream_change == "keep":
+    kept = []
+    if not rows and storyboard.policy.on_upstream_change == "keep":
         kept = _kept(scene, inputs, snapshot)
-        if kept:
-            key, rows = kept[0].key, kept
+        if kept and not forced:
+            key = kept[0].key
     wanted = max(scene.takes, snapshot.retakes.get((scene.id, key), 0))
-    again = storyboard.policy.on_ambiguous == "resubmit"
-    takes = [_existing(row, snapshot.missing, scene.id, resubmit=again) for row in rows][:wanted]
+    takes = _existing_takes(rows or kept, snapshot, scene.id)[:wanted]
     if kept:
-        takes = [TakePlan(t.action, "kept, though a scene above it changed", t.ordinal, t.row) for t in takes]
+        takes = [dataclasses.replace(t, reason="kept, though a scene above it changed") for t in takes]
     same_key = [t.ordinal for t in snapshot.by_key.get(key, []) if t.scene == scene.id]
+    if not forced:
+        jobs = {row.job_id for row in rows}
+        others = [one for one in snapshot.elsewhere_by_key.get(key, []) if one.take.job_id not in jobs]
+        takes += _from_elsewhere(others[: max(0, wanted - len(takes))], same_key)
+    top = max((*same_key, *(take.ordinal for take in takes if take.source)), default=0)
+    if forced:
+        takes = [_made_again(one, key, top + n + 1) for n, one in enumerate(takes)]
+        top += len(takes)
     reason = "forced" if forced else _why_new(scene, inputs, snapshot, above)
-    missing = max(0, wanted - len(takes))
-    jobs = {row.job_id for row in rows}
-    others = [] if forced else snapshot.elsewhere_by_key.get(key, [])
-    found = [one for one in others if one.take.job_id not in jobs][:missing]
-    takes += _from_elsewhere(found, same_key)
-    top = max((*same_key, *(take.ordinal for take in takes)), default=0)
-    takes += [TakePlan(Action.SUBMIT, reason, top + n + 1) for n in range(missing - len(found))]
-    action, reason = _together(takes, scene, above)
+    missing = wanted - len(takes)
+    takes += [TakePlan(Action.SUBMIT, reason, top + n + 1, place=top + n + 1) for n in range(missing)]
     price = model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
-    return ScenePlan(scene, action, reason, key, inputs, tuple(takes), price, model.wait(scene.seconds))
+    blocked = _blocked(scene, above) if any(take.action is Action.SUBMIT for take in takes) else None
+    if blocked:
+        takes = [_stopped(take, blocked[1]) for take in takes]
+    action, reason = _together(takes, scene, above)
+    wait_s, by = model.wait(scene.seconds), blocked[0] if blocked else None
+    return ScenePlan(scene, action, reason, key, inputs, tuple(takes), price, wait_s, forced, by)
 
 
 def identity_of(key: str, ordinal: int) -> str:
@@ -335,8 +367,10 @@ def _rows(scene: Scene, key: str, storyboard: Storyboard, snapshot: Snapshot) ->
     return sorted(found, key=partial(take_order, scene.id))
 
 
-def take_order(scene_id: str, take: Take) -> tuple[bool, int]:
+def take_order(scene_id: str, take: Take | TakePlan) -> tuple[bool, int]:
     """Sorts a scene's takes, so that every plan, and the run itself, finds the same one to be the first."""
+    if isinstance(take, TakePlan):
+        return take.row is not None and take.row.scene != scene_id, take.place
     return take.scene != scene_id, take.ordinal
 
 
@@ -375,9 +409,45 @@ def _wanted(scene: Scene) -> dict[str, Any]:
     return {"model": scene.model, "seconds": str(scene.seconds), "size": scene.size, "mode": scene.mode}
 
 
-def _existing(row: Take, missing: frozenset[int], scene_id: str, *, resubmit: bool) -> TakePlan:
+def _existing_takes(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list[TakePlan]:
+    """One plan for each place: the newest row of those that replace one another, with an older one to be used instead."""
+    places: dict[int, list[Take]] = {}
+    beside = {take.id: take for row in rows for take in snapshot.by_key.get(row.key, [])}
+    for row in rows:
+        places.setdefault(first_of(row, beside).id, []).append(row)
+    found = []
+    for first, here in places.items():
+        older = [_existing(row, snapshot.missing, scene_id) for row in sorted(here, key=lambda row: row.id)]
+        newest = older.pop()
+        instead = next((one for one in reversed(older) if one.action is Action.REUSE), None)
+        found.append(dataclasses.replace(newest, instead=instead, place=beside[first].ordinal))
+    return sorted(found, key=partial(take_order, scene_id))
+
+
+def first_of(take: Take, beside: Mapping[int, Take]) -> Take:
+    """The take in whose place this one is, or is to be: back through all that replaced one another."""
+    while take.replaces is not None and take.replaces in beside:
+        take = beside[take.replaces]
+    return take
+
+
+def _made_again(one: TakePlan, key: str, ordinal: int) -> TakePlan:
+    """A take that is forced: made again beside the one that is here, unless its job is still under way."""
+    row = one.row
+    if row is None or (one.action is Action.RESUME and row.state is not State.COLLECTED and not row.error_class):
+        return dataclasses.replace(one, reason=f"{one.reason}; --force takes it up and makes no second one")
+    instead = one if one.action is Action.REUSE else one.instead
+    replaces = row.id if row.key == key else None
+    place = one.place if replaces else ordinal
+    return TakePlan(Action.SUBMIT, "forced", ordinal, replaces=replaces, instead=instead, place=place)
+
+
+def _existing(row: Take, missing: frozenset[int], scene_id: str) -> TakePlan:
     renamed = f", made as scene `{row.scene}`" if row.scene != scene_id else ""
     match row.state:
+        case State.COLLECTED if row.id in missing and row.error_class == "expired":
+            reason = f"clip missing on disk, and its link was dead at the last try; {made_again(row)}"
+            return TakePlan(Action.RESUME, reason, row.ordinal, row)
         case State.COLLECTED if row.id in missing:
             return TakePlan(Action.RESUME, "clip missing on disk: fetched again while its link lives", row.ordinal, row)
         case State.COLLECTED:
@@ -406,14 +476,20 @@ def _from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> li
         used.add(ordinal)
         name = f"scene `{one.take.scene}` of storyboard `{one.take.storyboard}` in {one.place}"
         if one.is_whole:
-            plans.append(TakePlan(Action.REUSE, f"taken from {name}", ordinal, source=one))
+            plans.append(TakePlan(Action.REUSE, f"taken from {name}", ordinal, source=one, place=ordinal))
         else:
             reason = (
                 f"paid for already as {name}, and not collected there ({one.take.state}); "
                 f"type: storyreel rescue {one.place}"
             )
-            plans.append(TakePlan(Action.HELD, reason, ordinal, source=one))
+            plans.append(TakePlan(Action.HELD, reason, ordinal, source=one, place=ordinal))
     return plans
+
+
+def made_again(row: Take) -> str:
+    """What a clip that is gone would cost to make again, and how."""
+    cost = f"for {row.price} {row.currency}" if row.price is not None else "at a price that is not known"
+    return f"`storyreel run FILE --force {row.scene}` makes it again, {cost}"
 
 
 def _clock(row: Take) -> str:
@@ -468,21 +544,46 @@ def _together(takes: list[TakePlan], scene: Scene, above: Mapping[str, ScenePlan
     """The scene's action and reason out of its takes'."""
     by_action = {take.action: take.reason for take in reversed(takes)}
     if Action.SUBMIT in by_action:
-        for name in scene.upstream:
-            planned = above.get(name)
-            if planned is None or planned.action in (Action.HELD, Action.FAILED, Action.SKIP):
-                state = planned.action if planned else Action.SKIP
-                return Action.WAIT_UPSTREAM, f"needs `{name}`, which is {'left out' if state is Action.SKIP else state}"
         waits = [n for n in scene.upstream if above[n].action in (Action.SUBMIT, Action.WAIT_UPSTREAM, Action.RESUME)]
         return (Action.WAIT_UPSTREAM if waits else Action.SUBMIT), by_action[Action.SUBMIT]
-    for action in (Action.RESUME, Action.HELD, Action.FAILED):
+    for action in (Action.RESUME, Action.BLOCKED, Action.HELD, Action.FAILED):
         if action in by_action:
             return action, by_action[action]
     return Action.REUSE, by_action[Action.REUSE]
 
 
-def _skipped(scene: Scene) -> ScenePlan:
-    return ScenePlan(scene, Action.SKIP, "not asked for", "", {}, (), None, (0.0, 0.0))
+def _blocked(scene: Scene, above: Mapping[str, ScenePlan]) -> tuple[str, str] | None:
+    """(the scene at the beginning of it, why in words) where a scene cannot be made, because one above it has no clip and will
+    have none."""
+    for name in scene.upstream:
+        planned = above.get(name)
+        if planned is None or planned.used is None:
+            by = planned.blocked_by if planned and planned.blocked_by else name
+            if by != name:
+                return by, f"needs `{name}`, which is blocked by `{by}`"
+            words = {Action.SKIP: "left out", Action.HELD: "held", Action.FAILED: "failed: moderation blocked it"}
+            action = planned.action if planned else Action.SKIP
+            return by, f"needs `{name}`, which is {words.get(action, 'without the take that is picked')}"
+    return None
+
+
+def _stopped(take: TakePlan, why: str) -> TakePlan:
+    return dataclasses.replace(take, action=Action.BLOCKED, reason=why) if take.action is Action.SUBMIT else take
+
+
+def _left_out(
+    scene: Scene, storyboard: Storyboard, catalog: Catalog, snapshot: Snapshot, above: Mapping[str, ScenePlan]
+) -> ScenePlan:
+    """A scene that was not asked for: nothing is made of it, and the clip that it has, be it of before a change, is shown."""
+    planned = plan_scene(scene, storyboard, catalog, snapshot, above)
+    takes = tuple(take for take in planned.takes if take.action not in (Action.SUBMIT, Action.BLOCKED))
+    planned = dataclasses.replace(planned, action=Action.SKIP, reason="not asked for", takes=takes, blocked_by=None)
+    if takes:
+        return planned
+    own = [t for t in snapshot.by_scene.get(scene.id, []) if not t.superseded and t.state is State.COLLECTED]
+    here = [t for t in own if t.key == own[-1].key and t.id not in snapshot.missing]
+    before = [TakePlan(Action.REUSE, "not asked for: its clip is of before a change", t.ordinal, t) for t in here]
+    return dataclasses.replace(planned, key=own[-1].key, takes=tuple(before)) if before else planned
 
 
 def _duration(planned: ScenePlan) -> float:

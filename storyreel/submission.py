@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from storyreel import wire
@@ -30,15 +31,17 @@ SLOT_PAUSE_S = 1.0
 COOL_DOWN_S = 15.0
 
 
-async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready) -> Take | None:
+async def submit(
+    session: Session, planned: ScenePlan, number: int, ready: Ready, replaces: int | None = None
+) -> Take | None:
     """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released, failed).
 
-    `number` is for display. Returns None where another run has paid for it meanwhile.
+    `number` is for display; `replaces` is the row that is used until this take's clip is here. Returns None where another run has paid for it meanwhile.
 
     Raises:
         Stopped: the run was stopped, before or by this request; nothing was paid for by it.
     """
-    intent = _intent(session, planned, ready)
+    intent = replace(_intent(session, planned, ready), replaces=replaces)
     unsent = faults = 0
     told = ""
     while True:

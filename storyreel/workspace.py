@@ -117,6 +117,10 @@ class Workspace:
     def clip(self, scene: str, take: int) -> Path:
         return self.root / "clips" / scene / f"take-{take}.mp4"
 
+    def damaged(self, clip: Path) -> Path:
+        """Where a clip that was paid for and cannot be used is kept."""
+        return clip.with_name(f"{clip.stem}.damaged{clip.suffix}")
+
     def frame(self, scene: str, take: int, name: str) -> Path:
         """A still out of a clip; `name` is `first`, `last` or `last-3`."""
         return self.root / "frames" / scene / f"take-{take}-{name}.png"

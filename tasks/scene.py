@@ -22,17 +22,20 @@ _OPTIONS: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 @task(name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS)
-async def submit_job(scene: str, take: int, after: list[Result], again: int | None = None) -> Result:
+async def submit_job(
+    scene: str, take: int, after: list[Result], again: int | None = None, replaces: int | None = None
+) -> Result:
     """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect.
 
-    `again` is the ledger's id of a held take that the policy sends once more.
+    `again` is the ledger's id of a held take that the policy sends once more, `replaces` that of one that is used until this
+    one's clip is here.
     """
     desk = current.get()
     planned = desk.planned[scene]
     sources = {name: desk.used[name] for name in planned.scene.upstream}
     ready = await inputs.prepare(desk.session, planned, sources)
     if again is None:
-        row = await submission.submit(desk.session, planned, take, ready)
+        row = await submission.submit(desk.session, planned, take, ready, replaces)
     else:
         row = await submission.resubmit(desk.session, planned, ready, desk.row(again))
     log = get_run_logger()

@@ -31,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     made = batch.prepare(request, rows, folder)
     for _, prepared, planned in made:
         opening.check_ready(prepared, planned)
+    budget = Decimal(args.budget) if args.budget is not None else None
+    batch.check_budget((planned for _, _, planned in made), budget)
     jobs = sum(planned.jobs for _, _, planned in made)
     if jobs and not args.simulate:
         _ask(args, len(made), jobs, batch.cost(planned for _, _, planned in made))
@@ -63,7 +65,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path) ->
             call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                budget_per_run=Decimal(args.budget) if args.budget else None, return_state=True,
+                budget_per_run=Decimal(args.budget) if args.budget is not None else None, return_state=True,
             )
         )  # fmt: skip
         if state is None:

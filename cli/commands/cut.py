@@ -15,6 +15,6 @@ def run(args: argparse.Namespace) -> int:
     prepared = prepare(args)
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     with cutting() as tell:
-        film = finishing.cut(prepared, planned, tell=tell)
+        film = finishing.cut(prepared, planned, only=bool(args.only or args.start), tell=tell)
     print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")
     return 0

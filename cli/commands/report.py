@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 
 from cli.request import prepare
 from storyreel import finishing, opening
@@ -18,6 +17,6 @@ def run(args: argparse.Namespace) -> int:
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     known = finishing.recorded(prepared.workspace)
     film = known[1] if known else None
-    files.write_all(finishing.describe(prepared, planned, time.time(), film, None), prepared.workspace)
+    files.write_all(finishing.describe(prepared, planned, film, None), prepared.workspace)
     print(os.path.relpath(prepared.workspace.report_folder / "report.html"))
     return 0

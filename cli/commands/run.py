@@ -166,7 +166,7 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         for warning in told.warnings:
             print(f"  warning: {warning}")
         if told.cut_error:
-            print(f"  no film: {told.cut_error}")
+            print(f"  no {'new ' if told.cut else ''}film: {told.cut_error}")
         if told.cut:
             print(f"film           {_shown(root / 'final.mp4')} ({told.cut.duration_s} s)")
         if (root / "contact-sheet.jpg").exists() and told.cut:

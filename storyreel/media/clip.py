@@ -1,6 +1,7 @@
 """A clip on disk: is it whole, what is it, and what are its first and last pictures?
 
 One full decode answers all of it. The box walk catches every truncation, even by one byte; the decode catches damage.
+A clip was paid for: what leaves its picture whole (a damaged sound, garbage after its end) is told, and it is used.
 """
 
 from __future__ import annotations
@@ -25,12 +26,28 @@ from storyreel.media import seed
 HQ = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 UNTAGGED = 2
 HD_HEIGHT_PX = 720
+# What may follow the pictures; one of these that goes past the end is a truncation, anything else is no part of the clip.
+BOXES = (
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"free",
+    b"skip",
+    b"wide",
+    b"udta",
+    b"uuid",
+    b"meta",
+    b"sidx",
+    b"mfra",
+    b"pdin",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
     """What a clip is. `colour_assumed`: it carries no matrix, and BT.709 was taken for an HD picture. `concerns`: why its
-    end may be a poor start for another clip.
+    end may be a poor start for another clip. `damage`: what is wrong with it beside its picture.
     """
 
     width: int
@@ -43,6 +60,7 @@ class ClipFacts:
     colour_assumed: bool
     suspect: bool
     concerns: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -76,58 +94,74 @@ def verify(path: Path, *, tail: int = 1) -> Opened:
     """Decode the whole clip and return its facts, its first and middle picture, and its last `tail` ones.
 
     Raises:
-        MediaError: truncated, damaged, not an mp4, or without pictures.
+        MediaError: truncated, its picture damaged, not an mp4, without pictures, or not on disk.
     """
-    _check_boxes(path)
     try:
-        return _decode(path, tail)
+        damage = _check_boxes(path)
+        return _decode(path, tail, damage)
+    except FileNotFoundError as error:
+        raise MediaError(f"the clip {path.name} is not on disk") from error
     except av.FFmpegError as error:
         raise MediaError(f"the clip is damaged: {type(error).__name__}: {error.strerror}") from error
 
 
-def _check_boxes(path: Path) -> None:
-    """The top-level boxes of an mp4 must fill the file exactly, with `moov` and `mdat` among them."""
-    size, at, seen = path.stat().st_size, 0, []
+def _check_boxes(path: Path) -> list[str]:
+    """The top-level boxes of an mp4 must fill the file exactly, with `moov` and `mdat` among them; what follows them and is
+    no box is returned as damage."""
+    size, at, seen = path.stat().st_size, 0, set[bytes]()
     if size == 0:
         raise MediaError("the clip is empty")
     with path.open("rb") as file:
         while at < size:
             file.seek(at)
             head = file.read(16)
+            length, kind = _box(head, size - at)
+            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # of what follows, no picture is made
+            if is_whole and (kind not in BOXES or length < 8):
+                return [f"{size - at} bytes that are no part of it follow its end"]
             if len(head) < 8:
                 raise MediaError("the clip is truncated inside a box header")
-            length, kind = struct.unpack(">I4s", head[:8])
-            if length == 1 and len(head) == 16:
-                length = struct.unpack(">Q", head[8:])[0]
-            elif length == 0:
-                length = size - at
             if length < 8 or not all(31 < c < 127 for c in kind):
                 raise MediaError("the file is not an mp4")
-            seen.append(kind)
+            seen.add(kind)
             at += length
     if at != size:
         raise MediaError(f"the clip is truncated: its boxes need {at} bytes, the file has {size}")
     for needed in (b"moov", b"mdat"):
         if needed not in seen:
             raise MediaError(f"the file is an mp4 without a {needed.decode()} box")
+    return []
 
 
-def _decode(path: Path, tail: int) -> Opened:
+def _box(head: bytes, rest: int) -> tuple[int, bytes]:
+    """(length in bytes, kind) of the box that begins with `head`; 0 where it is cut off."""
+    if len(head) < 8:
+        return 0, b""
+    length, kind = struct.unpack(">I4s", head[:8])
+    if length == 1 and len(head) == 16:
+        length = struct.unpack(">Q", head[8:])[0]
+    elif length == 0:
+        length = rest
+    return length, kind
+
+
+def _decode(path: Path, tail: int, damage: list[str]) -> Opened:
     with av.open(str(path), format="mp4", metadata_errors="replace") as container:
         video = moving(container)
         audio = list(container.streams.audio)
         first: av.VideoFrame | None = None
         middle: av.VideoFrame | None = None
         last: deque[av.VideoFrame] = deque(maxlen=max(tail, seed.LOOKED_AT))
-        frames = packets = 0
+        frames = packets = silent = 0
         for packet in container.demux([video, *audio]):
-            if packet.size:
-                if packet.is_corrupt:
-                    raise MediaError("the clip has a corrupt packet")
-                if packet.stream is video and not packet.is_discard:
-                    packets += 1
+            if packet.stream is not video:
+                silent += not _is_heard(packet)
+                continue
+            if packet.size and packet.is_corrupt:
+                raise MediaError("the clip has a corrupt packet")
+            packets += bool(packet.size) and not packet.is_discard
             for frame in packet.decode():
-                if not isinstance(frame, av.VideoFrame) or packet.stream is not video:
+                if not isinstance(frame, av.VideoFrame):
                     continue
                 if frame.is_corrupt:
                     raise MediaError(f"the clip is corrupt at frame {frames}")
@@ -139,8 +173,22 @@ def _decode(path: Path, tail: int) -> Opened:
             raise MediaError("the clip has no pictures in it")
         if frames < packets:
             raise MediaError(f"{packets - frames} pictures of the clip are lost")
-        facts = _facts(video, list(last), frames, bool(audio))
+        if silent:
+            damage = [*damage, f"{silent} packet{'s' * (silent != 1)} of its sound cannot be decoded"]
+        facts = _facts(video, list(last), frames, bool(audio), damage)
         return Opened(facts, first, middle or first, list(last)[-max(1, tail) :])
+
+
+def _is_heard(packet: av.Packet[Any]) -> bool:
+    """Can a packet of sound be decoded? One that cannot is no reason to give up the picture."""
+    try:
+        if packet.size and (packet.is_corrupt or packet.stream.codec_context is None):
+            return False
+        if packet.stream.codec_context is not None:
+            packet.decode()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
 
 
 def moving(container: av.container.InputContainer) -> av.VideoStream:
@@ -155,7 +203,9 @@ def moving(container: av.container.InputContainer) -> av.VideoStream:
     raise MediaError("the clip has no picture")
 
 
-def _facts(video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool) -> ClipFacts:
+def _facts(
+    video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool, damage: list[str]
+) -> ClipFacts:
     last = tail[-1]
     base, rate = float(video.time_base or 0), float(video.average_rate or 24)
     end = ((last.pts or 0) + (last.duration or 0)) * base
@@ -176,6 +226,7 @@ def _facts(video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_au
         colour_assumed=is_untagged_hd(last),
         suspect=abs(frames - duration * rate) > 1.5,
         concerns=tuple(seed.concerns(tail)),
+        damage=tuple(damage),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -83,7 +84,7 @@ def _clip(path: Path, samples: int, skip: int) -> Sound | None:
     """Exactly `samples` of the clip's first sound track after leaving out `skip`; None where it has none."""
     wave = np.zeros((2, samples), np.float32)
     with av.open(str(path), metadata_errors="replace") as container:
-        if not container.streams.audio:
+        if not container.streams.audio or container.streams.audio[0].codec_context is None:
             return None
         at: int | None = None
         for block, time in _decoded(container):
@@ -101,9 +102,16 @@ def _decoded(container: av.container.InputContainer) -> Iterator[tuple[Sound, fl
     """(block, its time in seconds) of the first sound track, stereo at 48 kHz."""
     stream = container.streams.audio[0]
     resampler = av.AudioResampler("fltp", "stereo", RATE)
-    for frame in itertools.chain(container.decode(stream), [None]):
+    for frame in itertools.chain(_whole_frames(container, stream), [None]):
         for made in resampler.resample(frame):
             yield made.to_ndarray().astype(np.float32), float((made.pts or 0) * (made.time_base or 0))
+
+
+def _whole_frames(container: av.container.InputContainer, stream: av.AudioStream) -> Iterator[av.AudioFrame]:
+    """The frames that can be decoded; a damaged packet is left out."""
+    for packet in container.demux(stream):
+        with contextlib.suppress(av.FFmpegError):
+            yield from packet.decode()
 
 
 def _music(path: Path, gain_db: float, total: int) -> Iterator[Sound]:

@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from storyreel.errors import MediaError
 from storyreel.media.clip import verify
-from storyreel.simulator import describe, rules
+from storyreel.simulator import describe, offered, rules
 from storyreel.simulator.faults import GATEWAY_PAGE, Fault, Faults, Where, parse
 from storyreel.simulator.forms import read_form
 from storyreel.simulator.jobs import Jobs, SimJob
@@ -136,7 +136,7 @@ class Simulator:
             self._recent.append(now)
 
     async def _accept_create(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
-        wanted = rules.read(body) if self.profile == "strict" else rules.read_lax(body)
+        wanted = offered.read(body, self.jobs.catalog, lax=self.profile == "lax")
         stills = {
             given.role: await self._picture(given, wanted) for given in wanted.images if given.role != "reference"
         }
@@ -323,7 +323,7 @@ class Simulator:
         try:
             with Image.open(io.BytesIO(data)) as picture:
                 picture.load()
-                rules.check_image(picture.format or "", picture.size, len(data), wanted)
+                offered.check_image(picture.format or "", picture.size, len(data), wanted, self.jobs.catalog)
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             raise Refused(f"{given.role} is not a picture") from error
         return self.jobs.keep_still(data)

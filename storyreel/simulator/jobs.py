@@ -20,6 +20,7 @@ from typing import Any
 from PIL import Image
 
 from storyreel.catalog import Catalog, parse_size
+from storyreel.simulator import rules
 from storyreel.simulator.picture import FPS, Shot, render
 
 ODD = {"wrong", "silent", "long_sound", "odd_rate"}
@@ -162,7 +163,8 @@ class Jobs:
 
     def _render(self, job: SimJob, path: Path) -> None:
         model = self.catalog.models[job.model]
-        size = model.output_size(job.size, job.mode) if job.model == "kling-video-o1" else parse_size(job.size)
+        by_size = job.model in rules.MODELS and job.model != "kling-video-o1"  # the document's own words
+        size = parse_size(job.size) if by_size else model.output_size(job.size, job.mode)
         if "wrong" in job.flags:
             size = (size[1], size[0])
         shot = Shot(

@@ -62,22 +62,27 @@ def read(body: Any) -> Wanted:
     """Raises `Refused` on the first broken rule."""
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object")
-    unknown = sorted(set(body) - FIELDS)
-    if unknown:
-        raise Refused(f"unknown field {unknown[0]}")
+    check_fields(body)
     model = body.get("model")
     if model not in MODELS:
         raise Refused(f"the price of the model {model} is not set", status=503, code="quota_exceeded_error")
     prompt = read_prompt(body)
     kling = model in KLING
-    seconds = _choice(body, "seconds", ("5", "10") if kling else ("4", "8", "12"))
-    size = _choice(body, "size", KLING_SIZES if kling else SORA_SIZES)
+    seconds = choice(body, "seconds", ("5", "10") if kling else ("4", "8", "12"))
+    size = choice(body, "size", KLING_SIZES if kling else SORA_SIZES)
     mode = _mode(body, str(model))
-    images = _reference(body, str(model)) if model != "kling-video-o1" else _list(body)
-    video_url, is_base = _video(body, str(model), images)
+    images = referenced(body, str(model)) if model != "kling-video-o1" else listed(body)
+    video_url, is_base = video(body, images)
     if model == "kling-v2-1" and not any(i.role == "first_frame" for i in images):
         raise Refused("kling-v2-1 needs input_reference")
     return Wanted(str(model), prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
+
+
+def check_fields(body: Mapping[str, Any]) -> None:
+    """Raises `Refused` on a field that the API does not know."""
+    unknown = sorted(set(body) - FIELDS)
+    if unknown:
+        raise Refused(f"unknown field {unknown[0]}")
 
 
 def read_lax(body: Any) -> Wanted:
@@ -89,32 +94,38 @@ def read_lax(body: Any) -> Wanted:
     """
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object or a form")
-    known = {name: value for name, value in body.items() if name in FIELDS and value not in (None, "")}
-    known.setdefault("model", "sora-2")
+    known = lenient(body)
     if known["model"] not in MODELS:
         raise Refused(f"unknown model {known['model']}", code="model_not_found")
     if known["model"] not in KLING:
         known.pop("mode", None)
+    return read(known)
+
+
+def lenient(body: Mapping[str, Any]) -> dict[str, Any]:
+    """A request in the document's form, of one that takes the liberties of OpenAI's own shape."""
+    known = {name: value for name, value in body.items() if name in FIELDS and value not in (None, "")}
+    known.setdefault("model", "sora-2")
     for name in ("seconds", "size"):
         if isinstance(known.get(name), int):
             known[name] = str(known[name])
     reference = known.get("input_reference")
     if isinstance(reference, dict):
         known["input_reference"] = reference.get("image_url") or reference.get("url")
-    return read(known)
+    return known
 
 
-def read_prompt(body: Any) -> str:
+def read_prompt(body: Any, longest: int = PROMPT_MAX) -> str:
     """The prompt of a create or a remix."""
     prompt = body.get("prompt") if isinstance(body, dict) else None
     if not isinstance(prompt, str) or not prompt:
         raise Refused("prompt is required")
-    if len(prompt) > PROMPT_MAX:
-        raise Refused(f"prompt is longer than {PROMPT_MAX} characters")
+    if len(prompt) > longest:
+        raise Refused(f"prompt is longer than {longest} characters")
     return prompt
 
 
-def _choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+def choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
     value = body.get(name, allowed[0])
     if not isinstance(value, str):
         raise Refused(f"{name} must be a string")
@@ -142,7 +153,7 @@ def _http(value: Any, name: str) -> str:
     return value
 
 
-def _reference(body: Mapping[str, Any], model: str) -> list[Given]:
+def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
     if "image_list" in body or "video_list" in body:
         raise Refused("image_list and video_list are for kling-video-o1")
     found = []
@@ -163,7 +174,7 @@ def _reference(body: Mapping[str, Any], model: str) -> list[Given]:
     return found
 
 
-def _list(body: Mapping[str, Any]) -> list[Given]:
+def listed(body: Mapping[str, Any]) -> list[Given]:
     if "input_reference" in body or "image_tail" in body:
         raise Refused("kling-video-o1 takes image_list, not input_reference or image_tail")
     entries = body.get("image_list", [])
@@ -197,7 +208,7 @@ def _entry(entry: Any) -> Given:
         raise Refused("image is neither a URL nor base64") from error
 
 
-def _video(body: Mapping[str, Any], model: str, images: list[Given]) -> tuple[str | None, bool]:
+def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, bool]:
     entries = body.get("video_list", [])
     if not isinstance(entries, list) or len(entries) > 1:
         raise Refused("video_list takes at most one video")

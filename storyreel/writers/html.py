@@ -73,7 +73,7 @@ def critical_path(report: RunReport) -> list[str]:
     ends: dict[str, float] = {}
     above: dict[str, list[str]] = {}
     for scene in report.scenes:
-        if scene.timing.submitted_at and scene.status != "reused":
+        if _is_of_run(scene, report):
             end = _time(scene.timing.collected_at or scene.timing.completed_at)
             ends[scene.id] = max(end, ends.get(scene.id, 0.0))
             above[scene.id] = scene.upstream
@@ -83,6 +83,11 @@ def critical_path(report: RunReport) -> list[str]:
         path.insert(0, at)
         at = max((name for name in above[at] if name in ends), key=lambda name: ends[name], default=None)
     return path
+
+
+def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
+    """Does the take belong on the run's timeline: was it made, or taken up, by this run?"""
+    return bool(scene.timing.submitted_at) and (scene.status != "reused" or scene.run_id == report.run_id)
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
@@ -151,7 +156,7 @@ def _spans(report: RunReport) -> list[dict[str, Any]]:
     marks: list[tuple[SceneReport, float, float, float]] = [
         (scene, _time(t.submitted_at), _time(t.completed_at), _time(t.collected_at))
         for scene in report.scenes
-        if scene.status != "reused" and (t := scene.timing).submitted_at
+        if _is_of_run(scene, report) and (t := scene.timing)
     ]
     if not marks:
         return []

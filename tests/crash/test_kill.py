@@ -21,7 +21,6 @@ import pytest
 from storyreel import catalog
 from storyreel.ledger import Ledger
 from storyreel.ledger_rows import State
-from storyreel.simulator import rules
 from storyreel.simulator.app import account_of
 from tests.crash.nursery import KILLED
 from tests.postgres import server
@@ -113,10 +112,8 @@ def nurseries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[queue.Queue[
     model = catalog.load().models["sora-2"].model_dump(mode="json", exclude_none=True)
     model |= {"sizes": [SMALL], "defaults": {"seconds": 4, "size": SMALL}}
     (folder / "small.yaml").write_text(json.dumps({"version": 1, "models": {"sora-2": model}}))
-    patch = pytest.MonkeyPatch()
-    patch.setattr(rules, "SORA_SIZES", (SMALL,))
     pool: queue.Queue[Nursery] = queue.Queue()
-    with live(folder / "api", speed=1e6) as api:
+    with live(folder / "api", speed=1e6, models=catalog.load(folder / "small.yaml")) as api:
         processes = [
             subprocess.Popen(
                 [sys.executable, "-m", "tests.crash.nursery"],
@@ -132,7 +129,6 @@ def nurseries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[queue.Queue[
         yield pool
         for process in processes:
             process.communicate()
-    patch.undo()
 
 
 def accepted(api: Live, number: int) -> Counter[str]:

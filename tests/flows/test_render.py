@@ -52,9 +52,12 @@ def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
         (20, 40, 220), abs=2
     )
 
-    # Again: nothing is sent, no server is asked for, everything is reused.
+    # Again: nothing is sent, no server is asked for, everything is reused; what was spent, and when, is not forgotten.
     again = project.run()
-    assert set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "0.00"
+    assert set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "11.50"
+    for name in ("run_id", "started_at", "finished_at", "history", "cut"):
+        assert again[name] == report[name], name
+    assert [s["timing"] for s in again["scenes"]] == [s["timing"] for s in report["scenes"]]
     assert len(project.api.accepted) == 4
 
     # Once more: what would say the same is left as it is.

@@ -354,3 +354,83 @@ def test_damage_inside_the_file_is_found_at_the_start_and_a_copy_is_kept(tmp_pat
     with pytest.raises(WorkspaceError, match="is damaged"):
         Ledger.in_file(path)
     assert (tmp_path / "ledger.db.damaged").read_bytes() == bytes(data)
+
+
+def collected(ledger: Ledger, one: Intent) -> Any:
+    take = reserve(ledger, one)
+    ledger.submitted(take.id, f"q{take.id}")
+    ledger.finished(take.id, completed_at=None, expires_at=None, polls=1)
+    return ledger.collected(take.id, {"path": "x"})
+
+
+def test_what_a_take_replaces_is_set_aside_when_its_clip_is_here_and_not_before(ledger: Ledger) -> None:
+    old = collected(ledger, intent())
+    new = reserve(ledger, intent(replaces=old.id))
+    assert (new.take, new.ordinal, new.replaces) == (2, 2, old.id)
+    ledger.submitted(new.id, "q")
+    assert not ledger.take(old.id).superseded
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent(replaces=old.id))
+    ledger.failed(new.id, "transient", None, "it broke")
+    assert not ledger.take(old.id).superseded
+    collected(ledger, intent(replaces=old.id))
+    assert ledger.take(old.id).superseded
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent())
+
+
+def test_a_take_and_its_replacement_have_one_place(ledger: Ledger) -> None:
+    old = collected(ledger, intent())
+    ledger.submitted(reserve(ledger, intent(replaces=old.id)).id, "q")
+    reserve(ledger, intent(wanted=2))
+    with pytest.raises(AlreadyPaid):
+        reserve(ledger, intent(wanted=2))
+
+
+def test_all_that_a_row_of_replacements_stood_for_is_set_aside(ledger: Ledger) -> None:
+    old = collected(ledger, intent())
+    held = reserve(ledger, intent(replaces=old.id))
+    ledger.lost(held.id, "lost")
+    collected(ledger, intent(replaces=held.id))
+    assert ledger.take(old.id).superseded and ledger.take(held.id).superseded
+
+
+BUDGETS: dict[str, dict[str, Any]] = {
+    "budget": {"budget": Decimal(9)},
+    "per run": {"budget": None, "caps": Caps(per_run=Decimal(9))},
+    "group": {"budget": None, "caps": Caps(per_run=Decimal(9), group="r1")},
+    "per day": {"budget": None, "caps": Caps(per_day=Decimal(9))},
+}
+
+
+@pytest.mark.parametrize("kind", BUDGETS)
+def test_no_budget_is_kept_over_an_unknown_price_or_two_currencies(ledger: Ledger, kind: str) -> None:
+    run = "r1.x" if kind == "group" else "r1"
+
+    def spend(scene: str, **changes: Any) -> None:
+        currency = changes.pop("of", None)
+        one = intent(scene, scene, run_id=run, **changes)
+        ledger.reserve(one, slots=9, currency=currency, **BUDGETS[kind])
+
+    with pytest.raises(BudgetReached, match="no price is known for m"):
+        spend("a", price=None, currency=None, model="m")
+    with pytest.raises(BudgetReached, match=r"costs 2\.50 USD; .* of 9 is in CNY"):
+        spend("a", currency="USD", of="CNY")
+    spend("a")
+    with pytest.raises(BudgetReached, match="paid for in CNY before"):
+        spend("b", currency="USD")
+    assert [take.scene for take in ledger.takes("b")] == ["a"]
+
+
+def test_a_held_take_is_not_sent_again_under_a_budget_that_cannot_hold_it(ledger: Ledger) -> None:
+    one = intent(price=None, currency=None, model="m")
+    held = reserve(ledger, one)
+    ledger.lost(held.id, "lost")
+    with pytest.raises(BudgetReached, match="no price is known"):
+        ledger.resubmitted(held.id, one, budget=Decimal(9))
+
+
+def test_what_was_paid_at_an_unknown_price_leaves_a_budget_unknown(ledger: Ledger) -> None:
+    reserve(ledger, intent("a", "a", price=None, currency=None))
+    with pytest.raises(BudgetReached, match="a price that is not known"):
+        reserve(ledger, intent("b", "b"), budget="9")

@@ -95,7 +95,7 @@ def damaged() -> dict[str, object]:
         "json": lambda data: b'{"error": "expired"}',
         "half": lambda data: data[: len(data) // 2],
         "one byte short": lambda data: data[:-1],
-        "tail of garbage": lambda data: data + b"x" * 100,
+        "one byte short of what follows": lambda data: (data + b"\0\0\0\x10free" + b"\0" * 8)[:-1],
         "zeroed middle": lambda data: data[: len(data) // 2] + b"\0" * (len(data) - len(data) // 2),
     }
 
@@ -106,6 +106,58 @@ def test_a_damaged_clip_is_caught(tmp_path: Path, name: str) -> None:
     path.write_bytes(damaged()[name](path.read_bytes()))  # type: ignore[operator]
     with pytest.raises(MediaError):
         verify(path)
+
+
+def packets(path: Path, kind: str) -> list[tuple[int, int]]:
+    """(where it lies, bytes) of each packet of a clip's sound or picture."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0] if kind == "sound" else container.streams.video[0]
+        return [(p.pos, p.size) for p in container.demux(stream) if p.size and p.pos is not None]
+
+
+def overwrite(path: Path, where: tuple[int, int]) -> None:
+    data = bytearray(path.read_bytes())
+    at, size = where
+    data[at : at + size] = b"\xff" * size
+    path.write_bytes(data)
+
+
+def _of_another_codec(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"mp4a", b"zzzz").replace(b"esds", b"yyyy"))
+
+
+BESIDE = {
+    "a sound packet": lambda path: overwrite(path, packets(path, "sound")[20]),
+    "every sound packet": lambda path: [overwrite(path, where) for where in packets(path, "sound")],
+    "a codec of sound that nobody knows": _of_another_codec,
+    "zeros after its end": lambda path: path.write_bytes(path.read_bytes() + bytes(4096)),
+    "three zeros after its end": lambda path: path.write_bytes(path.read_bytes() + bytes(3)),
+    "garbage after its end": lambda path: path.write_bytes(path.read_bytes() + b"x" * 100),
+    "a web page after its end": lambda path: path.write_bytes(path.read_bytes() + b"<html>504 Gateway Time-out</html>"),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE)
+def test_a_clip_whose_picture_is_whole_is_used_and_its_damage_told(tmp_path: Path, name: str) -> None:
+    path = shot(tmp_path / "a.mp4", sound_s=1)
+    assert verify(path).facts.damage == ()
+    BESIDE[name](path)
+    facts = verify(path).facts
+    assert facts.damage and facts.frames == 24
+    film = assemble([Piece(path), Piece(shot(tmp_path / "b.mp4", "b", sound_s=1))], tmp_path / "film.mp4", Style(SIZE))
+    assert film.frames == verify(tmp_path / "film.mp4").facts.frames == 48
+
+
+def test_a_clip_with_a_damaged_picture_is_not_used(tmp_path: Path) -> None:
+    path = shot(tmp_path / "a.mp4", sound_s=1)
+    overwrite(path, packets(path, "picture")[10])
+    with pytest.raises(MediaError):
+        verify(path)
+
+
+def test_a_clip_that_was_taken_away_is_said_to_be_so(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match=r"a\.mp4 is not on disk"):
+        verify(tmp_path / "a.mp4")
 
 
 def test_a_picture_that_is_no_mp4_is_caught(tmp_path: Path) -> None:

@@ -185,3 +185,71 @@ async def test_a_thousand_jobs_in_flight_are_counted_quickly(tmp_path: Path, clo
     assert jobs.running() == 1000
     clock.time += 10_000
     assert jobs.running() == 0 and not jobs._open
+
+
+OWN = """\
+version: 1
+sources: {me: {title: "my contract", read: 2026-11-01}}
+models:
+  my-model:
+    title: Mine
+    dialect: DIALECT
+    prompt_max: 20
+    seconds: [3, 6]
+    sizes: [160x96, 96x160]
+    modes: [draft, fine]
+    output: {fine: 192}
+    defaults: {seconds: 3, size: 160x96, mode: draft}
+    text_to_video: {allowed: true, source: me}
+    first_frame: {allowed: true, source: me}
+    end_frame: {allowed: false, source: me}
+    image: {by: [url, base64], exact_size: true, formats: [png], source: me}
+    remix: {documented: false, source: me}
+    prices: [{per_second: "0.10", currency: CNY, source: me}]
+"""
+MINE = {"model": "my-model", "prompt": "x", "seconds": "3", "size": "160x96", "mode": "fine"}
+
+
+def of_my_own(folder: Path, clock: Clock, dialect: str = "lists") -> httpx.AsyncClient:
+    """The simulator with a model that no document of the API speaks of."""
+    (folder / "mine.yaml").write_text(OWN.replace("DIALECT", dialect))
+    app = Simulator(Jobs(catalog.load(folder / "mine.yaml"), folder, speed=1.0, now=clock)).app()
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://sim", headers={"Authorization": "Bearer k"}
+    )
+
+
+async def test_a_model_of_ones_own_is_rehearsed_by_its_entry(tmp_path: Path, clock: Clock) -> None:
+    async with of_my_own(tmp_path, clock) as api:
+        first = {"image": base64.b64encode(png(160, 96)).decode(), "type": "first_frame"}
+        created = await api.post("/v1/videos", json={**MINE, "image_list": [first]})
+        assert created.status_code == 200, created.text
+        clock.time += 3600
+        job = (await api.get(f"/v1/videos/{created.json()['id']}")).json()
+        clip = tmp_path / "clip.mp4"
+        clip.write_bytes((await api.get(job["task_result"]["videos"][0]["url"])).content)
+        facts = verify(clip).facts
+        assert (facts.width, facts.height, facts.frames) == (320, 192, 72)
+        assert (await api.get("/simulator/truth")).json()["billed"] == "0.30"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "another"}, {"seconds": "5"}, {"seconds": 3}, {"size": "1280x720"}, {"mode": "pro"}, {"prompt": "x" * 21},
+        {"extra": 1}, {"image_list": [image(type="first_frame")]}, {"image_list": [image()]},
+        {"image_list": [image(type="first_frame"), image(type="end_frame")]},
+        {"video_list": [{"video_url": "https://a.example"}]}, {"input_reference": "https://a.example/p.png"},
+    ],
+)  # fmt: skip
+async def test_and_held_to_it(tmp_path: Path, clock: Clock, change: dict[str, Any]) -> None:
+    async with of_my_own(tmp_path, clock) as api:
+        assert (await api.post("/v1/videos", json={**MINE, **change})).status_code in (400, 503)
+        assert (await api.get("/simulator/truth")).json()["accepted"] == []
+
+
+async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(tmp_path: Path, clock: Clock) -> None:
+    async with of_my_own(tmp_path, clock, "reference") as api:
+        assert (await api.post("/v1/videos", json={**GOOD, "mode": "std"})).status_code == 400
+        assert (await api.post("/v1/videos", json=GOOD)).status_code == 200
+        assert (await api.post("/v1/videos", json={**MINE, "image_list": []})).status_code == 400

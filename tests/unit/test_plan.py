@@ -231,3 +231,123 @@ def test_a_thousand_scene_chain_is_planned_without_recursion(load: Load) -> None
     )
     board = load("version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n" + scenes)
     assert len(plan.make(board, CATALOG, Snapshot()).critical_path) == 1000
+
+
+def test_what_hangs_on_a_scene_without_a_clip_is_blocked_and_costs_nothing(load: Load) -> None:
+    board = load(BOARD)
+    planned = plan.make(board, CATALOG, Snapshot())
+    for state, word in ((State.AMBIGUOUS, "held"), (State.FAILED, "failed: moderation blocked it")):
+        stuck = row(planned, "a", state=state, error_class="moderation", clip=None)
+        now = plan.make(board, CATALOG, Snapshot((stuck,)))
+        assert actions(now) == {"a": now.scene("a").action, "b": "blocked", "c": "blocked", "d": "submit"}
+        assert now.scene("b").reason == f"needs `a`, which is {word}"
+        assert now.scene("c").reason == "needs `b`, which is blocked by `a`" and now.scene("c").blocked_by == "a"
+        assert now.jobs == 1 and now.cost() == {"CNY": (Decimal("4.00"), Decimal("4.00"))}
+        assert now.critical_path == ("d",)
+
+
+def test_a_board_of_which_nothing_can_run_has_no_work(load: Load) -> None:
+    board = load(BOARD.replace("  - {id: d, prompt: alone}\n", ""))
+    planned = plan.make(board, CATALOG, Snapshot())
+    now = plan.make(board, CATALOG, Snapshot((row(planned, "a", state=State.AMBIGUOUS, clip=None),)))
+    assert (now.jobs, now.cost(), now.has_work) == (0, {}, False)
+
+
+def test_one_held_take_of_several_blocks_nothing(load: Load) -> None:
+    text = BOARD.replace("prompt: first", "prompt: first, takes: 2")
+    board = load(text)
+    taken = rendered(board).takes
+    held = tuple(dataclasses.replace(t, state=State.AMBIGUOUS) if t.scene == "a" and t.take == 2 else t for t in taken)
+    assert actions(plan.make(board, CATALOG, Snapshot(held))) == {"a": "held", "b": "reuse", "c": "reuse", "d": "reuse"}
+
+
+def test_a_pick_of_a_held_take_blocks(load: Load) -> None:
+    text = BOARD.replace("prompt: first", "prompt: first, takes: 2, pick: 2")
+    board = load(text)
+    planned = plan.make(board, CATALOG, Snapshot())
+    taken = (row(planned, "a", 1), row(planned, "a", 2, State.AMBIGUOUS))
+    now = plan.make(board, CATALOG, Snapshot(taken))
+    assert now.scene("b").action is Action.BLOCKED and now.jobs == 1
+
+
+def replacing(taken: Snapshot, scene: str, state: State, **changes: Any) -> Snapshot:
+    """As after a --force of this scene that came so far."""
+    old = next(t for t in taken.takes if t.scene == scene)
+    made = dataclasses.replace(old, id=old.id + 1, take=2, ordinal=2, state=state, replaces=old.id, **changes)
+    return dataclasses.replace(taken, takes=(*taken.takes, made))
+
+
+def test_force_makes_one_beside_the_good_one_and_replaces_it(load: Load) -> None:
+    board = load(BOARD)
+    taken = rendered(board)
+    (one,) = plan.make(board, CATALOG, taken, force={"b"}).scene("b").takes
+    old = next(t for t in taken.takes if t.scene == "b")
+    assert one.action is Action.SUBMIT and one.replaces == old.id
+    assert one.instead is not None and one.instead.row is old
+
+
+@pytest.mark.parametrize("force", [set(), {"b"}])
+def test_a_forced_job_in_flight_is_taken_up_by_any_run(load: Load, force: set[str]) -> None:
+    board = load(BOARD)
+    for state in (State.IN_FLIGHT, State.COMPLETED):
+        now = plan.make(board, CATALOG, replacing(rendered(board), "b", state), force=force)
+        assert now.scene("b").action is Action.RESUME and now.scene("b").to_make == 0
+        assert ("--force takes it up" in now.scene("b").reason) is bool(force)
+        assert now.scene("c").to_make == 1  # it will start from another clip
+
+
+@pytest.mark.parametrize(
+    ("state", "kind"), [(State.FAILED, "transient"), (State.RELEASED, "quota"), (State.FAILED, "moderation"), (State.AMBIGUOUS, None)]
+)  # fmt: skip
+def test_a_force_that_came_to_nothing_leaves_the_good_one_used(load: Load, state: State, kind: str | None) -> None:
+    board = load(BOARD)
+    now = plan.make(board, CATALOG, replacing(rendered(board), "b", state, error_class=kind))
+    used = now.scene("b").used
+    assert used is not None and used.action is Action.REUSE and used.ordinal == 1
+    assert now.scene("c").action is Action.REUSE and now.jobs == 0
+
+
+def test_a_take_has_the_place_of_the_one_it_replaced(load: Load) -> None:
+    text = BOARD.replace("prompt: alone", "prompt: alone, takes: 2, pick: 1")
+    board = load(text)
+    taken = replacing(rendered(board), "d", State.COLLECTED)
+    old = next(t for t in taken.takes if t.scene == "d")
+    done = dataclasses.replace(
+        taken,
+        takes=tuple(
+            dataclasses.replace(t, superseded=True)
+            if t is old
+            else dataclasses.replace(t, ordinal=3)
+            if t.replaces
+            else t
+            for t in taken.takes
+        ),
+    )
+    now = plan.make(board, CATALOG, done).scene("d")
+    assert [t.ordinal for t in now.takes] == [3, 2] and now.used is now.takes[0]
+    fewer = load(text.replace("takes: 2, pick: 1", "takes: 1"))
+    assert [t.ordinal for t in plan.make(fewer, CATALOG, done).scene("d").takes] == [3]
+
+
+def test_a_clip_that_is_gone_with_its_link_is_made_again_by_force_only(load: Load) -> None:
+    board = load(BOARD)
+    taken = rendered(board)
+    gone = next(t for t in taken.takes if t.scene == "d")
+    dead = dataclasses.replace(
+        taken,
+        takes=tuple(dataclasses.replace(t, error_class="expired") if t is gone else t for t in taken.takes),
+        missing=frozenset({gone.id}),
+    )
+    now = plan.make(board, CATALOG, dead)
+    assert now.jobs == 0 and "--force d" in now.scene("d").reason and "4 CNY" in now.scene("d").reason
+    forced = plan.make(board, CATALOG, dead, force={"d"})
+    assert forced.jobs == 1 and forced.scene("d").takes[0].instead is None
+
+
+def test_a_scene_left_out_keeps_its_clip_even_where_it_would_be_made_again(load: Load) -> None:
+    taken = rendered(load(BOARD))
+    board = load(BOARD.replace("first}", "changed}"))
+    now = plan.make(board, CATALOG, taken, selected={"a"})
+    assert actions(now) == {"a": "submit", "b": "skip", "c": "skip", "d": "skip"} and now.jobs == 1
+    assert [now.scene(name).kept is not None for name in "bcd"] == [True, True, True]
+    assert now.scene("b").takes[0].reason == "not asked for: its clip is of before a change"

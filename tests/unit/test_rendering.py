@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
+from prefect.logging import disable_run_logger
 
 from flows.render import Rendering
 from storyreel import catalog, plan
+from storyreel.errors import AnswerLost, ApiError, StoryreelError, WorkspaceError
 from storyreel.ledger_rows import State, Take
 from storyreel.manifest import Checked
 from storyreel.plan import ScenePlan, Snapshot, TakePlan
+from storyreel.report import Outcome
+from storyreel.session import Session
 from tests.unit.test_plan import row
 
 BOARD = "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, takes: 3}\n"
@@ -38,3 +44,49 @@ async def test_the_used_take_is_the_one_that_the_next_plan_will_use(
     again = plan.make(board, catalog.load(), Snapshot(tuple(rows))).scene("a")
     assert [t.ordinal for t in made.takes] == [t.ordinal for t in again.takes] == [1, 2, 3]
     assert made.identity == again.identity
+
+
+class Fails(Rendering):
+    """A rendering one of whose scenes meets an error that nothing foresaw."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.told: list[Outcome] = []
+        self.begun = {}
+        self.stops: list[StoryreelError] = []
+        self.session = cast(Session, SimpleNamespace(stop=self.stops.append, stopped=None))
+
+    async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
+        raise self.error
+
+    def _tell(self, outcome: Outcome) -> None:
+        self.told.append(outcome)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError("year 58869 is out of range"), KeyError("x"), RecursionError(), ApiError("no"), AnswerLost("lost")],
+)
+async def test_an_error_that_nothing_foresaw_fails_its_scene_only(
+    check: Callable[..., Checked], error: Exception
+) -> None:
+    board = check(BOARD).storyboard
+    assert board is not None
+    planned = plan.make(board, catalog.load(), Snapshot()).scene("a")
+    rendering = Fails(error)
+    with disable_run_logger():
+        assert await rendering._take(planned, planned.takes[0], 1) is None
+    (outcome,) = rendering.told
+    assert outcome.status == "failed" and outcome.error_class == "transient" and rendering.stops == []
+    assert str(error.args[0] if error.args else "Recursion") in outcome.reason
+
+
+async def test_a_ledger_that_is_gone_stops_the_run_in_its_own_words(check: Callable[..., Checked]) -> None:
+    board = check(BOARD).storyboard
+    assert board is not None
+    planned = plan.make(board, catalog.load(), Snapshot()).scene("a")
+    error = WorkspaceError("the ledger cannot be used: disk full")
+    rendering = Fails(error)
+    with disable_run_logger():
+        assert await rendering._take(planned, planned.takes[0], 1) is None
+    assert rendering.stops == [error] and "disk full" in rendering.told[0].reason

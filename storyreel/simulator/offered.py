@@ -1,0 +1,106 @@
+"""What the stand-in API accepts for the models of the catalogue that it was given.
+
+A model that the document describes, and that the catalogue has as it was packaged, keeps the document's rules (`rules`, written
+from the document alone, so that those and our checks test each other). Of a model of one's own nothing but its entry is known:
+it is held to that.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from storyreel import catalog as catalogs
+from storyreel.catalog import Catalog, Model
+from storyreel.simulator import rules
+from storyreel.simulator.rules import Given, Refused, Wanted
+
+SAME_REQUESTS = {
+    "title",
+    "prices",
+    "waits",
+    "deadline_s",
+    "life",
+}  # what may differ without another request being right
+
+
+def is_documented(name: str, catalog: Catalog) -> bool:
+    """Is this model one of the document, as the document has it?"""
+    packaged = catalogs.load().models.get(name)
+    if name not in rules.MODELS or packaged is None or name not in catalog.models:
+        return False
+    mine = catalog.models[name]
+    return mine.model_dump(exclude=SAME_REQUESTS) == packaged.model_dump(exclude=SAME_REQUESTS)
+
+
+def read(body: Any, catalog: Catalog, *, lax: bool = False) -> Wanted:
+    """A request for any model of the catalogue.
+
+    Raises:
+        Refused: the first rule that it breaks.
+    """
+    if not isinstance(body, dict):
+        raise Refused("the body must be a JSON object" + (" or a form" if lax else ""))
+    name = str(body.get("model") or ("sora-2" if lax else ""))
+    if name not in catalog.models or is_documented(name, catalog):
+        return rules.read_lax(body) if lax else rules.read(body)
+    return _by_entry(rules.lenient(body) if lax else body, name, catalog.models[name])
+
+
+def _by_entry(body: dict[str, Any], name: str, model: Model) -> Wanted:
+    rules.check_fields(body)
+    prompt = rules.read_prompt(body, model.prompt_max)
+    seconds = rules.choice(body, "seconds", _first(str(model.defaults.seconds), map(str, model.seconds)))
+    size = rules.choice(body, "size", _first(model.defaults.size, model.sizes))
+    mode = None
+    if model.modes:
+        mode = rules.choice(body, "mode", _first(model.defaults.mode or model.modes[0], model.modes))
+    elif "mode" in body:
+        raise Refused(f"{name} has no modes")
+    images = rules.listed(body) if model.dialect == "lists" else rules.referenced(body, name)
+    video_url, is_base = rules.video(body, images)
+    _check_inputs(name, model, images, video_url)
+    return Wanted(name, prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
+
+
+def _first(default: str, others: Any) -> tuple[str, ...]:
+    """These words, the default one before the others."""
+    return tuple(dict.fromkeys((default, *others)))
+
+
+def _check_inputs(name: str, model: Model, images: list[Given], video_url: str | None) -> None:
+    roles = [given.role for given in images]
+    takes = {
+        "first_frame": model.first_frame.allowed,
+        "end_frame": model.end_frame.allowed,
+        "reference": model.reference_images is not None,
+    }
+    for role in roles:
+        if not takes[role]:
+            raise Refused(f"{name} takes no {role}")
+    if model.reference_images and roles.count("reference") > model.reference_images.max:
+        raise Refused(f"{name} takes at most {model.reference_images.max} pictures for reference")
+    if video_url and not (model.reference_video and model.reference_video.allowed):
+        raise Refused(f"{name} takes no video")
+    if not images and not video_url and not model.text_to_video.allowed:
+        raise Refused(f"{name} needs a first frame")
+    if any(given.url is None for given in images) and "base64" not in model.image.by and model.dialect == "lists":
+        raise Refused(f"{name} takes pictures by their address only")
+
+
+def check_image(kind: str, size: tuple[int, int], count: int, wanted: Wanted, catalog: Catalog) -> None:
+    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels, bytes."""
+    if is_documented(wanted.model, catalog):
+        rules.check_image(kind, size, count, wanted)
+        return
+    rule = catalog.models[wanted.model].image
+    shape = f"{size[0]}x{size[1]}"
+    if kind.lower() not in rule.formats:
+        raise Refused(f"images must be {', '.join(rule.formats)}")
+    if rule.max_bytes and count > rule.max_bytes:
+        raise Refused(f"an image may have {rule.max_bytes} bytes")
+    if rule.min_px and min(size) < rule.min_px:
+        raise Refused(f"image is {shape}: sides of {rule.min_px} px or more")
+    if rule.max_ratio and max(size) / min(size) > rule.max_ratio:
+        raise Refused(f"image is {shape}: its sides may be 1 to {rule.max_ratio}")
+    if rule.exact_size and shape != wanted.size:
+        raise Refused(f"image is {shape}, size is {wanted.size}: they must be equal")
