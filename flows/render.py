@@ -84,6 +84,7 @@ async def render_storyboard(
     budget_per_day: Decimal | None = None,
     force: list[str] | None = None,
     catalog: Path | None = None,
+    agreed: str | None = None,
 ) -> State[Any]:
     """Render a storyboard: do what is left of it, cut the film, write the report.
 
@@ -100,6 +101,7 @@ async def render_storyboard(
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
         catalog: A model catalogue of your own.
+        agreed: Names the plan whose price a person agreed to; another one is refused. Leave it empty.
     """
     row = one_of.get()
     request = opening.Request(
@@ -119,12 +121,17 @@ async def render_storyboard(
         simulator=row.simulator,
     )
     prepared = opening.prepare(request)
+    if agreed is not None:  # before --force sets anything aside
+        opening.check_agreed(agreed, opening.make_plan(prepared, opening.snapshot(prepared)))
     if approval.is_wanted(prepared.storyboard):
-        await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
+        approved = opening.make_plan(prepared, opening.snapshot(prepared))
+        await approval.await_approval(approved)
+        agreed = plan.agreement(approved)
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
+        opening.check_agreed(agreed, planned)
         opening.check_ready(prepared, planned)
         rendering = Rendering(session, planned, taken, simulated=simulate)
         async with announce.progress(planned, rendering.percent):

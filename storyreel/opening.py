@@ -242,6 +242,20 @@ def check_ready(prepared: Prepared, planned: Plan) -> None:
             raise no_store(scene)
 
 
+def check_agreed(agreed: str | None, planned: Plan) -> None:
+    """Refuse a plan that is not the one whose price was agreed to; `agreed` is its `plan.agreement`, None if nobody asked.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if agreed is not None and agreed != plan.agreement(planned):
+        raise UsageError(
+            "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
+            f"nothing was sent. As it is now: {plan.bill(planned)}",
+            fix="run the same command again, and agree to the price as it is now",
+        )
+
+
 def open_store_is_missing(settings: Settings) -> bool:
     return settings.store is None and not settings.is_local
 

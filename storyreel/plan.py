@@ -16,6 +16,7 @@ from typing import Any
 
 from storyreel.catalog import Catalog, Model, PriceRange
 from storyreel.ledger_rows import State, Take
+from storyreel.manifest.faults import counted
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard, UrlImage
 
 
@@ -141,6 +142,17 @@ def price(cost: Mapping[str, tuple[Decimal, Decimal]]) -> str:
     """The cost of a plan, or of several, (low, high) by currency, in words."""
     parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
     return " + ".join(parts) or "no known price"
+
+
+def agreement(planned: Plan) -> str:
+    """Names all that the plan would pay for: two plans of one name send the same, as often, for the same price."""
+    paid = [[p.scene.id, p.key, p.to_make, p.scene.fallback_prompt, str(p.price)] for p in planned.scenes if p.to_make]
+    return hashlib.sha256(json.dumps(paid).encode()).hexdigest()[:32]
+
+
+def bill(planned: Plan) -> str:
+    """What the plan would pay for, in words: `3 jobs, about 12.00 CNY`."""
+    return f"{counted(planned.jobs, 'job')}, about {price(planned.cost())}" if planned.jobs else "nothing to pay for"
 
 
 def make(

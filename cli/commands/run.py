@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 from cli import asking, conduct
 from cli.complaint import complain
 from cli.request import from_args
-from storyreel import finishing, opening
-from storyreel.errors import StoryreelError, UsageError
+from storyreel import finishing, opening, plan
+from storyreel.errors import StoryreelError
 from storyreel.opening import Prepared
-from storyreel.plan import Plan, price
+from storyreel.plan import Plan
 from storyreel.report import RunReport
 
 if TYPE_CHECKING:
@@ -43,10 +43,13 @@ def run(args: argparse.Namespace) -> int:
         return _tell(args, prepared, told, None)
     from flows import backend as backends
 
-    _allowed(args, prepared, planned)
+    pays = planned.jobs and not args.simulate
+    if pays:
+        asking.check_can_ask(plan.bill(planned), is_given=args.yes)
     backend = backends.start()
     try:
-        _ask(args, prepared, planned)
+        if pays:
+            asking.consent(plan.bill(planned), is_given=args.yes)
         return _render(args, prepared, planned, backend)
     finally:
         backend.release()
@@ -64,27 +67,6 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 def _trouble(planned: Plan) -> bool:
     return any(row is None for _, row in finishing.shown(planned))
-
-
-def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
-    """Without a terminal, money is spent only with --yes or under a budget. Raises `UsageError`."""
-    budget = args.budget is not None or prepared.storyboard.budget is not None
-    budget = budget and prepared.storyboard.policy.approve == "none"  # else a person has to say yes
-    if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
-        return
-    raise UsageError(
-        f"this would pay for {planned.jobs} jobs, about {price(planned.cost())}, and there is no terminal to ask on",
-        fix="add --yes, or set a limit with --budget N",
-    )
-
-
-def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
-    if args.simulate or not planned.jobs:
-        return
-    print(f"{planned.jobs} jobs, about {price(planned.cost())} (list prices)", file=sys.stderr)
-    if args.yes or not sys.stdin.isatty():
-        return
-    asking.go_ahead()
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
@@ -115,6 +97,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             budget=request.budget,
             force=list(request.force),
             catalog=request.catalog,
+            agreed=None if request.simulate else plan.agreement(planned),
             return_state=True,
         )
         if not told:

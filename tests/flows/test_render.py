@@ -171,11 +171,6 @@ def test_few_jobs_at_once_stand_between_their_request_and_the_note_of_its_answer
     assert max(sum(sent <= at < noted for sent, noted in rows) for at, _ in rows) <= AT_ONCE
 
 
-def test_without_a_terminal_money_needs_a_yes_or_a_budget(project: Project) -> None:
-    done = project.storyreel("run", "board.yaml", code=2)
-    assert "--yes" in done.stderr and project.api.accepted == []
-
-
 def test_a_missing_key_is_told_before_anything_is_sent(project: Project) -> None:
     project.environment["OPENAI_API_KEY"] = ""
     done = project.storyreel("run", "board.yaml", "--yes", code=2)
