@@ -108,7 +108,9 @@ def read(path: Path, name: str) -> Source:
     """
     try:
         if path.is_dir():
-            raise UsageError(f"{name} is a folder, not a storyboard", fix="name the YAML file inside it")
+            raise UsageError(
+                f"{name} is a folder, and there is no storyboard.yaml in it", fix="name the YAML file that you mean"
+            )
         size = path.stat().st_size
         raw = b"" if size > MAX_BYTES else path.read_bytes()
     except FileNotFoundError as error:

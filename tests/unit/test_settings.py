@@ -32,7 +32,12 @@ def test_an_address_has_one_spelling(monkeypatch: pytest.MonkeyPatch, written: s
 
 
 def test_what_tells_addresses_apart_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    for address in ("http://127.0.0.1:8765/v1", "http://[::1]:8765/v1", "https://a.example/Team/v1", "http://a.example"):
+    for address in (
+        "http://127.0.0.1:8765/v1",
+        "http://[::1]:8765/v1",
+        "https://a.example/Team/v1",
+        "http://a.example",
+    ):
         monkeypatch.setenv("OPENAI_BASE_URL", address)
         assert settings.read().base_url == address
 
