@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from cli import arguments, conduct
-from cli.complaint import complain
+from cli.complaint import complain, complain_of
 from cli.examples import EXAMPLES
 from storyreel import __version__
 from storyreel.errors import StoryboardError, StoryreelError
@@ -248,11 +248,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug:
             raise
-        print(f"storyreel: a fault of its own: {type(error).__name__}: {error}", file=sys.stderr)
-        print(
-            "  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid", file=sys.stderr
-        )
-        return 1
+        return complain_of(error)
 
 
 def entry() -> None:

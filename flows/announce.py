@@ -24,8 +24,9 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
+from storyreel.manifest.faults import counted
 from storyreel.media import thumbnail
-from storyreel.plan import Plan, price
+from storyreel.plan import Plan, bill
 from storyreel.report import Outcome, RunReport
 from storyreel.session import Session
 from storyreel.workspace import Workspace
@@ -43,7 +44,7 @@ def summary(report: RunReport) -> str:
     totals = report.totals
     counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
     words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-    return f"{totals.scenes} scenes: {words}; about {totals.spent_estimate} {totals.currency or ''} spent".rstrip()
+    return f"{counted(totals.scenes, 'scene')}: {words}; about {totals.spent_estimate} {totals.currency or ''} spent".rstrip()
 
 
 async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
@@ -73,7 +74,7 @@ async def plan_table(plan: Plan) -> None:
         acreate_table_artifact(
             key=f"plan-{plan.storyboard.id}",
             table=rows,
-            description=f"{plan.storyboard.title}: {plan.jobs} jobs, about {price(plan.cost())}",
+            description=f"{plan.storyboard.title}: {bill(plan)}",
         )
     )
 

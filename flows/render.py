@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval
-from storyreel import finishing, opening, plan, report, webhook
+from storyreel import finishing, opening, plan, report, submission, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
 from storyreel.ledger_rows import Caps, Take
@@ -313,19 +313,19 @@ class Rendering:
                 reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
             self._tell(Outcome(scene, "skipped", reason, row, number, price=planned.price))
         except DeadlinePassed as error:
-            self._fail(planned, row, number, "timeout", None, str(error))
+            self._fail(planned, row, number, "timeout", str(error))
         except LinkExpired as error:
             again = f"; made again it would cost {planned.price.high} {planned.price.currency}" if planned.price else ""
-            self._fail(planned, row, number, "expired", None, error.message + again)
+            self._fail(planned, row, number, "expired", error.message + again, error.fix)
         except DownloadError as error:
-            self._fail(planned, row, number, "transient", None, error.message)
+            self._fail(planned, row, number, "transient", error.message, error.fix)
         except MediaError as error:
-            self._fail(planned, row, number, "media", None, error.message)
+            self._fail(planned, row, number, "media", error.message, error.fix)
         except UsageError as error:
-            self._fail(planned, row, number, "invalid", None, error.message)
+            self._fail(planned, row, number, "invalid", error.message, error.fix)
         except OSError as error:
             self._disk_failed(error)
-            self._fail(planned, row, number, "media", None, f"the disk failed: {error.strerror}")
+            self._fail(planned, row, number, "media", f"the disk failed: {error.strerror}")
         return row
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
@@ -333,8 +333,7 @@ class Rendering:
         scene = planned.scene
         if one.action is Action.SUBMIT:
             if self.turn.locked():
-                limit = self.session.settings.max_in_flight
-                self._progress(scene, number, "waiting", f"{limit} jobs are in flight")
+                self._progress(scene, number, "waiting", submission.full(self.session))
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
@@ -392,15 +391,18 @@ class Rendering:
     # ---- what came out
 
     def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
-        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
+        came = report.outcome_of(planned.scene, row, reason, planned.price, reused=reused)
+        self._tell(dataclasses.replace(came, fix=self.session.advice.get(row.id)))
 
     def _fail(
-        self, planned: ScenePlan, row: Take | None, number: int, kind: str, code: str | None, message: str
+        self, planned: ScenePlan, row: Take | None, number: int, kind: str, message: str, fix: str | None = None
     ) -> None:
         now = self._row_now(planned.scene, number, row)
         self._tell(
-            Outcome(planned.scene, "failed", f"{kind}: {message}", now, number, kind, code, message, planned.price)
-        )
+            Outcome(
+                planned.scene, "failed", f"{kind}: {message}", now, number, kind, None, message, planned.price, fix=fix
+            )
+        )  # fmt: skip
 
     def _row_now(self, scene: Scene, number: int, row: Take | None) -> Take | None:
         """The take's row as it is now, also if it was begun in this run."""

@@ -153,7 +153,7 @@ def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
 def bill(plans: Sequence[Plan]) -> str:
     """What all rows together would pay for: `2 films, 4 jobs, about 10.00 CNY`."""
     jobs = counted(sum(one.jobs for one in plans), "job")
-    return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans))}"
+    return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans), sum(one.unpriced for one in plans))}"
 
 
 def summarise(folder: Path, title: str, told: Mapping[str, RunReport | None]) -> Path:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cli import asking, conduct
+from cli.complaint import said
 from cli.request import catalog_file, variables
 from storyreel import batch, opening
 from storyreel.session import Progress
@@ -77,5 +78,5 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
 
 def _say(progress: Progress) -> None:
     if progress.state in ("completed", "failed", "held", "blocked"):
-        detail = f": {progress.detail}" if progress.detail else ""
+        detail = f": {said(progress.state, progress.detail)}" if progress.detail else ""
         print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)

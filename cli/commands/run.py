@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +19,7 @@ from storyreel import finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.opening import Prepared
 from storyreel.plan import Plan
-from storyreel.report import RunReport
+from storyreel.report import RunReport, SceneReport
 
 if TYPE_CHECKING:
     from flows.backend import Backend
@@ -146,6 +147,8 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         for scene in told.scenes:
             if scene.status in ("failed", "held", "blocked"):
                 print(f"  {scene.id}: {scene.reason}")
+                if fix := advice(scene, args.file):
+                    print(f"    Fix: {fix}")
         for warning in told.warnings:
             print(f"  warning: {warning}")
         if told.cut_error:
@@ -159,6 +162,23 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         complain("storyreel: stopped", stopped)
         return stopped.exit_code
     return 0 if told.status == "completed" and not told.cut_error else 1
+
+
+def advice(scene: SceneReport, file: str) -> str | None:
+    """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
+    if scene.error and scene.error.fix:
+        return scene.error.fix
+    if scene.status == "held":
+        return f"storyreel resolve {shlex.quote(file)} {scene.id}"
+    return _USUAL.get(scene.error.class_ if scene.error else "")
+
+
+_USUAL = {
+    "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
+    "timeout": "run again: its job is taken up, not paid for again",
+    "transient": "run again: what is paid for is fetched, not made again",
+    "invalid": "correct what the API refuses in this scene; then run again",
+}
 
 
 def _shown(path: Path) -> str:
