@@ -11,7 +11,7 @@ from storyreel.errors import StoryreelError
 
 def said(state: str, reason: str) -> str:
     """A reason beside its state, without the state once more: `held: the answer was lost` beside `held`."""
-    return reason.removeprefix(f"{state}: ")
+    return reason.removeprefix(f"{state}: ").removeprefix(f"{state} yet: ")
 
 
 def complain(who: str, error: StoryreelError) -> None:

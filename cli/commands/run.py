@@ -176,7 +176,7 @@ def advice(scene: SceneReport, file: str) -> str | None:
 _USUAL = {
     "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
     "timeout": "run again: its job is taken up, not paid for again",
-    "transient": "run again: what is paid for is fetched, not made again",
+    "transient": "run again; `storyreel plan` says what that costs",
     "invalid": "correct what the API refuses in this scene; then run again",
 }
 

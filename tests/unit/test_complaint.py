@@ -40,4 +40,5 @@ def test_the_rest_is_a_fault_of_its_own_and_says_which(capsys: pytest.CaptureFix
 
 def test_a_state_is_said_once() -> None:
     assert said("held", "held: the answer was lost") == "the answer was lost"
+    assert said("not made", "not made yet: new") == "new"
     assert said("failed", "media: broken") == "media: broken"
