@@ -64,7 +64,7 @@ def parser() -> argparse.ArgumentParser:
     _selection(one)
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
-    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this, whatever the storyboard says")
     _scenes(one, "--force", "make these scenes again")
     one.add_argument("--json", action="store_true", help="the report as JSON on stdout")
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
     one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
-    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this on all rows together")
     _variables(one)
 

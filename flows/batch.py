@@ -18,6 +18,7 @@ from flows import announce, render
 from storyreel import batch, finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.manifest.document import slug
+from storyreel.manifest.faults import counted
 from storyreel.report import RunReport
 from storyreel.settings import read as read_settings
 
@@ -90,7 +91,7 @@ async def render_batch(
                     tasks.create_task(one(row, prepared, planned))
                 else:
                     told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
-    batch.summarise(folder, f"{storyboard.stem}: {len(made)} films", told)
+    batch.summarise(folder, f"{storyboard.stem}: {counted(len(made), 'film')}", told)
     await announce.patiently(_table(storyboard, told))
     good = sum(1 for report in told.values() if report and report.status == "completed")
     message = f"{good} of {len(told)} rows completed"
