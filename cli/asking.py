@@ -7,12 +7,26 @@ import sys
 from storyreel.errors import UsageError
 
 
-def go_ahead() -> None:
-    """Return if the person at the terminal says yes.
+def consent(bill: str, *, is_given: bool) -> None:
+    """Show what would be paid for, and return if a person agrees: now, at the terminal, or beforehand (`is_given`, by --yes).
+    A budget is a limit, not a yes.
 
     Raises:
-        UsageError: they do not.
+        UsageError: nobody agrees; nothing is sent.
     """
-    print("Go ahead? [y/N] ", end="", file=sys.stderr, flush=True)
+    if is_given:
+        print(f"{bill} (list prices)", file=sys.stderr)
+        return
+    check_can_ask(bill, is_given=is_given)
+    print(f"{bill} (list prices)\nGo ahead? [y/N] ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise UsageError("nothing was sent", fix="answer y, or add --yes")
+
+
+def check_can_ask(bill: str, *, is_given: bool) -> None:
+    """Raises `UsageError` where nobody has agreed and there is no terminal to ask on."""
+    if not is_given and not sys.stdin.isatty():
+        raise UsageError(
+            f"this would pay for {bill}, and there is no terminal to ask on; nothing was sent",
+            fix="add --yes to agree beforehand; a budget limits what is spent, it does not agree to it",
+        )

@@ -1,10 +1,17 @@
-"""An error, as a person is told it."""
+"""Errors and reasons, in the words that a person sees."""
 
 from __future__ import annotations
 
+import errno
 import sys
+from collections.abc import Iterator
 
 from storyreel.errors import StoryreelError
+
+
+def said(state: str, reason: str) -> str:
+    """A reason beside its state, without the state once more: `held: the answer was lost` beside `held`."""
+    return reason.removeprefix(f"{state}: ").removeprefix(f"{state} yet: ")
 
 
 def complain(who: str, error: StoryreelError) -> None:
@@ -12,3 +19,52 @@ def complain(who: str, error: StoryreelError) -> None:
     print(f"{who}: {error.message}", file=sys.stderr)
     if error.fix:
         print(f"  Fix: {error.fix}", file=sys.stderr)
+
+
+def complain_of(error: Exception) -> int:
+    """Print an error that no one has put into words yet; returns the exit code. What a person can change is told as such:
+    the first error of ours in it, else the first of the operating system. The rest is a fault of Storyreel's own.
+    """
+    inside = list(_leaves(error))
+    for one in inside:
+        if isinstance(one, StoryreelError):
+            complain("storyreel", one)
+            return one.exit_code
+    for one in inside:
+        if isinstance(one, OSError) and one.errno is not None:
+            complain("storyreel", _of_the_system(one))
+            return 2
+    first = inside[0]
+    text = " ".join(str(first).split())
+    print(f"storyreel: a fault of its own: {type(first).__name__}: {text}", file=sys.stderr)
+    print("  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid", file=sys.stderr)
+    return 1
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    """The errors in groups of errors, and the error itself where it is none; then what they come from."""
+    for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _leaves(one)
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+
+
+def _of_the_system(error: OSError) -> StoryreelError:
+    place = f"{error.filename}: " if error.filename else ""
+    fix = _FIXES.get(
+        error.errno or 0, "correct this, then run the same command again: what is paid for is in the ledger"
+    )
+    return StoryreelError(f"{place}{error.strerror or error}", fix=fix)
+
+
+_AGAIN = "then run the same command again: what is paid for is in the ledger"
+_FIXES = {
+    errno.ENOSPC: f"make room on this disk, {_AGAIN}",
+    errno.EDQUOT: f"make room in your quota, {_AGAIN}",
+    errno.EROFS: f"make this place writable, or name one that is (HOME, PREFECT_HOME, the working folder), {_AGAIN}",
+    errno.EACCES: f"correct the permissions of this place, {_AGAIN}",
+    errno.EPERM: f"correct the permissions of this place, {_AGAIN}",
+    errno.ENOENT: f"put this file or folder back, or name another (HOME, PREFECT_HOME, or the option that names it), {_AGAIN}",
+    errno.EADDRINUSE: "end the program that uses this port, or name another with --port",
+    errno.EMFILE: f"raise the limit of open files (ulimit -n 4096), {_AGAIN}",
+}

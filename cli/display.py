@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from cli.complaint import said
 from storyreel.plan import Action, Plan
 from storyreel.session import FILM, Progress
 
@@ -64,9 +65,13 @@ class Display:
         old = self.rows.get(key)
         new = old is None or old.state != progress.state
         since = time.monotonic() if new or old is None else old.since
-        self.rows[key] = _Row(progress.state, progress.detail, since)
+        self.rows[key] = _Row(progress.state, said(progress.state, progress.detail), since)
         if self.live is None and new:
-            detail = f": {progress.detail}" if progress.detail and progress.state in (*_OVER, "waiting") else ""
+            detail = (
+                f": {said(progress.state, progress.detail)}"
+                if progress.detail and progress.state in (*_OVER, "waiting")
+                else ""
+            )
             name = f"{progress.scene} take {progress.take}" if progress.take else progress.scene
             print(f"{name}: {progress.state}{detail}", file=sys.stderr, flush=True)
 

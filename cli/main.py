@@ -9,8 +9,9 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cli import conduct
-from cli.complaint import complain
+from cli import arguments, conduct
+from cli.complaint import complain, complain_of
+from cli.examples import EXAMPLES
 from storyreel import __version__
 from storyreel.errors import StoryboardError, StoryreelError
 
@@ -27,10 +28,16 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="version", version=f"storyreel {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
 
     def command(name: str, text: str, module: str | None = None) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        made = commands.add_parser(
+            name,
+            help=text,
+            description=text[0].upper() + text[1:] + "." * (not text.endswith("?")),
+            epilog=f"example:\n  {EXAMPLES[name]}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         made.set_defaults(module=f"cli.commands.{module or name}")
         made.add_argument("--debug", action="store_true", help="show the traceback of an error")
         return made
@@ -39,14 +46,14 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("dir", nargs="?", default=".", metavar="DIR")
 
     one = command("validate", "find every fault of storyboards; free, no network")
-    one.add_argument("files", nargs="+", metavar="FILE")
+    one.add_argument("files", nargs="*", metavar="FILE", help="storyboards (default: storyboard.yaml here)")
     _variables(one)
     one.add_argument("--json", action="store_true", help="the faults as JSON on stdout")
 
     one = command("plan", "show what would run and why, with its price; free, no network")
     _file(one)
     _selection(one)
-    one.add_argument("--force", action="append", default=[], metavar="SCENE", help="plan to make this scene again")
+    _scenes(one, "--force", "plan to make these scenes again")
     one.add_argument("--show-requests", action="store_true", help="show the requests that would be sent")
     one.add_argument("--animatic", action="store_true", help="make animatic.mp4 from stills and captions, for nothing")
     one.add_argument("--simulate", action="store_true", help="plan the rehearsal instead")
@@ -57,23 +64,21 @@ def parser() -> argparse.ArgumentParser:
     _selection(one)
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
-    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this, whatever the storyboard says")
-    one.add_argument("--force", action="append", default=[], metavar="SCENE", help="make this scene again")
+    _scenes(one, "--force", "make these scenes again")
     one.add_argument("--json", action="store_true", help="the report as JSON on stdout")
 
     one = command("batch", "render a storyboard once for each row of a table")
     _file(one)
-    one.add_argument(
-        "rows", metavar="ROWS", help="a .csv, .xlsx or .parquet file: its columns are the variables, and `id`"
-    )
+    _last(one, "rows", "a .csv, .xlsx or .parquet file: its columns are the variables, and `id`")
     one.add_argument(
         "--workspace", metavar="DIR", help="the folder of results (default: runs/<storyboard>-batch in the project)"
     )
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
     one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
-    one.add_argument("--yes", action="store_true", help="do not ask about the price")
+    one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this on all rows together")
     _variables(one)
 
@@ -89,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("resolve", "settle a held take, whose answer was lost")
     _file(one)
-    one.add_argument("scene", metavar="SCENE")
+    _last(one, "scene", "the scene's id")
     how = one.add_mutually_exclusive_group()
     how.add_argument("--adopt", metavar="VIDEO_ID", help="the request was accepted: this is its job")
     how.add_argument("--resubmit", action="store_true", help="send it once more; it may be charged twice")
@@ -100,7 +105,7 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("retake", "ask for one more take of a scene; the next run makes it")
     _file(one)
-    one.add_argument("scene", metavar="SCENE")
+    _last(one, "scene", "the scene's id")
     _selection(one)
     one.add_argument("--simulate", action="store_true", help="of the rehearsal")
 
@@ -160,7 +165,19 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _file(one: argparse.ArgumentParser) -> None:
-    one.add_argument("file", metavar="FILE", help="the storyboard")
+    one.add_argument(
+        "file", nargs="?", metavar="FILE", help="the storyboard, or its folder (default: storyboard.yaml here)"
+    )
+
+
+def _last(one: argparse.ArgumentParser, name: str, text: str) -> None:
+    """What stands behind FILE, and must be given; FILE need not."""
+    one.add_argument(name, nargs="?", metavar=name.upper(), help=text)
+    one.set_defaults(last=name)
+
+
+def _scenes(one: argparse.ArgumentParser, name: str, text: str) -> None:
+    one.add_argument(name, nargs="+", action="extend", default=[], metavar="SCENE", help=text)
 
 
 def _variables(one: argparse.ArgumentParser) -> None:
@@ -176,9 +193,7 @@ def _catalog(one: argparse.ArgumentParser) -> None:
 
 def _selection(one: argparse.ArgumentParser) -> None:
     one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<id> in the project)")
-    one.add_argument(
-        "--only", nargs="+", action="extend", default=[], metavar="SCENE", help="only these scenes, with what they need"
-    )
+    _scenes(one, "--only", "only these scenes, with what they need")
     one.add_argument("--from", dest="start", metavar="SCENE", help="only this scene and all downstream of it")
     _variables(one)
 
@@ -207,8 +222,15 @@ def _money(text: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Errors become text here, and nowhere else."""
-    args = parser().parse_args(argv)
+    top = parser()
+    args, rest = top.parse_known_args(argv)
+    if args.command is None and not rest:
+        top.print_help()
+        return 0
+    if args.command is None or any(word.startswith("-") for word in rest) or (not hasattr(args, "last") and rest):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
+        arguments.settle(args, rest)
         return int(importlib.import_module(args.module).run(args))
     except StoryboardError as error:
         for fault in error.faults:
@@ -228,11 +250,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug:
             raise
-        print(f"storyreel: a fault of its own: {type(error).__name__}: {error}", file=sys.stderr)
-        print(
-            "  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid", file=sys.stderr
-        )
-        return 1
+        return complain_of(error)
 
 
 def entry() -> None:

@@ -19,6 +19,8 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise UsageError(f"--var {text}: there is no `=`", fix="write --var name=value")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise UsageError(f"--var {name}: its value is not UTF-8", fix="write it in UTF-8")
         found[name] = value
     return found
 

@@ -24,8 +24,9 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
+from storyreel.manifest.faults import counted
 from storyreel.media import thumbnail
-from storyreel.plan import Plan, price
+from storyreel.plan import Plan, bill
 from storyreel.report import Outcome, RunReport
 from storyreel.session import Session
 from storyreel.workspace import Workspace
@@ -47,7 +48,7 @@ def summary(report: RunReport) -> str:
     spent = f"about {totals.spent_this_run} {money}".rstrip() + " spent"
     if totals.spent_this_run != totals.spent_estimate:
         spent += f" by this run, {totals.spent_estimate} {money}".rstrip() + " in all"
-    return f"{totals.scenes} scenes: {words}; {spent}"
+    return f"{counted(totals.scenes, 'scene')}: {words}; {spent}"
 
 
 async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
@@ -77,7 +78,7 @@ async def plan_table(plan: Plan) -> None:
         acreate_table_artifact(
             key=f"plan-{plan.storyboard.id}",
             table=rows,
-            description=f"{plan.storyboard.title}: {plan.jobs} jobs, about {price(plan.cost())}",
+            description=f"{plan.storyboard.title}: {bill(plan)}",
         )
     )
 

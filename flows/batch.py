@@ -15,9 +15,10 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from flows import announce, render
-from storyreel import batch, finishing, opening
+from storyreel import batch, finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.manifest.document import slug
+from storyreel.manifest.faults import counted
 from storyreel.report import RunReport
 from storyreel.settings import read as read_settings
 
@@ -33,6 +34,7 @@ async def render_batch(
     budget_per_run: Decimal | None = None,
     parallel: int = 4,
     catalog: Path | None = None,
+    agreed: str | None = None,
 ) -> State[Any]:
     """Render a storyboard once for each row of a table. Doing it again does only what is left.
 
@@ -46,6 +48,7 @@ async def render_batch(
         budget_per_run: What all rows together may spend in this run.
         parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
         catalog: A model catalogue of your own.
+        agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
     request = opening.Request(
@@ -53,13 +56,14 @@ async def render_batch(
     )
     made = batch.prepare(request, batch.read(rows), folder)
     batch.check_budget((planned for _, _, planned in made), budget_per_run)
+    batch.check_agreed(agreed, [planned for _, _, planned in made])
     group = uuid.uuid4().hex[:12]
     simulator: str | None = None
     turn = asyncio.Semaphore(max(1, parallel))
     told: dict[str, RunReport | None] = {row.name: None for row, _, _ in made}
     tell = render.listener.get()
 
-    async def one(row: batch.Row, prepared: opening.Prepared) -> None:
+    async def one(row: batch.Row, prepared: opening.Prepared, planned: plan.Plan) -> None:
         def keep(report: RunReport, stopped: StoryreelError | None) -> None:
             told[row.name] = report
 
@@ -72,7 +76,8 @@ async def render_batch(
             )
             state = await call(
                 storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
-                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog, return_state=True,
+                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog,
+                agreed=None if simulate or agreed is None else plan.agreement(planned), return_state=True,
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)
@@ -84,10 +89,10 @@ async def render_batch(
         async with asyncio.TaskGroup() as tasks:
             for row, prepared, planned in made:
                 if planned.has_work:
-                    tasks.create_task(one(row, prepared))
+                    tasks.create_task(one(row, prepared, planned))
                 else:
                     told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
-    batch.summarise(folder, f"{storyboard.stem}: {len(made)} films", told)
+    batch.summarise(folder, f"{storyboard.stem}: {counted(len(made), 'film')}", told)
     await announce.patiently(_table(storyboard, told))
     good = sum(1 for report in told.values() if report and report.status == "completed")
     message = f"{good} of {len(told)} rows completed"

@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval
-from storyreel import elsewhere, finishing, opening, plan, report, webhook
+from storyreel import elsewhere, finishing, opening, plan, report, submission, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import (
     BudgetReached,
@@ -93,6 +93,7 @@ async def render_storyboard(
     budget_per_day: Decimal | None = None,
     force: list[str] | None = None,
     catalog: Path | None = None,
+    agreed: str | None = None,
 ) -> State[Any]:
     """Render a storyboard: do what is left of it, cut the film, write the report.
 
@@ -109,6 +110,7 @@ async def render_storyboard(
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
         catalog: A model catalogue of your own.
+        agreed: Names the plan whose price a person agreed to; another one is refused. Leave it empty.
     """
     row = one_of.get()
     request = opening.Request(
@@ -128,11 +130,16 @@ async def render_storyboard(
         simulator=row.simulator,
     )
     prepared = opening.prepare(request)
+    if agreed is not None:  # before --force sets anything aside
+        opening.check_agreed(agreed, opening.make_plan(prepared, opening.snapshot(prepared)))
     if approval.is_wanted(prepared.storyboard):
-        await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
+        approved = opening.make_plan(prepared, opening.snapshot(prepared))
+        await approval.await_approval(approved)
+        agreed = plan.agreement(approved)
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
         taken, planned = opening.plan_to_run(prepared, session.ledger, run_id)
+        opening.check_agreed(agreed, planned)
         opening.check_ready(prepared, planned)
         session.currency = opening.budget_currency(prepared, planned) or session.currency
         rendering = Rendering(session, planned, taken, simulated=simulate)
@@ -356,22 +363,22 @@ class Rendering:
             return row
         except WorkspaceError as error:
             self.session.stop(error)
-            self._fail(planned, row, number, "transient", None, error.message)
+            self._fail(planned, row, number, "transient", error.message, error.fix)
         except Stopped as error:
             self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
-            self._fail(planned, row, number, "timeout", None, str(error))
+            self._fail(planned, row, number, "timeout", str(error))
         except LinkExpired as error:
-            self._fail(planned, row, number, "expired", None, _words(error) + self._again(planned))
+            self._fail(planned, row, number, "expired", error.message + self._again(planned), error.fix)
         except DownloadError as error:
-            self._fail(planned, row, number, "transient", None, _words(error))
+            self._fail(planned, row, number, "transient", error.message, error.fix)
         except MediaError as error:
-            self._fail(planned, row, number, "media", None, _words(error))
+            self._fail(planned, row, number, "media", error.message, error.fix)
         except UsageError as error:
-            self._fail(planned, row, number, "invalid", None, _words(error))
+            self._fail(planned, row, number, "invalid", error.message, error.fix)
         except OSError as error:
             self._disk_failed(error)
-            self._fail(planned, row, number, "media", None, f"the disk failed: {error.strerror}")
+            self._fail(planned, row, number, "media", f"the disk failed: {error.strerror}")
         except Exception as error:
             self._unexpected(planned, row, number, error)
         return None if row is None or row.state is TakeState.COLLECTED else row
@@ -394,16 +401,16 @@ class Rendering:
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
         get_run_logger().error("scene %s: %r", planned.scene.id, error, exc_info=error)
-        words = _words(error) if isinstance(error, StoryreelError) else f"unexpected {type(error).__name__}: {error}"
-        self._fail(planned, row, number, "transient", None, words)
+        known = isinstance(error, StoryreelError)
+        words = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+        self._fail(planned, row, number, "transient", words, getattr(error, "fix", None))
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
         """Submit, wait, collect, frames: whatever of it is left. The tasks run one after the other in this coroutine."""
         scene = planned.scene
         if one.action is Action.SUBMIT:
             if self.turn.locked():
-                limit = self.session.settings.max_in_flight
-                self._progress(scene, number, "waiting", f"{limit} jobs are in flight")
+                self._progress(scene, number, "waiting", submission.full(self.session))
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
@@ -461,15 +468,18 @@ class Rendering:
     # ---- what came out
 
     def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
-        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
+        came = report.outcome_of(planned.scene, row, reason, planned.price, reused=reused)
+        self._tell(dataclasses.replace(came, fix=self.session.advice.get(row.id)))
 
     def _fail(
-        self, planned: ScenePlan, row: Take | None, number: int | None, kind: str, code: str | None, message: str
+        self, planned: ScenePlan, row: Take | None, number: int | None, kind: str, message: str, fix: str | None = None
     ) -> None:
         now = self._row_now(planned.scene, number, row)
         self._tell(
-            Outcome(planned.scene, "failed", f"{kind}: {message}", now, number, kind, code, message, planned.price)
-        )
+            Outcome(
+                planned.scene, "failed", f"{kind}: {message}", now, number, kind, None, message, planned.price, fix=fix
+            )
+        )  # fmt: skip
 
     def _row_now(self, scene: Scene, number: int | None, row: Take | None) -> Take | None:
         """The take's row as it is now, also if it was begun in this run; as it was, where the ledger cannot be read."""
@@ -557,11 +567,6 @@ def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
             if isinstance(image, SceneImage):
                 names[image.scene].add(image.still)
     return {scene: sorted(found) for scene, found in names.items()}
-
-
-def _words(error: StoryreelError) -> str:
-    """What happened, and what to do about it."""
-    return f"{error.message}; {error.fix}" if error.fix else error.message
 
 
 def _is_moderated(planned: ScenePlan) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import html
 import re
 from collections import Counter
@@ -16,9 +17,10 @@ from storyreel import money, opening
 from storyreel import project as projects
 from storyreel.errors import StoryboardError, UsageError
 from storyreel.manifest.document import slug
-from storyreel.manifest.faults import Severity
+from storyreel.manifest.faults import Severity, counted
 from storyreel.opening import Prepared, Request
-from storyreel.plan import Plan
+from storyreel.plan import Plan, price
+from storyreel.plan import agreement as agreed_to
 from storyreel.report import RunReport
 from storyreel.settings import read as read_settings
 from storyreel.workspace import write_whole
@@ -138,6 +140,31 @@ def cost(plans: Iterable[Plan]) -> dict[str, tuple[Decimal, Decimal]]:
             had = total.get(currency, (Decimal(0), Decimal(0)))
             total[currency] = had[0] + low, had[1] + high
     return total
+
+
+def agreement(plans: Iterable[Plan]) -> str:
+    """Names all that the rows would pay for, as `plan.agreement` does for one."""
+    return hashlib.sha256("".join(agreed_to(one) for one in plans).encode()).hexdigest()[:32]
+
+
+def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
+    """Refuse plans that are not those whose price was agreed to; see `opening.check_agreed`.
+
+    Raises:
+        UsageError: they are others.
+    """
+    if agreed is not None and agreed != agreement(plans):
+        raise UsageError(
+            "the storyboard, a picture, the table, or what the ledger holds changed after the price was agreed to; nothing "
+            f"was sent. As it is now: {bill(plans)}",
+            fix="run the same command again, and agree to the price as it is now",
+        )
+
+
+def bill(plans: Sequence[Plan]) -> str:
+    """What all rows together would pay for: `2 films, 4 jobs, about 10.00 CNY`."""
+    jobs = counted(sum(one.jobs for one in plans), "job")
+    return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans), sum(one.unpriced for one in plans))}"
 
 
 def summarise(folder: Path, title: str, told: Mapping[str, RunReport | None]) -> Path:

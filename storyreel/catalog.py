@@ -246,5 +246,7 @@ def _parse(path: Path, known_sources: dict[str, Any]) -> Catalog:
     try:
         return Catalog.model_validate(data)
     except ValidationError as error:
-        lines = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        lines = "; ".join(
+            f"{'.'.join(map(str, e['loc']))}: {e['msg'].removeprefix('Value error, ')}" for e in error.errors()
+        )
         raise CatalogError(f"{path}: {lines}", fix="see docs/add-a-model.md for the schema") from error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from storyreel.catalog import ImageRule, parse_size
@@ -52,7 +53,8 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
         if isinstance(image, UrlImage):
             images[role] = image.url
             continue
-        data, kind, note = await session.media(_bytes, session, scene, rule, image, sources)
+        identity = planned.inputs[role][1]
+        data, kind, note = await session.media(_bytes, session, scene, rule, image, sources, identity)
         record[role]["sha256"] = hashlib.sha256(data).hexdigest()
         if note:
             record[role]["made_to_fit"] = note
@@ -68,22 +70,38 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
 
 
 def _bytes(
-    session: Session, scene: Scene, rule: ImageRule, image: Image, sources: dict[str, Take]
+    session: Session, scene: Scene, rule: ImageRule, image: Image, sources: dict[str, Take], identity: str
 ) -> tuple[bytes, str, str | None]:
     """(bytes, format, what was done to them) of a picture."""
     if isinstance(image, FileImage):
-        path = session.storyboard.folder / image.path
+        data = _as_priced(session.storyboard.folder / image.path, image, identity)
     else:
         assert isinstance(image, SceneImage)
         take = sources[image.scene]
-        path = session.workspace.frame(take.scene, take.take, image.still)
-    data = path.read_bytes()
-    kind, width, height, _ = still.inspect(path, 2**30)
+        data = session.workspace.frame(take.scene, take.take, image.still).read_bytes()
+    kind, width, height, _ = still.inspect(data, 2**30)
     want = parse_size(scene.size)
     if not rule.exact_size or (width, height) == want:
         return data, kind, None
     how = _how(scene, (width, height), want, is_chained=isinstance(image, SceneImage))
     return still.fitted(data, want, how), "png", f"{how} from {width}x{height} to {want[0]}x{want[1]}"
+
+
+def _as_priced(path: Path, image: FileImage, identity: str) -> bytes:
+    """The bytes of the author's picture, if they still are those that the take's key was made of. Raises `UsageError`."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise UsageError(
+            f"the picture `{image.path}` can no longer be read ({error.strerror}); nothing was sent for this scene",
+            fix=f"put `{image.path}` back, then run again",
+        ) from error
+    if f"sha256:{hashlib.sha256(data).hexdigest()}" != identity:
+        raise UsageError(
+            f"the picture `{image.path}` changed after this run began; nothing was sent for this scene",
+            fix="run again: the plan then prices the scene with the picture as it is now",
+        )
+    return data
 
 
 def _how(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chained: bool) -> Any:

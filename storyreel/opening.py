@@ -404,6 +404,20 @@ def budget_currency(prepared: Prepared, planned: Plan) -> str | None:
     return money.currency_of([planned], board.currency if board else None)
 
 
+def check_agreed(agreed: str | None, planned: Plan) -> None:
+    """Refuse a plan that is not the one whose price was agreed to; `agreed` is its `plan.agreement`, None if nobody asked.
+
+    Raises:
+        UsageError: it is another.
+    """
+    if agreed is not None and agreed != plan.agreement(planned):
+        raise UsageError(
+            "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
+            f"nothing was sent. As it is now: {plan.bill(planned)}",
+            fix="run the same command again, and agree to the price as it is now",
+        )
+
+
 def open_store_is_missing(settings: Settings) -> bool:
     return settings.store is None and not settings.is_local
 

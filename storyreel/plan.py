@@ -16,6 +16,7 @@ from typing import Any
 
 from storyreel.catalog import Catalog, Model, PriceRange
 from storyreel.ledger_rows import State, Take
+from storyreel.manifest.faults import counted
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard, UrlImage
 
 
@@ -181,6 +182,11 @@ class Plan:
         """Is there anything to send, to wait for or to fetch?"""
         return any(p.action in (Action.SUBMIT, Action.WAIT_UPSTREAM, Action.RESUME) for p in self.scenes)
 
+    @property
+    def unpriced(self) -> int:
+        """How many of the jobs have no known price."""
+        return sum(p.to_make for p in self.scenes if p.price is None and p.action is not Action.SKIP)
+
     def cost(self) -> dict[str, tuple[Decimal, Decimal]]:
         """(low, high) by currency of what will be paid for."""
         totals: dict[str, tuple[Decimal, Decimal]] = {}
@@ -194,10 +200,27 @@ class Plan:
         return totals
 
 
-def price(cost: Mapping[str, tuple[Decimal, Decimal]]) -> str:
-    """The cost of a plan, or of several, (low, high) by currency, in words."""
+def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str:
+    """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no known price."""
     parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
+    if parts and unpriced:
+        parts.append(f"{counted(unpriced, 'job')} of no known price")
     return " + ".join(parts) or "no known price"
+
+
+def agreement(planned: Plan) -> str:
+    """Names all that the plan would pay for: two plans of one name send the same, as often, for the same price."""
+    paid = [[p.scene.id, p.key, p.to_make, p.scene.fallback_prompt, str(p.price)] for p in planned.scenes if p.to_make]
+    return hashlib.sha256(json.dumps(paid).encode()).hexdigest()[:32]
+
+
+def bill(planned: Plan) -> str:
+    """What the plan would pay for, in words: `3 jobs, about 12.00 CNY`."""
+    return (
+        f"{counted(planned.jobs, 'job')}, about {price(planned.cost(), planned.unpriced)}"
+        if planned.jobs
+        else "nothing to pay for"
+    )
 
 
 def make(

@@ -34,6 +34,7 @@ class Outcome:
     error_message: str | None = None
     price: PriceRange | None = None
     used: bool = False
+    fix: str | None = None
 
 
 class _Part(BaseModel):
@@ -44,6 +45,7 @@ class ErrorReport(_Part):
     class_: str = Field(alias="class")
     code: str | None = None
     message: str
+    fix: str | None = None
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
 
@@ -284,9 +286,9 @@ def outcome_of(
         case _:
             status = "failed"
     if status == "held":
-        reason = f"held: the answer to its request was lost, so it may have been made and billed: {row.error_message}"
+        reason = f"held: the answer to its request was lost, so it may have been made and billed ({row.error_message or 'the run ended'})"
     elif status == "failed":
-        reason = f"{row.error_class}: {row.error_message}"
+        reason = f"{row.error_class}: {row.error_message or 'the API gave no reason'}"
     elif status == "skipped":
         reason = f"job {row.job_id} is {'finished, its clip not fetched' if row.completed_at else 'still in flight'}"
     return Outcome(
@@ -352,7 +354,10 @@ def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
     error = None
     if outcome.error_class and outcome.status not in GOOD:
         error = ErrorReport(
-            class_=outcome.error_class, code=outcome.error_code, message=outcome.error_message or outcome.reason
+            class_=outcome.error_class,
+            code=outcome.error_code,
+            message=outcome.error_message or outcome.reason,
+            fix=outcome.fix,
         )
     clip = {k: v for k, v in (row.clip or {}).items() if k != "mtime_ns"} if row and row.clip else None
     estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None

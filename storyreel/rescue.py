@@ -92,7 +92,7 @@ async def _one(session: Session, take: Take) -> Rescued:
             return told(f"still running ({job.word})", True)
         row = take if take.state is State.COLLECTED else await conclude(session, take, job, polls=1)
         if row.state is State.FAILED:
-            return told(f"failed: {row.error_message}", True)
+            return told(f"failed: {row.error_message or 'the API gave no reason'}", True)
         row = await collection.collect(session, row, job.url)
     except (NotFound, LinkExpired) as error:
         price = f"; made again it would cost about {take.price} {take.currency}" if take.price is not None else ""

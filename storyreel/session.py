@@ -73,6 +73,7 @@ class Session:
     simulated: bool = False
     watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None
+    advice: dict[int, str] = field(default_factory=dict)  # by take: the Fix of the error that ended it in this run
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))

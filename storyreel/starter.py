@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
+from slugify import slugify
 
 from storyreel.errors import UsageError, WorkspaceError
-from storyreel.manifest.document import slug
 from storyreel.media import still
 from storyreel.workspace import write_whole
 
 Colour = tuple[int, int, int]
+
+_YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 SKIES: dict[str, tuple[Colour, Colour, Colour, bool]] = {
     # name: sky above, sky at the horizon, sea, is the lamp lit
@@ -24,9 +28,9 @@ STORYBOARD = """\
 # yaml-language-server: $schema=schema.json
 version: 1
 id: {id}
-title: The lighthouse
+title: {title}
 defaults:
-  model: kling-v2-5-turbo
+  model: kling-video-o1         # takes your stills as they are; some models take public addresses only
   seconds: 5
   size: 1280x720
   mode: pro
@@ -126,6 +130,23 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
     return still.png(picture)
 
 
+def id_of(name: str) -> str:
+    """An id made of a folder's name in any script: `Café film` gives cafe-film; `film` where nothing is left of it."""
+    return slugify(name, max_length=63) or "film"
+
+
+def title_of(name: str) -> str:
+    """A title made of a folder's name; `$` is doubled, as a title may hold variables."""
+    text = " ".join(re.sub(r"[-_]+", " ", name).split()) or "Film"
+    return (text[0].upper() + text[1:]).replace("$", "$$")
+
+
+def as_yaml(text: str) -> str:
+    """The text as a YAML value that is read back as just this text: in quotes where it needs them."""
+    plain = re.fullmatch(r"[^\W\d_][\w ]*(?:-\w+)*", text) and text.lower() not in _YAML_WORDS
+    return text if plain else json.dumps(text, ensure_ascii=False)
+
+
 def write(folder: Path) -> Path:
     """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`; returns the storyboard's path.
 
@@ -133,21 +154,20 @@ def write(folder: Path) -> Path:
         UsageError: a storyboard is there already; nothing is overwritten.
         WorkspaceError: the folder cannot be written.
     """
-    import json
-
     from storyreel.manifest import schema
 
     path = folder / "storyboard.yaml"
     if path.exists():
         raise UsageError(f"{path} is there already", fix="choose another folder: storyreel init DIR")
-    name = slug(folder.resolve().name) or "lighthouse"
+    name = folder.resolve().name
+    board_id = as_yaml(id_of(name))
     try:
-        for name in SKIES:
-            write_whole(folder / "stills" / f"{name}.png", draw(name))
+        for sky in SKIES:
+            write_whole(folder / "stills" / f"{sky}.png", draw(sky))
         write_whole(folder / "schema.json", json.dumps(schema.of_storyboard(), indent=1).encode())
         if not (folder / "prefect.yaml").exists():
-            write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=name).encode())
-        write_whole(path, STORYBOARD.format(id=name).encode())
+            write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=board_id).encode())
+        write_whole(path, STORYBOARD.format(id=board_id, title=as_yaml(title_of(name))).encode())
     except OSError as error:
         raise WorkspaceError(f"{folder} cannot be written: {error.strerror}", fix="choose another folder") from error
     return path

@@ -22,6 +22,7 @@ from storyreel.errors import (
 from storyreel.inputs import Ready
 from storyreel.ledger import AlreadyPaid, CoolingDown, SlotsFull
 from storyreel.ledger_rows import Intent, State, Take
+from storyreel.manifest.faults import counted
 from storyreel.plan import ScenePlan
 from storyreel.session import Progress, Session
 
@@ -68,7 +69,7 @@ async def submit(
             session.tell(Progress(intent.scene, number, "waiting", f"the API says {error.message}; tried again"))
             await session.sleep(3.0**faults * _scale(session))
         except SlotsFull:
-            told = _wait(session, intent, number, told, f"{session.settings.max_in_flight} jobs are in flight")
+            told = _wait(session, intent, number, told, full(session))
             await session.sleep(SLOT_PAUSE_S * _scale(session))
         except CoolingDown as error:
             pause = max(0.01, error.until - session.now())
@@ -85,6 +86,12 @@ async def submit(
             if row.state is State.AMBIGUOUS and _may_resubmit(session, row):
                 return await resubmit(session, planned, ready, row)
             return row
+
+
+def full(session: Session) -> str:
+    """Why a scene waits for its turn."""
+    limit = session.settings.max_in_flight
+    return f"{counted(limit, 'job')} {'is' if limit == 1 else 'are'} in flight"
 
 
 async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int) -> Take:
@@ -109,6 +116,7 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
     except AnswerLost as error:
         return await session.write(session.ledger.lost, take.id, error.message)
     except RequestRefused as error:
+        session.advice |= {take.id: error.fix} if error.fix else {}
         kind = "moderation" if wire.failure_class(error.code, error.message) == "moderation" else "invalid"
         note = session.ledger.failed if kind == "moderation" else session.ledger.released
         return await session.write(note, take.id, kind, error.code, error.message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from storyreel import wire
 from storyreel.errors import AnswerLost, ApiError, KeyRefused, NotFound, NotSent, RateLimited, ServerFault
 from storyreel.ledger_rows import Take
+from storyreel.manifest.faults import counted
 from storyreel.manifest.storyboard import Scene
 from storyreel.polling import Expected, next_delay
 from storyreel.session import Progress, Session
@@ -81,7 +82,7 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
 def _check_deadline(elapsed_s: float, deadline_s: float) -> None:
     if elapsed_s > deadline_s:
         raise DeadlinePassed(
-            f"not finished after {deadline_s / 60:.0f} minutes; the job stays adopted, run again later"
+            f"not finished after {counted(deadline_s / 60, 'minute')}; the job stays adopted, run again later"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from decimal import Decimal
@@ -10,10 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from cli import asking, conduct
+from cli.complaint import said
 from cli.request import catalog_file, variables
 from storyreel import batch, opening
-from storyreel.errors import UsageError
-from storyreel.plan import price
 from storyreel.session import Progress
 
 
@@ -31,28 +31,20 @@ def run(args: argparse.Namespace) -> int:
     made = batch.prepare(request, rows, folder)
     for _, prepared, planned in made:
         opening.check_ready(prepared, planned)
-    budget = Decimal(args.budget) if args.budget is not None else None
-    batch.check_budget((planned for _, _, planned in made), budget)
-    jobs = sum(planned.jobs for _, _, planned in made)
-    if jobs and not args.simulate:
-        _ask(args, len(made), jobs, batch.cost(planned for _, _, planned in made))
-    return _render(args, request, folder)
+    plans = [planned for _, _, planned in made]
+    batch.check_budget(plans, Decimal(args.budget) if args.budget is not None else None)
+    if not args.simulate and any(planned.jobs for planned in plans):
+        asking.consent(batch.bill(plans), is_given=args.yes)
+    return _render(args, request, folder, None if args.simulate else batch.agreement(plans))
 
 
-def _ask(args: argparse.Namespace, films: int, jobs: int, cost: dict[str, tuple[Decimal, Decimal]]) -> None:
-    print(f"{films} films, {jobs} jobs, about {price(cost)} (list prices)", file=sys.stderr)
-    if args.yes or args.budget:
-        return
-    if not sys.stdin.isatty():
-        raise UsageError("there is no terminal to ask on", fix="add --yes, or set a limit with --budget N")
-    asking.go_ahead()
-
-
-def _render(args: argparse.Namespace, request: opening.Request, folder: Path) -> int:
+def _render(args: argparse.Namespace, request: opening.Request, folder: Path, agreed: str | None) -> int:
     from flows import backend as backends
 
     backend = backends.start()
     try:
+        from prefect.exceptions import FailedRun
+
         from flows.batch import render_batch
         from flows.render import listener, tasks_started
 
@@ -60,14 +52,19 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path) ->
             conduct.quiet_prefect()
         backend.wait_until_ready()
         listener.set(_say)
-        call: Any = render_batch
-        state = conduct.conduct(
-            call(
+
+        async def flow() -> Any:
+            call: Any = render_batch
+            state = await call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                budget_per_run=Decimal(args.budget) if args.budget is not None else None, return_state=True,
-            )
-        )  # fmt: skip
+                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed, return_state=True,
+            )  # fmt: skip
+            with contextlib.suppress(FailedRun):  # rows that failed: the message says so
+                await state.result()  # raises what went wrong before the first row
+            return state
+
+        state = conduct.conduct(flow())
         if state is None:
             print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
             return 130
@@ -82,5 +79,5 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path) ->
 
 def _say(progress: Progress) -> None:
     if progress.state in ("completed", "failed", "held", "blocked"):
-        detail = f": {progress.detail}" if progress.detail else ""
+        detail = f": {said(progress.state, progress.detail)}" if progress.detail else ""
         print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)

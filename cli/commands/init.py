@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from pathlib import Path
 
 
@@ -12,5 +13,5 @@ def run(args: argparse.Namespace) -> int:
 
     path = starter.write(Path(args.dir))
     print(f"wrote {path} and its stills")
-    print(f"next: storyreel run {path} --simulate")
+    print(f"next: storyreel run {shlex.quote(str(path))} --simulate    # rehearse it, for nothing")
     return 0

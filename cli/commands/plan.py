@@ -8,11 +8,13 @@ import os
 import sys
 from typing import Any
 
+from cli.complaint import said
 from cli.request import prepare
 from storyreel import opening, wire
 from storyreel.catalog import Catalog
+from storyreel.manifest.faults import counted
 from storyreel.opening import Prepared
-from storyreel.plan import Action, Plan, ScenePlan
+from storyreel.plan import Action, Plan, ScenePlan, price
 
 
 def run(args: argparse.Namespace) -> int:
@@ -107,16 +109,16 @@ def _table(planned: Plan) -> None:
     for one in planned.scenes:
         if one.action is Action.SKIP:
             continue
-        price = f"{one.price.high * one.to_make} {one.price.currency}" if one.price and one.to_make else ""
+        amount = f"{one.price.high * one.to_make} {one.price.currency}" if one.price and one.to_make else ""
         takes = f" x{one.to_make}" if one.to_make > 1 else ""
-        print(f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {price:>10}  {one.reason}")
+        print(f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {amount:>10}  {said(one.action, one.reason)}")
     print()
-    costs = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in planned.cost().items()]
-    print(f"{planned.jobs} jobs to pay for: {' + '.join(costs) or 'nothing'}{' (list prices)' if costs else ''}")
+    costs = f": {price(planned.cost(), planned.unpriced)}" if planned.jobs else ""
+    print(f"{counted(planned.jobs, 'job')} to pay for{costs}{' (list prices)' * bool(planned.cost())}")
     if planned.critical_path:
         low, high = planned.expected_s
         print(
-            f"expected: {low / 60:.0f} to {high / 60:.0f} minutes; critical path: {' > '.join(planned.critical_path)}"
+            f"expected: {low / 60:.0f} to {counted(high / 60, 'minute')}; critical path: {' > '.join(planned.critical_path)}"
         )
         _sooner(planned)
 
@@ -134,5 +136,5 @@ def _sooner(planned: Plan) -> None:
         chain = sum(p.wait_s[1] for p in making) / 60
         longest = max(p.wait_s[1] for p in making) / 60
         print(
-            f"shared keyframes let {len(making)} scenes run side by side: {longest:.0f} minutes instead of {chain:.0f} as a chain"
+            f"shared keyframes let {len(making)} scenes run side by side: {counted(longest, 'minute')} instead of {chain:.0f} as a chain"
         )

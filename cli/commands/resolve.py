@@ -57,7 +57,10 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         ledger.abandoned(take.id, charged=False)
         print(f"{name}: given up; the next run makes it anew")
     else:
-        raise UsageError(f"{name} is held: {take.error_message}", fix=_advice(ledger, prepared, args, take))
+        raise UsageError(
+            f"{name} is held: {take.error_message or 'the run ended before the answer came'}",
+            fix=_advice(ledger, prepared, args, take),
+        )
     return 0
 
 

@@ -20,6 +20,6 @@ def run(args: argparse.Namespace) -> int:
     count = len(planned.takes) + 1
     with prepared.workspace.locked(), closing(prepared.open_ledger()) as ledger:
         ledger.retake(prepared.storyboard.id, args.scene, planned.key, count)
-    print(f"{args.scene}: the next run makes one more take, the {count}. of this prompt")
+    print(f"{args.scene}: the next run makes one more take, take {count} of this prompt")
     print(f"to use it: `takes: {count}` and `pick: {count}` in the scene")
     return 0

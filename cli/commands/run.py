@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 from cli import asking, conduct
 from cli.complaint import complain
 from cli.request import prepare
-from storyreel import finishing, opening
-from storyreel.errors import StoryreelError, UsageError
+from storyreel import finishing, opening, plan
+from storyreel.errors import StoryreelError
 from storyreel.opening import Prepared
-from storyreel.plan import Plan, price
-from storyreel.report import RunReport
+from storyreel.plan import Plan
+from storyreel.report import RunReport, SceneReport
 
 if TYPE_CHECKING:
     from flows.backend import Backend
@@ -43,10 +44,13 @@ def run(args: argparse.Namespace) -> int:
         return _tell(args, prepared, told, None)
     from flows import backend as backends
 
-    _allowed(args, prepared, planned)
+    pays = planned.jobs and not args.simulate
+    if pays:
+        asking.check_can_ask(plan.bill(planned), is_given=args.yes)
     backend = backends.start()
     try:
-        _ask(args, prepared, planned)
+        if pays:
+            asking.consent(plan.bill(planned), is_given=args.yes)
         return _render(args, prepared, planned, backend)
     finally:
         backend.release()
@@ -64,27 +68,6 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 def _trouble(planned: Plan) -> bool:
     return any(row is None for _, row in finishing.shown(planned))
-
-
-def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
-    """Without a terminal, money is spent only with --yes or under a budget. Raises `UsageError`."""
-    budget = args.budget is not None or prepared.storyboard.budget is not None
-    budget = budget and prepared.storyboard.policy.approve == "none"  # else a person has to say yes
-    if args.simulate or not planned.jobs or args.yes or budget or sys.stdin.isatty():
-        return
-    raise UsageError(
-        f"this would pay for {planned.jobs} jobs, about {price(planned.cost())}, and there is no terminal to ask on",
-        fix="add --yes, or set a limit with --budget N",
-    )
-
-
-def _ask(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:
-    if args.simulate or not planned.jobs:
-        return
-    print(f"{planned.jobs} jobs, about {price(planned.cost())} (list prices)", file=sys.stderr)
-    if args.yes or not sys.stdin.isatty():
-        return
-    asking.go_ahead()
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
@@ -115,6 +98,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             budget=request.budget,
             force=list(request.force),
             catalog=request.catalog,
+            agreed=None if request.simulate else plan.agreement(planned),
             return_state=True,
         )
         if not told:
@@ -163,6 +147,8 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         for scene in told.scenes:
             if scene.status in ("failed", "held", "blocked"):
                 print(f"  {scene.id}: {scene.reason}")
+                if fix := advice(scene, args.file):
+                    print(f"    Fix: {fix}")
         for warning in told.warnings:
             print(f"  warning: {warning}")
         if told.cut_error:
@@ -176,6 +162,23 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         complain("storyreel: stopped", stopped)
         return stopped.exit_code
     return 0 if told.status == "completed" and not told.cut_error else 1
+
+
+def advice(scene: SceneReport, file: str) -> str | None:
+    """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
+    if scene.error and scene.error.fix:
+        return scene.error.fix
+    if scene.status == "held":
+        return f"storyreel resolve {shlex.quote(file)} {scene.id}"
+    return _USUAL.get(scene.error.class_ if scene.error else "")
+
+
+_USUAL = {
+    "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
+    "timeout": "run again: its job is taken up, not paid for again",
+    "transient": "run again; `storyreel plan` says what that costs",
+    "invalid": "correct what the API refuses in this scene; then run again",
+}
 
 
 def _shown(path: Path) -> str:

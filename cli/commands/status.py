@@ -7,6 +7,7 @@ import json
 import sys
 import time
 
+from cli.complaint import said
 from cli.request import prepare
 from storyreel import opening, report
 from storyreel.ledger_rows import State
@@ -47,4 +48,7 @@ def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
     width = max((len(str(r["scene"])) for r in rows), default=5)
     for r in rows:
         take = f"take {r['take']}" if r["take"] else ""
-        print(f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} {r['reason']}", flush=True)
+        print(
+            f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} {said(str(r['status']), str(r['reason']))}",
+            flush=True,
+        )

@@ -36,6 +36,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
+def counted(number: float, noun: str) -> str:
+    """`1 job`, `2 jobs`: the number, rounded to a whole one, with its noun."""
+    shown = f"{number:.0f}"
+    return f"{shown} {noun}{'s' * (shown != '1')}"
+
+
 def listing(words: Iterable[object]) -> str:
     """`a, b or c`."""
     *head, last = [str(w) for w in words]

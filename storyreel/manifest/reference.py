@@ -25,6 +25,8 @@ _RULES = """\
 - A scene may refer to one **below** it. Scenes made from each other in a circle are an error; a keyframe cuts the circle.
 - `chain: true` gives a scene without `first_frame` the last frame of the scene above. `first_frame: null` opts out, and so does a
   `reference_video` to edit.
+- In YAML ` #` begins a comment, also in the middle of an unquoted text: `prompt: a #ff6600 logo` is `a`. A comment right behind a text is a
+  warning, unless it is set apart like this:  `# by two spaces and one`. Text in quotes is sent whole.
 - `${name}` in a prompt, a style, a caption, the title, or the address of a picture is replaced from `vars` or `--var name=value`; values are not looked into again. `$$` is
   a literal `$`.
 - The **style** is put around every prompt, joined by a comma, or by a space where the left part ends in punctuation. The limit of

@@ -63,7 +63,7 @@ class Rules:
                 draft.path("pick"),
                 f"`pick: {scene.pick}` but there {'is' if scene.takes == 1 else 'are'} only {scene.takes} "
                 f"take{'s' * (scene.takes != 1)}",
-                f"pick 1 to {scene.takes}, or set `takes: {scene.pick}`",
+                f"{'delete `pick`' if scene.takes == 1 else f'pick 1 to {scene.takes}'}, or set `takes: {scene.pick}`",
             )
 
     def _combined(self, draft: Draft, scene: Scene) -> None:

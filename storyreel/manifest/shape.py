@@ -8,12 +8,12 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from storyreel.manifest import forms
 from storyreel.manifest.document import (
     Budget,
     Cut,
     Document,
     FrameRef,
-    KeyframeRef,
     Music,
     Policy,
     SceneEntry,
@@ -42,7 +42,9 @@ _SCENE_ONLY = ("id", "prompt", "remix_of", "fallback_prompt")
 def fit(source: Source) -> tuple[Document, set[Path_]]:
     """Return the document made of everything that has the right shape, and the paths that had to be left out."""
     data = copy.deepcopy(source.data)
-    broken: set[Path_] = set()
+    broken = forms.misfits(source, data)
+    for path in broken:
+        _leave_out(data, path)
     while True:
         try:
             return Document.model_validate(data), broken
@@ -53,7 +55,7 @@ def fit(source: Source) -> tuple[Document, set[Path_]]:
                     broken.add(path)
                     _report(source, detail, path)
             for path in sorted(broken, key=len, reverse=True):
-                _leave_out(data, path)
+                _leave_out(data, forms.left_out(path))
 
 
 def _path(loc: tuple[int | str, ...], data: Any) -> Path_:
@@ -110,8 +112,6 @@ def _report(source: Source, detail: ErrorDetails, path: Path_) -> None:
 def _unknown_key(source: Source, path: Path_) -> None:
     key, parent = str(path[-1]), path[:-1]
     known = list(_part(parent).model_fields)
-    if parent and (parent[-1] in ("first_frame", "end_frame") or "reference_images" in parent):
-        known = [*FrameRef.model_fields, *KeyframeRef.model_fields]
     if parent == ("defaults",) and key in _SCENE_ONLY:
         source.error(source.at(path, key=True), f"`{key}` cannot be a default", "write it in each scene")
         return

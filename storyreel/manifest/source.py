@@ -14,6 +14,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from storyreel.errors import UsageError
+from storyreel.manifest import nearby
 from storyreel.manifest.faults import Fault, Severity
 
 MAX_BYTES = 4 * 1024 * 1024
@@ -23,6 +24,9 @@ MAX_DEPTH = 40
 Path_ = tuple[str | int, ...]
 
 _BOOL = {"true": True, "false": False}
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+_HALF = re.compile("[\ud800-\udfff]")
+_COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -70,6 +74,19 @@ class Source:
         root = self.values.get(())
         return root.start if root else 0
 
+    def comment(self, path: Path_) -> tuple[int, str] | None:
+        """(offset, text) of a comment behind the plain, unquoted value at `path`, in its last line, that may be meant as part of
+        the value. None for one that is clearly a comment: two spaces before its `#`, and one after it.
+        """
+        span = self.values.get(path)
+        if span is None or self.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
+            return None
+        end = span.end if span.end > span.start else self.text.find(":", self.keys.get(path, span).start) + 1
+        found = _COMMENT.match(self.text, end)
+        if found is None or (len(found["gap"]) > 1 and found["text"][1:2].strip() == ""):
+            return None
+        return found.start("text"), found["text"].rstrip()
+
     def within(self, path: Path_, needle: str, occurrence: int = 0) -> int:
         """The offset of the n-th `needle` in the source text of the value at `path`, or the value's own offset."""
         span = self.values.get(path)
@@ -91,13 +108,23 @@ def read(path: Path, name: str) -> Source:
     """
     try:
         if path.is_dir():
-            raise UsageError(f"{name} is a folder, not a storyboard", fix="name the YAML file inside it")
+            raise UsageError(
+                f"{name} is a folder, and there is no storyboard.yaml in it", fix="name the YAML file that you mean"
+            )
         size = path.stat().st_size
         raw = b"" if size > MAX_BYTES else path.read_bytes()
-    except OSError as error:
+    except FileNotFoundError as error:
+        near = path.parent if path.parent.is_dir() else Path()
+        found = nearby.guess(near, path.name, (".yaml", ".yml", ".json"))
+        fix = "check the path, or make a storyboard with `storyreel init`"
+        if found:
+            fix = f"name {near / found}"
         raise UsageError(
-            f"cannot read {name}: {error.strerror}", fix="check the path, or make a storyboard with `storyreel init`"
+            f"there is no file {name}{f'; did you mean {near / found}?' if found else ''}", fix=fix
         ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"cannot read {name}: {reason}", fix="check the path and its permissions") from error
     if size > MAX_BYTES:
         source = Source(name, "")
         source.error(
@@ -270,7 +297,7 @@ class _Builder:
             if not isinstance(key, ScalarNode):
                 self.source.error(start, "a key must be a plain word", "use a word, then `:`")
                 continue
-            name = str(key.value)
+            name = self._whole(key)
             if name in own:
                 line, _ = self.source.place(self.source.keys[(*path, name)].start)
                 self.source.error(start, f"`{name}` is given twice (first in line {line})", "keep one of the two")
@@ -290,8 +317,33 @@ class _Builder:
                 self.source.error(one.start_mark.index, "`<<` merges mappings only", "name an anchor of a mapping")
         return found
 
+    def _whole(self, node: ScalarNode) -> str:
+        """The text of a node. JSON writes an emoji as two halves (`\\ud83d\\ude00`): they are joined; one by itself is a fault."""
+        text = str(node.value)
+        if not _HALF.search(text):
+            return text
+        text = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+        for half in dict.fromkeys(_HALF.findall(text)):
+            escape = f"\\u{ord(half):04x}"
+            at = self._escape(node, half)
+            self.source.error(
+                at,
+                f"`{escape}` is half a character",
+                f"write both halves, as in `\\ud83d\\ude00`, or the character itself; else delete `{escape}`",
+            )
+        return _HALF.sub("\ufffd", text)
+
+    def _escape(self, node: ScalarNode, half: str) -> int:
+        """The offset of the escape that stands for this half and is not one of a pair."""
+        start: int = node.start_mark.index
+        written = re.compile(rf"\\u(?:{ord(half):04x})", re.IGNORECASE)
+        pairs = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
+        inside = {m.start() + shift for m in pairs.finditer(self.source.text, start) for shift in (0, 6)}
+        found = [m.start() for m in written.finditer(self.source.text, start, node.end_mark.index)]
+        return next((at for at in found if at not in inside), start)
+
     def _scalar(self, node: ScalarNode) -> Any:
-        text: str = node.value
+        text = self._whole(node)
         kind = str(node.tag).rpartition(":")[2]
         if kind == "null":
             return None

@@ -6,13 +6,22 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog, Model, parse_size
 from storyreel.errors import MediaError
+from storyreel.manifest import nearby
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.faults import listing, nearest
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.source import Path_
 from storyreel.manifest.storyboard import FileImage
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+_SOUNDS = (".mp3", ".wav", ".m4a", ".aac", ".flac", ".ogg", ".opus")
 HARD_LIMIT_BYTES = 64 * 1024 * 1024
+
+
+def _like(text: str) -> tuple[str, ...]:
+    """The suffixes of the files that may be meant: pictures for a picture, sounds for a sound."""
+    suffix = Path(text).suffix.lower()
+    return next((kind for kind in (_PICTURES, _SOUNDS) if suffix in kind), () if suffix else _PICTURES)
 
 
 class Stills:
@@ -63,7 +72,7 @@ class Stills:
                 )
                 return None
             if not file.exists():
-                guess = nearest(text, ["previous"])
+                guess = nearest(text, ["previous"]) or nearby.guess(self.folder, text, _like(text))
                 hint = f"; did you mean `{guess}`?" if guess else ""
                 fix = f"write `{guess}`" if guess else "check the path; it starts at the storyboard's folder"
                 self.source.error(at, f"there is no file `{text}`{hint}", fix)

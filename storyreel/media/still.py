@@ -14,13 +14,13 @@ from storyreel.errors import MediaError
 PNG_LEVEL = 3  # 372 ms and 6 % larger than level 6 (827 ms) for a 1080p frame
 
 
-def inspect(path: Path, max_bytes: int) -> tuple[str, int, int, int]:
-    """(format, width, height, bytes) of a picture file; format is Pillow's name in lower case.
+def inspect(source: Path | bytes, max_bytes: int) -> tuple[str, int, int, int]:
+    """(format, width, height, bytes) of a picture, a file or its bytes; format is Pillow's name in lower case.
 
     Raises:
         MediaError: not a picture, damaged, or larger than `max_bytes`.
     """
-    count = path.stat().st_size
+    count = len(source) if isinstance(source, bytes) else source.stat().st_size
     if count == 0:
         raise MediaError("is empty", fix="use a PNG or JPEG picture")
     if count > max_bytes:
@@ -29,7 +29,7 @@ def inspect(path: Path, max_bytes: int) -> tuple[str, int, int, int]:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             warnings.simplefilter("ignore", ResourceWarning)  # of what else is thrown away meanwhile: not the picture's
-            with Image.open(path) as picture:
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
                 picture.load()
                 return (picture.format or "?").lower(), picture.width, picture.height, count
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, Warning) as error:

@@ -21,7 +21,7 @@ def test_a_batch_renders_each_row_within_one_budget_and_goes_on_where_it_was(pro
     (project.folder / "rows.csv").write_text("id,name\na,Ada\nb,Bo\nc,Cy\n")
     refused = project.storyreel("batch", "board.yaml", "rows.csv", code=2)
     assert "3 films, 3 jobs, about 12.00 CNY" in refused.stderr and project.api.accepted == []
-    stopped = project.storyreel("batch", "board.yaml", "rows.csv", "--budget", "8", "--parallel", "2", code=1)
+    stopped = project.storyreel("batch", "board.yaml", "rows.csv", "--yes", "--budget", "8", "--parallel", "2", code=1)
     assert "2 of 3 rows completed" in stopped.stdout
     assert len(project.api.accepted) == 2
     done = project.storyreel("batch", "board.yaml", "rows.csv", "--yes")

@@ -57,7 +57,8 @@ def test_a_storyboard_of_the_docs_becomes_a_film(project: Project, name: str, te
 def test_a_held_scene_is_settled_as_the_docs_say(project: Project) -> None:
     project.storyreel("init", "film")
     project.api.faults({"on": "create", "do": "lose_after", "prompt": "keeper"})
-    project.storyreel("run", "film/storyboard.yaml", "--yes", code=1)
+    done = project.storyreel("run", "film/storyboard.yaml", "--yes", code=1)
+    assert "held: held:" not in done.stderr and "Fix: storyreel resolve film/storyboard.yaml keeper" in done.stdout
     job = next(j["id"] for j in project.api.simulator.truth["accepted"] if "keeper" in j["prompt"])
     held = project.folder / "runs"
     shutil.copytree(held, project.folder / "kept")

@@ -174,11 +174,6 @@ def test_few_jobs_at_once_stand_between_their_request_and_the_note_of_its_answer
     assert max(sum(sent <= at < noted for sent, noted in rows) for at, _ in rows) <= AT_ONCE
 
 
-def test_without_a_terminal_money_needs_a_yes_or_a_budget(project: Project) -> None:
-    done = project.storyreel("run", "board.yaml", code=2)
-    assert "--yes" in done.stderr and project.api.accepted == []
-
-
 def test_a_missing_key_is_told_before_anything_is_sent(project: Project) -> None:
     project.environment["OPENAI_API_KEY"] = ""
     done = project.storyreel("run", "board.yaml", "--yes", code=2)
@@ -287,3 +282,12 @@ def test_a_prefect_server_of_yours_that_dies_delays_no_job_and_loses_no_clip(pro
         assert httpx.get(f"{url}/health", trust_env=False, timeout=120).status_code == 200
         project.environment |= {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "2"}
         assert "Prefect's server was lost" in _run_and_kill(project, lambda: server.pid).stderr
+
+
+def test_the_fix_of_a_refusal_is_shown_with_its_scene(project: Project) -> None:
+    project.api.faults({"on": "create", "do": "status", "status": 405, "prompt": "alone"})
+    done = project.storyreel("run", "board.yaml", "--yes", code=1)
+    told = done.stdout.partition("  alone: invalid")[2].splitlines()
+    assert told[1] == "    Fix: check that OPENAI_BASE_URL ends in /v1"
+    (error,) = [s["error"] for s in project.report()["scenes"] if s["id"] == "alone"]
+    assert error["fix"] in told[1]

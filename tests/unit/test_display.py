@@ -59,3 +59,9 @@ def test_a_terminal_shows_how_far_the_cut_is(planned: Plan) -> None:
         display.tell(Progress(FILM, 0, "cutting", "42 %, 42 of 100 pictures"))
         display.live.refresh()  # type: ignore[union-attr]
     assert "cutting the film" in out.getvalue() and "42 of 100 pictures" in out.getvalue()
+
+
+def test_a_held_scene_is_said_to_be_held_once(planned: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    with Display(planned, Console(file=io.StringIO(), force_terminal=False)) as display:
+        display.tell(Progress("s0", 1, "held", "held: the answer was lost"))
+    assert capsys.readouterr().err == "s0 take 1: held: the answer was lost\n"

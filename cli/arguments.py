@@ -1,0 +1,81 @@
+"""Puts each word of a command line where it belongs. Light: it is imported before a command is known."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from storyreel.errors import UsageError
+
+STORYBOARD = "storyboard.yaml"
+
+
+def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
+    """Put each word where it belongs: FILE, which may stand behind the scenes of --only or --force, or be left out; what
+    stands behind FILE; and the words that argparse could not place (`rest`). A folder stands for its storyboard.yaml.
+
+    Raises:
+        UsageError: no storyboard is named, and there is none here; or something else is missing.
+    """
+    if hasattr(args, "files") and args.command == "validate":
+        args.files = [storyboard_file(name) for name in args.files or [None]]
+    if not hasattr(args, "file"):
+        return
+    words = [args.file, *([getattr(args, args.last)] if hasattr(args, "last") else []), *rest]
+    words = [word for word in words if word is not None]
+    wanted = 2 if hasattr(args, "last") else 1
+    while len(words) < wanted and (found := _swallowed(args)):
+        words.append(found)
+    if len(words) > wanted:
+        raise UsageError(f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`")
+    if hasattr(args, "last"):
+        _set_last(args, words)
+    args.file = storyboard_file(words[0] if words else None)
+    for name in ("only", "force"):
+        if hasattr(args, name):
+            setattr(args, name, [one for word in getattr(args, name) for one in word.split(",") if one])
+
+
+def _set_last(args: argparse.Namespace, words: list[str]) -> None:
+    """Take what stands behind FILE off the words."""
+    name = args.last.upper()
+    if not words or (len(words) == 1 and (_is_file if name == "SCENE" else _has_suffix)(words[0])):
+        raise UsageError(f"no {name} is named", fix=f"storyreel {args.command} FILE {name}")
+    setattr(args, args.last, words.pop())
+
+
+def _swallowed(args: argparse.Namespace) -> str | None:
+    """The last word behind --only or --force that is a storyboard, or a folder with one, and no scene; taken out there."""
+    for name in ("force", "only"):
+        scenes = getattr(args, name, [])
+        for is_meant in (_has_suffix, _is_file):
+            meant = [i for i, word in enumerate(scenes) if is_meant(word)]
+            if meant:
+                return str(scenes.pop(meant[-1]))
+    return None
+
+
+def _has_suffix(word: str) -> bool:
+    return Path(word).suffix.lower() in (".yaml", ".yml", ".json")
+
+
+def _is_file(word: str) -> bool:
+    return _has_suffix(word) or Path(word).is_file() or (Path(word) / STORYBOARD).is_file()
+
+
+def storyboard_file(word: str | None) -> str:
+    """The path of the storyboard: as named, or the storyboard.yaml of the folder that is named, or of this one.
+
+    Raises:
+        UsageError: none is named and there is none here.
+    """
+    if word is None:
+        if not Path(STORYBOARD).is_file():
+            raise UsageError(
+                f"no FILE is named, and there is no {STORYBOARD} here",
+                fix="name the storyboard or its folder, or make one: storyreel init DIR",
+            )
+        return STORYBOARD
+    inside = Path(word) / STORYBOARD
+    return str(inside) if inside.is_file() else word
