@@ -58,6 +58,7 @@ class Take:
     clip: dict[str, Any] | None
     model: str | None = None
     seconds: int | None = None
+    watched_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

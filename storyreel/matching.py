@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from storyreel.answers import Job
 from storyreel.ledger_rows import Take
-from storyreel.wire import Job
 
 CLOCKS_APART_S = 120.0  # how far the server's clock may be from ours
 LATEST_S = 900.0  # a request that took longer was given up long before
