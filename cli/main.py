@@ -67,7 +67,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "rows", metavar="ROWS", help="a .csv, .xlsx or .parquet file: its columns are the variables, and `id`"
     )
-    one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<storyboard>-batch)")
+    one.add_argument(
+        "--workspace", metavar="DIR", help="the folder of results (default: runs/<storyboard>-batch in the project)"
+    )
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
     one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
@@ -173,7 +175,7 @@ def _catalog(one: argparse.ArgumentParser) -> None:
 
 
 def _selection(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<id>)")
+    one.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<id> in the project)")
     one.add_argument(
         "--only", nargs="+", action="extend", default=[], metavar="SCENE", help="only these scenes, with what they need"
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from decimal import Decimal
 from pathlib import Path
 
+from storyreel import opening
 from storyreel.errors import UsageError
-from storyreel.opening import Request
+from storyreel.opening import Prepared, Request
 
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
@@ -24,6 +26,14 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
 def catalog_file(args: argparse.Namespace) -> Path | None:
     """The `--catalog` option."""
     return Path(args.catalog) if args.catalog else None
+
+
+def prepare(args: argparse.Namespace) -> Prepared:
+    """Read the storyboard and find its results; says where they are, if that is not where one would look."""
+    prepared = opening.prepare(from_args(args))
+    if prepared.note:
+        print(f"storyreel: {prepared.note}", file=sys.stderr)
+    return prepared
 
 
 def from_args(args: argparse.Namespace) -> Request:

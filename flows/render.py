@@ -19,7 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval
-from storyreel import finishing, opening, plan, report, webhook
+from storyreel import elsewhere, finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
 from storyreel.ledger_rows import Caps, Take
@@ -123,8 +123,7 @@ async def render_storyboard(
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
     async with opening.open_session(prepared, run_id, listener.get()) as session:
-        taken = opening.snapshot(prepared)
-        planned = opening.make_plan(prepared, taken)
+        taken, planned = opening.plan_to_run(prepared, session.ledger, run_id)
         opening.check_ready(prepared, planned)
         rendering = Rendering(session, planned, taken, simulated=simulate)
         async with announce.progress(planned, rendering.percent):
@@ -255,6 +254,11 @@ class Rendering:
         """The plan of a scene now that those above it are there."""
         board, catalog = self.plan.storyboard, self.session.catalog
         planned = plan.plan_scene(scene, board, catalog, self.taken, above, forced=forced)
+        session = self.session
+        taker = elsewhere.Taker(board.id, session.ledger, session.workspace, session.run_id)
+        if taker.take_over([planned]):
+            self.taken = dataclasses.replace(self.taken, takes=tuple(session.ledger.takes(board.id)))
+            planned = plan.plan_scene(scene, board, catalog, self.taken, above, forced=forced)
         self.desk.planned[scene.id] = planned
         return planned
 
@@ -293,6 +297,9 @@ class Rendering:
             if one.action in (Action.HELD, Action.FAILED) and row:
                 self._outcome(planned, row, one.reason)
                 return row
+            if one.action is Action.HELD:
+                self._tell(Outcome(scene, "held", one.reason, take=number, price=planned.price))
+                return None
             row = await self._through(planned, one, number)
             if row is None:
                 self._tell(Outcome(scene, "held", "another run is making this take", take=number, price=planned.price))

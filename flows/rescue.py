@@ -41,7 +41,7 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
         )
 
     found = []
-    for path in paths or [Path("runs")]:
+    for path in paths or opening.runs_here():
         try:
             found += [p for p in opening.prepare_rescue(opening.Request(path)) if p.has_ledger()]
         except StoryreelError as error:

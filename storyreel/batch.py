@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 from storyreel import opening
+from storyreel import project as projects
 from storyreel.errors import StoryboardError, UsageError
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import Severity
 from storyreel.opening import Prepared, Request
 from storyreel.plan import Plan
 from storyreel.report import RunReport
+from storyreel.settings import read as read_settings
 from storyreel.workspace import write_whole
 
 KEY = "id"  # the column that names a row's film
@@ -45,8 +47,10 @@ class BadRows(UsageError):
 
 
 def folder_of(storyboard: Path, *, simulate: bool) -> Path:
-    """Where a batch's results lie, if nothing else is said."""
-    return Path("runs") / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
+    """Where a batch's results are, if no other folder is named: in the storyboard's project."""
+    return (
+        projects.find(storyboard, read_settings()).runs / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
+    )
 
 
 def read(path: Path) -> list[Row]:

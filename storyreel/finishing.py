@@ -8,7 +8,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from storyreel import report
+from storyreel import opening, report
 from storyreel.errors import MediaError, UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Storyboard
@@ -31,6 +31,7 @@ def shown(planned: Plan) -> list[tuple[str, Take | None]]:
 def finish(prepared: Prepared, planned: Plan) -> RunReport:
     """Bring report and film up to date: written where they are not there, or not of what is there now."""
     started = time.time()
+    planned = opening.take_over(prepared, planned)
     film, error = None, None
     if prepared.storyboard.cut.enabled:
         try:
@@ -59,6 +60,7 @@ def cut(
         UsageError: a scene is missing.
         MediaError: a clip cannot be read.
     """
+    planned = opening.take_over(prepared, planned)
     clips = shown(planned)
     workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
     known = None if again else recorded(workspace)

@@ -28,11 +28,13 @@ from sqlalchemy import event
 
 from storyreel import migrations
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
-from storyreel.ledger_rows import CHARGED, HOLDS_SLOT, PAID_FOR, Caps, Intent, State, Take
+from storyreel.ledger_rows import CHARGED, PAID_FOR, Caps, Intent, State, Take
 from storyreel.moments import LATEST_S, moment
 
 LONGEST_COOL_DOWN_S = 3600.0
 DAY_S = 24 * 3600.0
+JOB_HOLDS_S = DAY_S  # a job older than this holds no slot: no model's takes nearly as long
+REQUEST_HOLDS_S = 7 * DAY_S  # nor does a request; that of a dead run is held much sooner, see `storyreel.slots`
 NO_CAPS = Caps()
 
 _meta = sa.MetaData()
@@ -40,6 +42,7 @@ _takes = sa.Table(
     "takes",
     _meta,
     sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
     sa.Column("storyboard", sa.String(64), nullable=False),
     sa.Column("scene", sa.String(64), nullable=False),
     sa.Column("take", sa.Integer, nullable=False),
@@ -48,6 +51,7 @@ _takes = sa.Table(
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("superseded", sa.Boolean, nullable=False, default=False),
     sa.Column("account", sa.String(200), nullable=False),
+    sa.Column("endpoint", sa.String(512)),
     sa.Column("run_id", sa.String(64), nullable=False),
     sa.Column("request", sa.Text, nullable=False),
     sa.Column("inputs", sa.Text, nullable=False),
@@ -78,6 +82,7 @@ _retakes = sa.Table(
     sa.Column("scene", sa.String(64), nullable=False),
     sa.Column("key", sa.String(64), nullable=False),
     sa.Column("wanted", sa.Integer, nullable=False),
+    sa.Column("project", sa.String(128), nullable=False),
 )
 
 _accounts = sa.Table(
@@ -88,6 +93,16 @@ _accounts = sa.Table(
     sa.Column("stopped_at", sa.Float),
     sa.Column("stopped_why", sa.Text),
 )
+
+
+# A machine that drops off the network gives its locks up within a minute, not after the two hours of TCP's defaults.
+_LOST_SOON = {
+    "connect_timeout": 15,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "options": "-c tcp_keepalives_idle=30 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3",
+}
 
 
 class SlotsFull(Exception):
@@ -110,13 +125,16 @@ class Ledger:
     """Opens, and makes where it is missing, the ledger at `url` (SQLAlchemy's form).
 
     Each method is one transaction, done when it returns. Safe from several processes and threads at once.
+    With a `project`, what is read and written of a storyboard is that project's: several projects share the ledger.
+    Rows without a project, from before there were any, are everybody's.
 
     Raises:
         WorkspaceError: it cannot be opened, is damaged, locked, or of a newer version.
     """
 
-    def __init__(self, url: str, *, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, url: str, *, project: str | None = None, now: Callable[[], float] | None = None) -> None:
         self.url = url
+        self.project = project
         self._now = now or (lambda: datetime.now(UTC).timestamp())
         self._engine = _engine(url)
         with self._guard():
@@ -140,7 +158,8 @@ class Ledger:
         """
         busy = RunLocked(f"another run works on storyboard `{storyboard}` with this ledger", fix="wait for it to end")
         if self._engine.dialect.name == "postgresql":
-            key = (7468391, sa.cast(zlib.crc32(storyboard.encode()) - 2**31, sa.Integer))
+            name = f"{self.project}/{storyboard}" if self.project else storyboard
+            key = (7468391, sa.cast(zlib.crc32(name.encode()) - 2**31, sa.Integer))
             with self._guard(), self._engine.connect() as connection:
                 if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(*key))).scalar():
                     raise busy
@@ -150,7 +169,8 @@ class Ledger:
                 finally:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(*key)))
             return
-        path = Path(f"{self._engine.url.database}.{storyboard}.lock")
+        name = f"{self.project}.{storyboard}" if self.project else storyboard
+        path = Path(f"{self._engine.url.database}.{name}.lock")
         with path.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -183,7 +203,7 @@ class Ledger:
             self._check_account(connection, intent.account, stop_mark)
             if self._busy(connection, intent.account) >= slots:
                 raise SlotsFull
-            same_scene = (_takes.c.storyboard == intent.storyboard) & (_takes.c.scene == intent.scene)
+            same_scene = self._own(_takes, intent.storyboard) & (_takes.c.scene == intent.scene)
             beside = connection.execute(sa.select(_takes).where(same_scene).order_by(_takes.c.id)).all()
             same_key = [row for row in beside if row.key == intent.key]
             live = [row for row in same_key if not row.superseded]
@@ -193,6 +213,7 @@ class Ledger:
             values = {
                 "state": State.SUBMITTING,
                 "account": intent.account,
+                "endpoint": intent.endpoint,
                 "run_id": intent.run_id,
                 "request": json.dumps(intent.request, ensure_ascii=False),
                 "inputs": json.dumps(intent.inputs, ensure_ascii=False),
@@ -209,7 +230,8 @@ class Ledger:
             if released is None:
                 number = max((row.take for row in beside), default=0) + 1
                 ordinal = max((row.ordinal for row in same_key), default=0) + 1
-                new = {"storyboard": intent.storyboard, "scene": intent.scene, "key": intent.key, "submissions": 1}
+                new = {"project": self.project or "", "storyboard": intent.storyboard, "scene": intent.scene,
+                       "key": intent.key, "submissions": 1}  # fmt: skip
                 made = connection.execute(
                     sa.insert(_takes).values(take=number, ordinal=ordinal, **new, **values).returning(_takes)
                 )
@@ -316,7 +338,8 @@ class Ledger:
     def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
         """Ask for `wanted` takes of this key, whatever the storyboard says."""
         with self._guard(), self._begin() as connection:
-            connection.execute(sa.insert(_retakes).values(storyboard=storyboard, scene=scene, key=key, wanted=wanted))
+            values = {"storyboard": storyboard, "scene": scene, "key": key, "wanted": wanted}
+            connection.execute(sa.insert(_retakes).values(project=self.project or "", **values))
 
     # ---- the job's life
 
@@ -382,6 +405,24 @@ class Ledger:
             error_message=None,
         )
 
+    def imported(
+        self, take: Take, storyboard: str, scene: str, run_id: str, clip: Mapping[str, Any], ordinal: int
+    ) -> Take:
+        """A clip that was made and paid for under another name: note it here, at no price, as collected."""
+        with self._guard(), self._begin() as connection:
+            same_scene = self._own(_takes, storyboard) & (_takes.c.scene == scene)
+            top = connection.execute(sa.select(sa.func.max(_takes.c.take)).where(same_scene)).scalar()
+            values = {c.name: getattr(take, c.name) for c in _takes.columns if c.name != "id"}
+            values |= {
+                "project": self.project or "", "storyboard": storyboard, "scene": scene, "take": (top or 0) + 1,
+                "ordinal": ordinal, "state": State.COLLECTED, "superseded": False, "run_id": run_id, "submissions": 0,
+                "price": None if take.price is None else str(take.price),
+                "request": json.dumps(take.request, ensure_ascii=False),
+                "inputs": json.dumps(take.inputs, ensure_ascii=False),
+                "clip": json.dumps(dict(clip), ensure_ascii=False),
+            }  # fmt: skip
+            return _take(connection.execute(sa.insert(_takes).values(values).returning(_takes)).one())
+
     def unusable(self, take_id: int, error_class: str, message: str) -> Take:
         """A paid clip that is not here: keep it `completed`, with the reason, so that the next run tries again."""
         return self._update(take_id, error_class=error_class, error_message=message)
@@ -391,7 +432,7 @@ class Ledger:
         with self._guard(), self._begin() as connection:
             connection.execute(
                 sa.update(_takes)
-                .where(_takes.c.storyboard == storyboard, _takes.c.scene.in_(list(scenes)))
+                .where(self._own(_takes, storyboard), _takes.c.scene.in_(list(scenes)))
                 .values(superseded=True)
             )
 
@@ -401,7 +442,7 @@ class Ledger:
             rows = connection.execute(
                 sa.update(_takes)
                 .where(
-                    _takes.c.storyboard == storyboard,
+                    self._own(_takes, storyboard),
                     _takes.c.state == State.SUBMITTING,
                     _takes.c.run_id != run_id,
                 )
@@ -421,35 +462,64 @@ class Ledger:
         with self._guard(), self._read() as connection:
             row = connection.execute(
                 sa.select(_takes)
-                .where(
-                    _takes.c.storyboard == intent.storyboard, _takes.c.scene == intent.scene, _takes.c.key == intent.key
-                )
+                .where(self._own(_takes, intent.storyboard), _takes.c.scene == intent.scene, _takes.c.key == intent.key)
                 .order_by(_takes.c.id.desc())
                 .limit(1)
             ).one()
             return _take(row)
 
     def storyboards(self) -> list[str]:
-        """The ids of every storyboard that was ever sent something for."""
+        """The ids of every storyboard of this project that was ever sent something for."""
+        names = sa.select(_takes.c.storyboard).where(self._visible(_takes)).distinct()
         with self._guard(), self._read() as connection:
-            return list(
-                connection.execute(sa.select(_takes.c.storyboard).distinct().order_by(_takes.c.storyboard)).scalars()
-            )
+            return list(connection.execute(names.order_by(_takes.c.storyboard)).scalars())
+
+    def projects(self) -> list[str]:
+        """The projects that share this ledger, by name."""
+        names = sa.select(_takes.c.project).distinct().order_by(_takes.c.project)
+        with self._guard(), self._read() as connection:
+            return list(connection.execute(names).scalars())
 
     def takes(self, storyboard: str) -> list[Take]:
         """Every take of a storyboard, oldest first."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
-                sa.select(_takes).where(_takes.c.storyboard == storyboard).order_by(_takes.c.id)
+                sa.select(_takes).where(self._own(_takes, storyboard)).order_by(_takes.c.id)
             ).all()
             return [_take(row) for row in rows]
+
+    def others(self, storyboard: str) -> list[Take]:
+        """What is paid for under other storyboards of this project, oldest first."""
+        wanted = (
+            self._visible(_takes),
+            _takes.c.storyboard != storyboard,
+            _takes.c.superseded.is_(False),
+            _takes.c.state.in_(PAID_FOR),
+        )
+        with self._guard(), self._read() as connection:
+            rows = connection.execute(sa.select(_takes).where(*wanted).order_by(_takes.c.id)).all()
+            return [_take(row) for row in rows]
+
+    def in_flight(self, account: str) -> list[Take]:
+        """Every take whose request or job holds a slot of the account, of any storyboard and project."""
+        with self._guard(), self._read() as connection:
+            rows = connection.execute(sa.select(_takes).where(self._holding(account)).order_by(_takes.c.id)).all()
+            return [_take(row) for row in rows]
+
+    def owner_of(self, job_id: str) -> Take | None:
+        """The take that a job belongs to, of any storyboard and project."""
+        with self._guard(), self._read() as connection:
+            row = connection.execute(
+                sa.select(_takes).where(_takes.c.job_id == job_id).order_by(_takes.c.id).limit(1)
+            ).one_or_none()
+            return None if row is None else _take(row)
 
     def retakes(self, storyboard: str) -> dict[tuple[str, str], int]:
         """How many takes were asked for beside the storyboard, by (scene, key)."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
                 sa.select(_retakes.c.scene, _retakes.c.key, sa.func.max(_retakes.c.wanted))
-                .where(_retakes.c.storyboard == storyboard)
+                .where(self._own(_retakes, storyboard))
                 .group_by(_retakes.c.scene, _retakes.c.key)
             ).all()
             return {(scene, key): wanted for scene, key, wanted in rows}
@@ -510,16 +580,32 @@ class Ledger:
             connection.execute(sa.insert(_accounts).values({"account": account, **new}))
 
     def _busy(self, connection: sa.Connection, account: str) -> int:
-        found = connection.execute(
-            sa.select(sa.func.count()).where(_takes.c.account == account, _takes.c.state.in_(HOLDS_SLOT))
-        ).scalar_one()
+        found = connection.execute(sa.select(sa.func.count()).where(self._holding(account))).scalar_one()
         return int(found)
+
+    def _holding(self, account: str) -> sa.ColumnElement[bool]:
+        """The rows whose request or job can still be under way at the API."""
+        since = sa.func.coalesce(_takes.c.submitted_at, _takes.c.created_at)
+        now = self._now()
+        return (_takes.c.account == account) & (
+            ((_takes.c.state == State.SUBMITTING) & (_takes.c.created_at > now - REQUEST_HOLDS_S))
+            | ((_takes.c.state == State.IN_FLIGHT) & (since > now - JOB_HOLDS_S))
+        )
+
+    def _own(self, table: sa.Table, storyboard: str) -> sa.ColumnElement[bool]:
+        return self._visible(table) & (table.c.storyboard == storyboard)
+
+    def _visible(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """The rows of this project, and those that have none."""
+        if self.project is None:
+            return sa.true()
+        return table.c.project.in_({self.project, ""})
 
     def _check_budget(
         self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
     ) -> None:
         """Raises `BudgetReached` where the take's price would be too much for one of the purses that are set."""
-        own = _takes.c.storyboard == intent.storyboard
+        own = self._own(_takes, intent.storyboard)
         run = _takes.c.run_id.startswith(f"{caps.group}.") if caps.group else _takes.c.run_id == intent.run_id
         purses = (
             (budget, own, "the budget", "raise `budget.limit` in the storyboard (or --budget), then run again"),
@@ -613,7 +699,9 @@ class Ledger:
 def _engine(url: str) -> sa.Engine:
     parsed = sa.engine.make_url(url)
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return sa.create_engine(
+            parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, connect_args=_LOST_SOON
+        )
     if parsed.get_backend_name() != "sqlite":
         raise WorkspaceError(
             f"STORYREEL_DATABASE_URL names {parsed.get_backend_name()}", fix="use postgresql:// or sqlite:///"

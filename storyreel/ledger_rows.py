@@ -21,7 +21,6 @@ class State(StrEnum):
     ABANDONED = "abandoned"
 
 
-HOLDS_SLOT = (State.SUBMITTING, State.IN_FLIGHT)
 PAID_FOR = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS)
 CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned one with its submissions set to 0 is not
 
@@ -58,6 +57,8 @@ class Take:
     clip: dict[str, Any] | None
     model: str | None = None
     seconds: int | None = None
+    project: str = ""
+    endpoint: str | None = None  # where the job was made; None in rows older than this column
     watched_s: float | None = None
 
 
@@ -77,6 +78,7 @@ class Intent:
     wanted: int = 1
     model: str | None = None
     seconds: int | None = None
+    endpoint: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

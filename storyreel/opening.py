@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
+import re
 import sys
+import tempfile
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,10 +18,11 @@ from pathlib import Path
 from pydantic import SecretStr
 
 from storyreel import catalog as catalogs
-from storyreel import manifest, plan
+from storyreel import elsewhere, manifest, plan
+from storyreel import project as projects
 from storyreel.catalog import Catalog
 from storyreel.client import Client
-from storyreel.errors import StoryboardError, UsageError
+from storyreel.errors import StoryboardError, UsageError, WorkspaceError
 from storyreel.inputs import needs_store, no_store
 from storyreel.ledger import NO_CAPS, Ledger
 from storyreel.ledger_rows import Caps, State
@@ -28,7 +33,7 @@ from storyreel.session import Progress, Session
 from storyreel.settings import Settings
 from storyreel.settings import read as read_settings
 from storyreel.store import open_store
-from storyreel.workspace import Workspace
+from storyreel.workspace import Owner, Workspace
 
 SIMULATED_KEY = "sk-simulated"
 # The ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works.
@@ -65,6 +70,9 @@ class Prepared:
     storyboard: Storyboard
     workspace: Workspace
     warnings: tuple[manifest.Fault, ...]
+    project: projects.Project
+    note: str = ""  # where the results are, if that is not where one would look
+    is_bare: bool = False  # a workspace without its storyboard
 
     @property
     def ledger_url(self) -> str:
@@ -74,6 +82,31 @@ class Prepared:
         if self.request.ledger:
             return f"sqlite:///{self.request.ledger.absolute()}"
         return f"sqlite:///{self.workspace.ledger_file}"
+
+    @property
+    def is_shared(self) -> bool:
+        """Do other storyboards use the same ledger?"""
+        return bool(self.request.ledger or (self.settings.database_url and not self.request.simulate))
+
+    def is_owner(self) -> bool:
+        """May the workspace hold this request's results?"""
+        try:
+            self.workspace.require_owner(self.owner)
+        except WorkspaceError:
+            return False
+        return True
+
+    @property
+    def owner(self) -> Owner:
+        """Whose results the workspace is to hold."""
+        if self.is_bare:
+            return self.workspace.owner() or Owner(self.storyboard.id, None, self.project.name, False)
+        file = os.path.relpath(self.request.storyboard.absolute(), self.workspace.root)
+        return Owner(self.storyboard.id, file, self.project.name, self.request.simulate)
+
+    def open_ledger(self) -> Ledger:
+        """The ledger, for writing. Only one that projects share tells them apart."""
+        return Ledger(self.ledger_url, project=_project_of(self))
 
     def has_ledger(self) -> bool:
         """Is there anything to read yet?"""
@@ -94,61 +127,110 @@ def prepare(request: Request) -> Prepared:
     storyboard = checked.storyboard
     if request.name:
         storyboard = dataclasses.replace(storyboard, id=request.name)
-    folder = f"{storyboard.id}.simulated" if request.simulate else storyboard.id
-    root = request.workspace or Path("runs") / folder
-    prepared = Prepared(request, settings, catalog, storyboard, Workspace(root.absolute()), checked.warnings)
+    project = projects.find(request.storyboard, settings)
+    prepared = _placed(request, settings, catalog, storyboard, checked.warnings, project)
     for name in (*request.only, *request.force, *([request.start] if request.start else [])):
         known(prepared.storyboard, name)
     return prepared
 
 
+def _placed(
+    request: Request,
+    settings: Settings,
+    catalog: Catalog,
+    storyboard: Storyboard,
+    warnings: tuple[manifest.Fault, ...],
+    project: projects.Project,
+) -> Prepared:
+    """Find the workspace: the one that was named, that of the project, or one from an earlier version.
+
+    Raises:
+        WorkspaceError: it holds the results of another storyboard, or of another world.
+    """
+    folder = f"{storyboard.id}.simulated" if request.simulate else storyboard.id
+    root = Path(os.path.normpath((request.workspace or project.runs / folder).absolute()))
+    prepared = Prepared(request, settings, catalog, storyboard, Workspace(root), warnings, project)
+    if request.workspace is None and settings.workspace is None and prepared.workspace.owner() is None:
+        for runs in projects.older_places(request.storyboard):
+            older = dataclasses.replace(prepared, workspace=Workspace(runs / folder))
+            if older.workspace.owner() and older.is_owner():
+                note = (
+                    f"results are in {projects.shown(runs / folder)}, from an earlier version; "
+                    f"move that folder to {projects.shown(root)} to keep all in the project"
+                )
+                return dataclasses.replace(older, note=note)
+    prepared.workspace.require_owner(prepared.owner)
+    _require_project(prepared)
+    return prepared
+
+
+def _require_project(prepared: Prepared) -> None:
+    """Refuse a project that was renamed where its rows are told apart by its name: they would be paid for again."""
+    there = prepared.workspace.owner()
+    if there and there.project and there.project != prepared.project.name and prepared.settings.database_url:
+        raise UsageError(
+            f"this storyboard's takes are in the shared ledger under the project `{there.project}`, not `{prepared.project.name}`",
+            fix=f"export STORYREEL_PROJECT={there.project}, or put that name back into prefect.yaml",
+        )
+
+
 def prepare_rescue(request: Request) -> list[Prepared]:
     """What `rescue` may be given: a storyboard, a workspace, or a folder of workspaces. A workspace needs no storyboard,
-    so that a clip can be brought home whose storyboard is at fault, or gone. Rehearsals are left out.
+    so that a clip can be fetched whose storyboard has errors, or is gone. Rehearsals are left out.
+
+    With a shared ledger all of this project's storyboards in it are found, also where this machine has no folder of theirs.
 
     Raises:
         UsageError: there is nothing of that name, or the storyboard has errors.
     """
     place = request.storyboard
-    if not place.is_dir():
-        return [prepare(request)]
     settings = read_settings()
-    catalog = catalogs.load(request.catalog or settings.catalog)
+    if place.suffix or place.is_file():
+        return [prepare(request)]
+    project = projects.find(place if place.is_dir() else Path.cwd(), settings)
+    found = _in_database(request, settings, project) if settings.database_url else _in_files(request, settings, project)
+    if not found:
+        raise UsageError(f"no ledger is in {place}", fix="name a storyboard, a workspace, or the folder of your runs")
+    return found
 
-    def bare(name: str, root: Path, file: Path | None = None) -> Prepared:
-        storyboard = Storyboard(name, name, root / "storyboard.yaml", (), None, Policy(), Cut())
-        shared = file if file and file.parent != root else None
-        return Prepared(
-            dataclasses.replace(request, ledger=shared), settings, catalog, storyboard, Workspace(root.absolute()), ()
-        )
 
-    if settings.database_url:
-        with contextlib.closing(Ledger(settings.database_url)) as ledger:
-            names = ledger.storyboards()
-        homes = (
-            {p.name: p for p in (place / name for name in names) if p.is_dir()} | {place.name: place} | _homes(place)
-        )
-        return [bare(name, homes[name]) for name in names if name in homes]
+def runs_here() -> list[Path]:
+    """The folder of workspaces of the project that the current folder is in, and `runs` in the current folder."""
+    here = projects.find(Path.cwd(), read_settings()).runs
+    older = Path.cwd() / projects.RUNS
+    return [here, older] if older != here and older.is_dir() else [here]
+
+
+def _in_database(request: Request, settings: Settings, project: projects.Project) -> list[Prepared]:
+    with elsewhere.readable(settings.database_url or "", project.name) as ledger:
+        names = ledger.storyboards()
+    place = request.storyboard
+    homes = elsewhere.homes(project.runs) | (elsewhere.homes(place) if place.is_dir() else {})
+    if place.is_dir() and Workspace(place).owner():  # one workspace: only what belongs into it
+        names = [name for name in names if homes.get(name, project.runs).is_relative_to(place) or name == place.name]
+    return [_bare(request, settings, project, name, homes.get(name, project.runs / name)) for name in names]
+
+
+def _in_files(request: Request, settings: Settings, project: projects.Project) -> list[Prepared]:
+    place = request.storyboard
     found = []
     for file in [place / "ledger.db"] if (place / "ledger.db").exists() else sorted(place.glob("*/ledger.db")):
         if file.parent.suffix == ".simulated":
             continue
-        with contextlib.closing(Ledger.in_file(file)) as ledger:
-            homes = _homes(file.parent)
-            found += [bare(name, homes.get(name, file.parent), file) for name in ledger.storyboards()]
-    if not found:
-        raise UsageError(f"no ledger lies in {place}", fix="name a storyboard, a workspace, or the folder of your runs")
+        with elsewhere.readable(f"sqlite:///{file.absolute()}") as ledger:
+            homes = elsewhere.homes(file.parent)
+            for name in ledger.storyboards():
+                root = homes.get(name, file.parent)
+                shared = file if file.parent != root else None
+                found.append(_bare(dataclasses.replace(request, ledger=shared), settings, project, name, root))
     return found
 
 
-def _homes(place: Path) -> dict[str, Path]:
-    """The workspaces at a folder and up to two below it (a batch's rows), by the storyboard whose results they hold."""
-    found = {}
-    for depth in ("*/*/", "*/", ""):
-        for owner in place.glob(f"{depth}.storyboard"):
-            if not any(part.endswith(".simulated") for part in owner.relative_to(place).parts):
-                found[owner.read_text("utf-8")] = owner.parent
-    return found
+def _bare(request: Request, settings: Settings, project: projects.Project, name: str, root: Path) -> Prepared:
+    """A workspace without its storyboard."""
+    catalog = catalogs.load(request.catalog or settings.catalog)
+    storyboard = Storyboard(name, name, root / "storyboard.yaml", (), None, Policy(), Cut())
+    return Prepared(request, settings, catalog, storyboard, Workspace(root.absolute()), (), project, is_bare=True)
 
 
 def known(storyboard: Storyboard, name: str) -> None:
@@ -163,15 +245,22 @@ def known(storyboard: Storyboard, name: str) -> None:
 
 
 def snapshot(prepared: Prepared) -> Snapshot:
-    """What is on disk and in the ledger now. Makes no ledger where there is none."""
+    """What is on disk and in the ledger now. Makes no ledger where there is none, and needs no right to write."""
     storyboard = prepared.storyboard
     digests = _digests(storyboard)
     if not prepared.has_ledger():
         return Snapshot(digests=digests)
-    with contextlib.closing(Ledger(prepared.ledger_url)) as ledger:
+    with elsewhere.readable(prepared.ledger_url, _project_of(prepared)) as ledger:
         takes, retakes = ledger.takes(storyboard.id), ledger.retakes(storyboard.id)
-    missing = frozenset(t.id for t in takes if t.state is State.COLLECTED and not _is_there(prepared.workspace, t.clip))
+    root = prepared.workspace.root
+    missing = frozenset(t.id for t in takes if t.state is State.COLLECTED and not elsewhere.is_whole(root, t.clip))
     return Snapshot(tuple(takes), missing, digests, retakes)
+
+
+def _project_of(prepared: Prepared) -> str | None:
+    """The name that tells this project's rows apart; None where the ledger is not shared between projects."""
+    shared = prepared.settings.database_url and not prepared.request.simulate
+    return prepared.project.name if shared else None
 
 
 def _digests(storyboard: Storyboard) -> dict[str, str]:
@@ -185,27 +274,31 @@ def _digests(storyboard: Storyboard) -> dict[str, str]:
     return found
 
 
-def _is_there(workspace: Workspace, clip: dict[str, object] | None) -> bool:
-    """Is the clip on disk as it was collected? Size and time are looked at first; the hash only where the time differs."""
-    if not clip:
-        return False
-    path = workspace.root / str(clip["path"])
-    try:
-        facts = path.stat()
-    except OSError:
-        return False
-    if facts.st_size != clip.get("bytes"):
-        return False
-    if facts.st_mtime_ns == clip.get("mtime_ns"):
-        return True
-    import hashlib
-
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == clip.get("sha256")
-
-
 def make_plan(prepared: Prepared, taken: Snapshot) -> Plan:
-    """The plan of a request."""
+    """The plan of a request. Before anything is paid for, the other ledgers of the project are looked through for it."""
+    return _planned(prepared, taken)[1]
+
+
+def _planned(prepared: Prepared, taken: Snapshot) -> tuple[Snapshot, Plan]:
+    planned = _plan(prepared, taken)
+    if not planned.jobs or prepared.request.simulate:
+        return taken, planned
+    found = elsewhere.search(prepared.project, prepared.request.storyboard, prepared.storyboard.id, _own(prepared))
+    taken = dataclasses.replace(taken, elsewhere=found)
+    return taken, _plan(prepared, taken) if found else planned
+
+
+def _own(prepared: Prepared) -> elsewhere.Own:
+    return elsewhere.Own(
+        prepared.workspace.root,
+        prepared.ledger_url,
+        _project_of(prepared),
+        is_there=prepared.has_ledger(),
+        is_batch=prepared.request.ledger is not None,
+    )
+
+
+def _plan(prepared: Prepared, taken: Snapshot) -> Plan:
     request, storyboard = prepared.request, prepared.storyboard
     chosen: set[str] | None = None
     if request.only:
@@ -222,6 +315,26 @@ def make_plan(prepared: Prepared, taken: Snapshot) -> Plan:
     )
 
 
+def plan_to_run(prepared: Prepared, ledger: Ledger, run_id: str) -> tuple[Snapshot, Plan]:
+    """The plan of a run that holds the workspace: what is paid for elsewhere is taken over first."""
+    taken, planned = _planned(prepared, snapshot(prepared))
+    taker = elsewhere.Taker(prepared.storyboard.id, ledger, prepared.workspace, run_id)
+    if taker.take_over(planned.scenes):
+        taken, planned = _planned(prepared, snapshot(prepared))
+    return taken, planned
+
+
+def take_over(prepared: Prepared, planned: Plan) -> Plan:
+    """Take over what is paid for elsewhere where no run holds the workspace; the plan as it is then."""
+    if not any(scene.takes_over for scene in planned.scenes):
+        return planned
+    with prepared.workspace.locked():
+        prepared.workspace.require_owner(prepared.owner)
+        prepared.workspace.prepare(prepared.owner)
+        with contextlib.closing(prepared.open_ledger()) as ledger:
+            return plan_to_run(prepared, ledger, uuid.uuid4().hex[:12])[1]
+
+
 def check_ready(prepared: Prepared, planned: Plan) -> None:
     """Refuse a run that could not send what it must, before anything is spent.
 
@@ -230,6 +343,8 @@ def check_ready(prepared: Prepared, planned: Plan) -> None:
     """
     if prepared.request.simulate or not planned.has_work:
         return
+    if planned.jobs:
+        _require_lasting(prepared)
     if prepared.settings.api_key is None:
         raise UsageError(
             "OPENAI_API_KEY is not set", fix="export OPENAI_API_KEY=…, or rehearse for nothing with --simulate"
@@ -240,6 +355,32 @@ def check_ready(prepared: Prepared, planned: Plan) -> None:
         )
         if scene:
             raise no_store(scene)
+
+
+# Prefect's process worker runs what a deployment pulls in a folder that it deletes after the run.
+_PASSING = re.compile(r"^tmp.*prefect$|^runner_storage$")
+
+
+def _require_lasting(prepared: Prepared) -> None:
+    """Refuse to pay where ledger or clips would be deleted with the run's temporary folder.
+
+    Raises:
+        UsageError: they would.
+    """
+    places = [prepared.workspace.root]
+    if prepared.ledger_url.startswith(elsewhere.SQLITE):
+        places.append(Path(prepared.ledger_url.removeprefix(elsewhere.SQLITE)))
+    temporary = Path(tempfile.gettempdir()).resolve()
+    for place in places:
+        if place.resolve().is_relative_to(temporary):
+            top = place.resolve().relative_to(temporary).parts[:1]
+            if top and _PASSING.match(top[0]):
+                raise UsageError(
+                    f"results would be in {place}, a folder that Prefect's worker deletes after this run: "
+                    "each run would pay again",
+                    fix="set STORYREEL_WORKSPACE to a folder that stays, in the worker's environment, "
+                    "or pull with set_working_directory",
+                )
 
 
 def open_store_is_missing(settings: Settings) -> bool:
@@ -280,7 +421,9 @@ async def open_session(
     sys.setswitchinterval(SWITCH_S)
     with contextlib.ExitStack() as stack:
         stack.enter_context(workspace.locked())
-        workspace.prepare(prepared.storyboard.id)
+        workspace.require_owner(prepared.owner)
+        workspace.prepare(prepared.owner)
+        prepared.project.remember(workspace.root)
         settings = prepared.settings
         if request.simulate:
             address = request.simulator or stack.enter_context(simulator(request, settings, workspace.root))
@@ -292,9 +435,8 @@ async def open_session(
                     "time_scale": 1 / request.speed,
                 }
             )
-        ledger = Ledger(prepared.ledger_url)
-        is_shared = request.ledger or (settings.database_url and not request.simulate)
-        if is_shared:  # else the workspace's own lock is enough
+        ledger = prepared.open_ledger()
+        if prepared.is_shared:  # else the workspace's own lock is enough
             stack.enter_context(ledger.held(prepared.storyboard.id))
         await _settle(ledger, prepared, run_id)
         budget = prepared.storyboard.budget
@@ -312,6 +454,7 @@ async def open_session(
                 currency=budget.currency if budget else None,
                 caps=request.caps,
                 tell=tell,
+                simulated=request.simulate,
             )
             session.stop_mark = ledger.stop_mark(session.account)
             try:

@@ -31,15 +31,37 @@ class Action(StrEnum):
     SKIP = "skip"
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """A take that was paid for under another id, folder or name. `workspace` is the folder of its storyboard's results,
+    `place` the same for a person to read; `is_whole`: its clip is on disk as it was recorded.
+    """
+
+    take: Take
+    workspace: str
+    place: str
+    is_whole: bool
+
+
 @dataclass(frozen=True)
 class Snapshot:
     """What is there already. `missing` are the ids of takes whose clip is not on disk as recorded; `digests` maps a picture
-    file to its sha256; `retakes` is how many takes a person asked for beside the storyboard, by (scene, key)."""
+    file to its sha256; `retakes` is how many takes a person asked for beside the storyboard, by (scene, key);
+    `elsewhere` is what other ledgers of the project hold."""
 
     takes: tuple[Take, ...] = ()
     missing: frozenset[int] = frozenset()
     digests: Mapping[str, str] = field(default_factory=dict)
     retakes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    elsewhere: tuple[Elsewhere, ...] = ()
+
+    @cached_property
+    def elsewhere_by_key(self) -> dict[str, list[Elsewhere]]:
+        """What is elsewhere of each key, whole clips first; each job once."""
+        found: dict[str, dict[str, Elsewhere]] = {}
+        for one in sorted(self.elsewhere, key=lambda e: (not e.is_whole, e.take.ordinal, e.take.id)):
+            found.setdefault(one.take.key, {}).setdefault(one.take.job_id or f"#{one.take.id}", one)
+        return {key: list(jobs.values()) for key, jobs in found.items()}
 
     @cached_property
     def by_scene(self) -> dict[str, list[Take]]:
@@ -54,12 +76,16 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class TakePlan:
-    """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of its key."""
+    """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of its key.
+
+    `source`: it is paid for already, in another ledger.
+    """
 
     action: Action
     reason: str
     ordinal: int
     row: Take | None = None
+    source: Elsewhere | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +105,11 @@ class ScenePlan:
     def to_make(self) -> int:
         """How many takes will be paid for."""
         return sum(1 for take in self.takes if take.action is Action.SUBMIT)
+
+    @property
+    def takes_over(self) -> bool:
+        """Is a clip of it to be taken over from another ledger?"""
+        return any(take.source and take.source.is_whole for take in self.takes)
 
     @property
     def used(self) -> TakePlan | None:
@@ -192,10 +223,14 @@ def plan_scene(
     if kept:
         takes = [TakePlan(t.action, "kept, though a scene above it changed", t.ordinal, t.row) for t in takes]
     same_key = [t.ordinal for t in snapshot.by_key.get(key, []) if t.scene == scene.id]
-    top = max(same_key, default=0)
     reason = "forced" if forced else _why_new(scene, inputs, snapshot, above)
-    missing = wanted - len(takes)
-    takes += [TakePlan(Action.SUBMIT, reason, top + n + 1) for n in range(missing)]
+    missing = max(0, wanted - len(takes))
+    jobs = {row.job_id for row in rows}
+    others = [] if forced else snapshot.elsewhere_by_key.get(key, [])
+    found = [one for one in others if one.take.job_id not in jobs][:missing]
+    takes += _from_elsewhere(found, same_key)
+    top = max((*same_key, *(take.ordinal for take in takes)), default=0)
+    takes += [TakePlan(Action.SUBMIT, reason, top + n + 1) for n in range(missing - len(found))]
     action, reason = _together(takes, scene, above)
     price = model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
     return ScenePlan(scene, action, reason, key, inputs, tuple(takes), price, model.wait(scene.seconds))
@@ -362,6 +397,25 @@ def _existing(row: Take, missing: frozenset[int], scene_id: str, *, resubmit: bo
                 row.ordinal,
                 row,
             )
+
+
+def _from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> list[TakePlan]:
+    """Takes that other ledgers hold. They keep their ordinals where these are free, so that what was made from them stays."""
+    used = set(ordinals)
+    plans: list[TakePlan] = []
+    for one in found:
+        ordinal = one.take.ordinal if one.take.ordinal not in used else max(used) + 1
+        used.add(ordinal)
+        name = f"scene `{one.take.scene}` of storyboard `{one.take.storyboard}` in {one.place}"
+        if one.is_whole:
+            plans.append(TakePlan(Action.REUSE, f"taken from {name}", ordinal, source=one))
+        else:
+            reason = (
+                f"paid for already as {name}, and not collected there ({one.take.state}); "
+                f"type: storyreel rescue {one.place}"
+            )
+            plans.append(TakePlan(Action.HELD, reason, ordinal, source=one))
+    return plans
 
 
 def _clock(row: Take) -> str:

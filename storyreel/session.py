@@ -26,6 +26,7 @@ from storyreel.workspace import Workspace
 
 INTERRUPTED_S = 90.0
 MEDIA_AT_ONCE = 2
+SIMULATOR = "simulator"  # in place of an account and an endpoint, in a rehearsal's rows
 FILM = "the film"  # in place of a scene, where progress is told of the cut
 
 P = ParamSpec("P")
@@ -68,6 +69,7 @@ class Session:
     )  # for how long something takes: no jump of the machine's time touches it
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
+    simulated: bool = False
     stopped: StoryreelError | None = None
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
@@ -75,8 +77,15 @@ class Session:
     _workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
 
     @property
+    def endpoint(self) -> str:
+        """Where jobs are made: the API's address; of a rehearsal, whose simulator has another at each run, a word."""
+        return SIMULATOR if self.simulated else self.settings.base_url
+
+    @property
     def account(self) -> str:
-        """Names endpoint and key without telling the key: jobs in flight are counted by it."""
+        """Names endpoint and key without showing the key: jobs in flight are counted by it."""
+        if self.simulated:
+            return SIMULATOR
         key = self.settings.api_key.get_secret_value() if self.settings.api_key else ""
         return hashlib.sha256(f"{self.settings.base_url}\n{key}".encode()).hexdigest()[:20]
 

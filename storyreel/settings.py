@@ -22,6 +22,8 @@ class Settings(BaseSettings):
     base_url: str = Field(DEFAULT_ENDPOINT, validation_alias="OPENAI_BASE_URL")
     api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
     database_url: str | None = Field(None, description="a shared ledger; default: ledger.db in the workspace")
+    workspace: str | None = Field(None, description="the folder of all workspaces; default: runs in the project")
+    project: str | None = Field(None, description="names the project; default: the name in prefect.yaml")
     store: str | None = Field(None, description="where stills are published for the API")
     catalog: Path | None = Field(None, description="a catalogue of your own")
     max_in_flight: int = Field(5, ge=1, le=10_000, description="jobs of this account running at once")

@@ -267,6 +267,7 @@ def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
         wanted=len(planned.takes),
         model=scene.model,
         seconds=scene.seconds,
+        endpoint=session.endpoint,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from storyreel.errors import RunLocked, WorkspaceError
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose results a workspace holds. None: not known, in workspaces of earlier versions.
+
+    `file` is the storyboard's path, relative to the workspace; `simulated`: they are a rehearsal's.
+    """
+
+    storyboard: str
+    file: str | None = None
+    project: str | None = None
+    simulated: bool | None = None
+
+    def as_json(self) -> str:
+        return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +62,57 @@ class Workspace:
 
     @property
     def owner_file(self) -> Path:
-        """Says in plain text which storyboard's results lie here: a ledger that lies elsewhere does not."""
+        """Says which storyboard's results are here: a ledger that is elsewhere does not."""
         return self.root / ".storyboard"
+
+    def owner(self) -> Owner | None:
+        """Whose results are here, as far as it is known; None where there are none."""
+        try:
+            text = self.owner_file.read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            text = ""
+        if not text and not self.ledger_file.exists():
+            return None
+        try:
+            known = json.loads(text)
+            return Owner(*(known.get(name) for name in Owner.__slots__))
+        except (ValueError, AttributeError):  # plain text: the storyboard's id, from an earlier version
+            return Owner(text, simulated=self._was_rehearsed())
+
+    def _was_rehearsed(self) -> bool | None:
+        """Do the files here come from a rehearsal? None where they do not say."""
+        if (self.root / ".simulator").exists():
+            return True
+        try:
+            return bool(json.loads((self.report_folder / "report.json").read_bytes())["simulated"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return False if self.ledger_file.exists() else None
+
+    def require_owner(self, mine: Owner) -> None:
+        """Raise `WorkspaceError` where the results of another storyboard, or of another world, are here."""
+        there = self.owner()
+        if there is None:
+            return
+        if there.simulated is not None and there.simulated != mine.simulated:
+            kind = "a rehearsal" if there.simulated else "paid runs"
+            raise WorkspaceError(
+                f"the workspace {self.root} holds the results of {kind}; rehearsals and paid runs never share one",
+                fix="leave --workspace out, or name another",
+            )
+        if there.file is None:
+            if there.storyboard and there.storyboard != mine.storyboard:
+                raise self._is_anothers(f"storyboard `{there.storyboard}`")
+        elif not self._is_same(there.file, mine.file) and (self.root / there.file).exists():
+            raise self._is_anothers(f"another storyboard, {(self.root / there.file).resolve()}")
+
+    def _is_same(self, file: str, other: str | None) -> bool:
+        return other is not None and (self.root / file).resolve() == (self.root / other).resolve()
+
+    def _is_anothers(self, whose: str) -> WorkspaceError:
+        return WorkspaceError(
+            f"the workspace {self.root} holds the results of {whose}",
+            fix="give one of the two another `id:`, or name another --workspace",
+        )
 
     def clip(self, scene: str, take: int) -> Path:
         return self.root / "clips" / scene / f"take-{take}.mp4"
@@ -63,19 +129,19 @@ class Workspace:
         """The path as reports say it: relative to the workspace, with `/`."""
         return path.relative_to(self.root).as_posix()
 
-    def prepare(self, owner: str | None = None) -> None:
+    def prepare(self, owner: Owner | None = None) -> None:
         """Make the folder, and note whose it is. Raises `WorkspaceError` where it cannot be written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
             probe.touch()
             probe.unlink()
-            if owner:
-                self.owner_file.write_text(owner, "utf-8")
+            if owner and owner != self.owner():
+                write_whole(self.owner_file, owner.as_json().encode())
         except OSError as error:
             raise WorkspaceError(
                 f"the workspace {self.root} cannot be written: {error.strerror}",
-                fix="name another with --workspace DIR",
+                fix="make it writable; what is paid for is in it",
             ) from error
 
     def sweep(self) -> None:

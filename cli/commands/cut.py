@@ -6,13 +6,13 @@ import argparse
 import os
 
 from cli.display import cutting
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import finishing, opening
 
 
 def run(args: argparse.Namespace) -> int:
     """Make final.mp4 and the contact sheet."""
-    prepared = opening.prepare(from_args(args))
+    prepared = prepare(args)
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     with cutting() as tell:
         film = finishing.cut(prepared, planned, tell=tell)

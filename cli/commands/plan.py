@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import opening, wire
 from storyreel.catalog import Catalog
 from storyreel.opening import Prepared
@@ -17,7 +17,7 @@ from storyreel.plan import Action, Plan, ScenePlan
 
 def run(args: argparse.Namespace) -> int:
     """Print the plan; nothing is sent, and nothing is written but the animatic that was asked for."""
-    prepared = opening.prepare(from_args(args))
+    prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
     planned = opening.make_plan(prepared, opening.snapshot(prepared))

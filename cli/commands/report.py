@@ -6,14 +6,14 @@ import argparse
 import os
 import time
 
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import finishing, opening
 from storyreel.writers import files
 
 
 def run(args: argparse.Namespace) -> int:
     """Write the report's files."""
-    prepared = opening.prepare(from_args(args))
+    prepared = prepare(args)
     prepared.workspace.prepare()
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     known = finishing.recorded(prepared.workspace)

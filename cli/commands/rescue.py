@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
     found: list[Prepared] = []
     good = True
-    for name in args.files or ["runs"]:
+    for name in args.files or opening.runs_here():
         request = opening.Request(
             storyboard=Path(name),
             workspace=Path(args.workspace) if args.workspace else None,
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         try:
             found += opening.prepare_rescue(request)
         except StoryreelError as error:
-            complain(name, error)
+            complain(str(name), error)
             good = False
     for prepared in found:
         if not prepared.has_ledger():

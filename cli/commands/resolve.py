@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from contextlib import closing
 
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import opening
 from storyreel.client import Client
 from storyreel.errors import ApiError, NotFound, UsageError
@@ -19,11 +19,11 @@ from storyreel.wire import Job
 
 def run(args: argparse.Namespace) -> int:
     """Adopt, resubmit or abandon; without one of these, say what is held."""
-    prepared = opening.prepare(from_args(args))
+    prepared = prepare(args)
     opening.known(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
         raise UsageError(f"nothing was ever sent for scene `{args.scene}`", fix="run the storyboard first")
-    with prepared.workspace.locked(), closing(Ledger(prepared.ledger_url)) as ledger:
+    with prepared.workspace.locked(), closing(prepared.open_ledger()) as ledger:
         ledger.interrupted(prepared.storyboard.id, "")
         take = _held(ledger, prepared, args)
         return _settle(ledger, prepared, args, take)

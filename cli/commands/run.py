@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli import asking, conduct
 from cli.complaint import complain
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import finishing, opening
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.opening import Prepared
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Check, price, ask, render, tell."""
-    request = from_args(args)
-    prepared = opening.prepare(request)
+    prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
     with _unlocked(prepared):
         planned = opening.make_plan(prepared, opening.snapshot(prepared))
     opening.check_ready(prepared, planned)
     if not planned.has_work:
+        planned = opening.take_over(prepared, planned)
         print(
             "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
             file=sys.stderr,

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 
-from cli.request import from_args
+from cli.request import prepare
 from storyreel import opening, report
 from storyreel.ledger_rows import State
 from storyreel.report import Outcome
@@ -18,7 +18,7 @@ MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 def run(args: argparse.Namespace) -> int:
     """Print one line a take; with --watch, until nothing moves any more."""
     while True:
-        prepared = opening.prepare(from_args(args))
+        prepared = prepare(args)
         planned = opening.make_plan(prepared, opening.snapshot(prepared))
         outcomes = report.from_ledger(planned)
         _show(args, outcomes)
