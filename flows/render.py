@@ -21,14 +21,24 @@ from prefect.states import Completed, Failed
 from flows import announce, approval
 from storyreel import elsewhere, finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
-from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
+from storyreel.errors import (
+    BudgetReached,
+    DeadlinePassed,
+    DownloadError,
+    LinkExpired,
+    MadeElsewhere,
+    MediaError,
+    Stopped,
+    StoryreelError,
+    UsageError,
+    WorkspaceError,
+)
 from storyreel.ledger_rows import Caps, Take
 from storyreel.ledger_rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import Action, Plan, ScenePlan, Snapshot, TakePlan
 from storyreel.report import Outcome, RunReport
 from storyreel.session import Progress, Session
-from storyreel.waiting import DeadlinePassed
 from storyreel.writers import files
 from tasks.desk import Desk, current
 from tasks.film import cut_film
@@ -313,16 +323,34 @@ class Rendering:
                 reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
             self._tell(Outcome(scene, "skipped", reason, row, number, price=planned.price))
         except DeadlinePassed as error:
-            self._fail(planned, row, number, "timeout", None, str(error))
+            self._fail(planned, row, number, "timeout", None, error.with_fix)
+        except MadeElsewhere as error:
+            self._tell(
+                Outcome(
+                    scene,
+                    "held",
+                    f"held: {error.with_fix}",
+                    row,
+                    number,
+                    "ambiguous",
+                    None,
+                    error.with_fix,
+                    planned.price,
+                )
+            )
+        except WorkspaceError as error:  # the ledger may be unreadable, too: nothing more is asked of it
+            self.session.stop(error)
+            words = error.with_fix
+            self._tell(Outcome(scene, "held", f"held: {words}", row, number, "ambiguous", None, words, planned.price))
         except LinkExpired as error:
             again = f"; made again it would cost {planned.price.high} {planned.price.currency}" if planned.price else ""
-            self._fail(planned, row, number, "expired", None, error.message + again)
+            self._fail(planned, row, number, "expired", None, error.with_fix + again)
         except DownloadError as error:
-            self._fail(planned, row, number, "transient", None, error.message)
+            self._fail(planned, row, number, "transient", None, error.with_fix)
         except MediaError as error:
             self._fail(planned, row, number, "media", None, error.message)
         except UsageError as error:
-            self._fail(planned, row, number, "invalid", None, error.message)
+            self._fail(planned, row, number, "invalid", None, error.with_fix)
         except OSError as error:
             self._disk_failed(error)
             self._fail(planned, row, number, "media", None, f"the disk failed: {error.strerror}")

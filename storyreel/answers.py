@@ -247,7 +247,7 @@ def _why(layer: Mapping[str, Any], outer: Mapping[str, Any], status: JobStatus) 
         return None, None
     has_failed = status in (JobStatus.FAILED, JobStatus.CANCELLED)
     code = message = None
-    for one in (layer, outer) if outer is not layer else (layer,):
+    for one in (layer, outer, *_layers(layer)):
         for key in (*_REASONS, *(_REMARKS if has_failed else ())):
             found = error_of(one.get(key))
             code, message = code or found[0], message or found[1]

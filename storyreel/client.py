@@ -50,7 +50,6 @@ _NEVER_SENT = (
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
     httpx.InvalidURL,
-    OverflowError,  # a port that does not exist
 )
 _ACCEPTED = (200, 201, 202)
 
@@ -192,6 +191,8 @@ class Client:
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, httpx.Headers, str]:
         """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
+        if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
+            raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         content = None
         if body is not None:

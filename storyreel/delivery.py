@@ -11,7 +11,8 @@ from storyreel.errors import ApiError, DownloadError, LinkExpired, NoLink, NotFo
 from storyreel.ledger_rows import Take
 from storyreel.part import Fetched
 from storyreel.session import Session
-from storyreel.verdict import check_home, pace
+from storyreel.verdict import pace
+from storyreel.waiting import check_home
 
 # Some servers say `completed` seconds before the bytes can be had, and CDNs fail for a minute (gateways.md 1.10).
 PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 61.0)
@@ -28,7 +29,7 @@ async def fetch(
         NoLink: its answer has no link, or several.
         DownloadError: the bytes did not arrive, for as long.
     """
-    check_home(take, session.settings.base_url)
+    check_home(session, take)
     error: DownloadError | None = None
     finals = 0
     for pause in (0.0, *pauses_s):

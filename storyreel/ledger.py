@@ -294,8 +294,9 @@ class Ledger:
         """The second request was not accepted; the first one is as uncertain as before."""
         return self._update(take_id, state=State.AMBIGUOUS, submissions=_takes.c.submissions - 1, error_message=message)
 
-    def adopted(self, take_id: int, job_id: str) -> Take:
-        """A person says which job the lost answer spoke of."""
+    def adopted(self, take_id: int, job_id: str, endpoint: str | None = None) -> Take:
+        """A person says which job the lost answer spoke of, and `endpoint` where it was made."""
+        elsewhere = {"endpoint": endpoint} if endpoint else {}
         return self._update(
             take_id,
             state=State.IN_FLIGHT,
@@ -303,6 +304,7 @@ class Ledger:
             submitted_at=self._now(),
             error_class=None,
             error_message=None,
+            **elsewhere,
         )
 
     def abandoned(self, take_id: int, *, charged: bool) -> Take:
@@ -539,12 +541,6 @@ class Ledger:
                 .limit(limit)
             )
             return [float(seconds) for (seconds,) in rows]
-
-    def in_flight(self, account: str) -> int:
-        """How many jobs of the account are running, for all that this ledger knows."""
-        running = (_takes.c.account == account) & (_takes.c.state == State.IN_FLIGHT)
-        with self._guard(), self._read() as connection:
-            return int(connection.execute(sa.select(sa.func.count()).where(running)).scalar_one())
 
     def take(self, take_id: int) -> Take:
         """One take. Raises `KeyError`."""

@@ -175,7 +175,7 @@ TABLE: tuple[Row, ...] = (
         fix="change the prompt, or give a fallback_prompt",
     ),
     Row(Meaning.BLOCKED, _of(403), _WALL, "gateways.md 1.8: Cloudflare, IP lists; Kling 1304", fix=_BLOCKED_FIX),
-    Row(Meaning.BLOCKED, _of(403, 407, 511), None, "a page or text: not the API's own word", json=False, fix=_BLOCKED_FIX),
+    Row(Meaning.BLOCKED, _of(403), None, "a page or text: not the API's own word", json=False, fix=_BLOCKED_FIX),
     Row(Meaning.BLOCKED, _of(407, 511), None, "RFC 9110 15.5.8, RFC 6585 6: a proxy, a portal", fix=_BLOCKED_FIX),
     Row(Meaning.INVALID, _of(200, 400, 403, 404, 422, 500, 503), _MODEL, "gateways.md 1.8, 1.9; Qiniu: no price", json=True, fix=_MODEL_FIX),
     Row(Meaning.ADDRESS, _of(404, 405), _ROUTE, "FastAPI, nginx, OpenAI: `Invalid URL (POST /videos)`", fix=_ADDRESS_FIX),

@@ -103,7 +103,8 @@ class _Limits:
         scale = pace(session.settings.time_scale)
         wish = error.retry_after_s
         wait = max(wish, SLOT_PAUSE_S * scale) if wish is not None else COOL_DOWN_S * scale
-        if await session.write(session.ledger.in_flight, session.account):
+        holding = await session.write(session.ledger.in_flight, session.account)
+        if any(take.state is State.IN_FLIGHT for take in holding):
             self._since = None
         elif self._since is None:
             self._since = session.clock()

@@ -7,9 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from storyreel.errors import MadeElsewhere
-from storyreel.ledger_rows import Take
-
 ANSWERS = 6
 OVER_S = 180.0
 SLOWEST_PACE = 0.02  # of real time, however fast the simulator is
@@ -42,13 +39,3 @@ class Doubt:
     def clear(self) -> None:
         """The API knows the job after all."""
         self._answers = 0
-
-
-def check_home(take: Take, base_url: str) -> None:
-    """Raises `MadeElsewhere` where the take's job was made at another endpoint. A different key at the same one is fine."""
-    home = getattr(take, "endpoint", None)
-    if home and home.rstrip("/") != base_url.rstrip("/"):
-        raise MadeElsewhere(
-            f"job {take.job_id} was made at {home}; {base_url} is not asked about it",
-            fix=f"set OPENAI_BASE_URL to {home} and run again",
-        )

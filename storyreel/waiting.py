@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from storyreel.answers import Job, JobStatus
-from storyreel.errors import ApiError, DeadlinePassed, KeyRefused, NotFound, RateLimited
+from storyreel.errors import ApiError, DeadlinePassed, KeyRefused, MadeElsewhere, NotFound, RateLimited
 from storyreel.ledger_rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.polling import Expected, next_delay
 from storyreel.refusals import failure_class
 from storyreel.session import Progress, Session
-from storyreel.verdict import Doubt, check_home, pace
+from storyreel.verdict import Doubt, pace
 
 NO_URL_TIMES = 4
 FRESH_S = 5.0  # a wait that begins so soon after its job was sent has seen all of it
@@ -29,7 +29,7 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
         DeadlinePassed: see there; nothing is lost.
         KeyRefused: the run is stopped; the job stays in flight in the ledger.
     """
-    check_home(take, session.settings.base_url)
+    check_home(session, take)
     model = session.catalog.models[scene.model]
     low, high = (wait * session.settings.time_scale for wait in model.wait(scene.seconds))
     seen = await session.write(session.ledger.durations, session.account, scene.model, scene.seconds)
@@ -66,6 +66,16 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
     finally:
         if polls:
             await session.write(session.ledger.polled, take.id, polls)
+
+
+def check_home(session: Session, take: Take) -> None:
+    """Raises `MadeElsewhere` where the take's job was made at another endpoint. A different key at the same one is fine."""
+    home = getattr(take, "endpoint", None)
+    if home and home.rstrip("/") != session.endpoint.rstrip("/"):
+        raise MadeElsewhere(
+            f"job {take.job_id} was made at {home}; {session.endpoint} is not asked about it",
+            fix=f"set OPENAI_BASE_URL to {home} and run again",
+        )
 
 
 async def _ask(session: Session, scene: Scene, take: Take, watch: _Watch) -> Job | NotFound | None:
