@@ -207,7 +207,7 @@ class Client:
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
             raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
-        except (httpx.HTTPError, TimeoutError, ValueError, OSError) as error:
+        except Exception as error:  # whatever it is, it is this request's
             raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
 
     def _error(
