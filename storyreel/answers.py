@@ -47,7 +47,7 @@ _STATUS = {word: status for status, words in _WORDS.items() for word in words.sp
 
 _IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")  # never `request_id`
 _STATES = ("status", "task_status", "taskStatus", "state", "job_status")
-# Where the job lies in an answer that wraps it: new-api and 302.ai, apimart (a list), DashScope, and the like.
+# Where the job lies in an answer that wraps it: new-api and 302.ai, apimart (a list), DashScope, and others alike.
 _WRAPPERS = ("data", "video", "task", "job", "output", "result", "response", "generation")
 # Words that say why a job failed, and that a job which does not fail does not have (gateways.md 1.11).
 _REASONS = (
@@ -85,7 +85,7 @@ class Job:
     prompt: str | None = None
     seconds: str | None = None
     size: str | None = None
-    by_content: bool = False  # OpenAI's own shape: the bytes lie at `/content`, and no link is told
+    by_content: bool = False  # OpenAI's own shape: the bytes lie at `/content`, and the answer has no link
     is_new_word: bool = False  # `word` stands in no table of ours
     candidates: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()

@@ -75,7 +75,7 @@ def _link(session: Session, take: Take, job: Job | None) -> str:
 
 
 def _explained(session: Session, job: Job | None, error: DownloadError) -> DownloadError:
-    """A failure of `/content` is told as what it is: the job's answer had no link at all."""
+    """A failure of `/content` is said to be what it is: the job's answer had no link at all."""
     if job is None or job.url or isinstance(error, NoLink):
         return error
     if job.by_content and not isinstance(error, LinkExpired):

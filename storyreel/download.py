@@ -57,7 +57,7 @@ class Download:
             scheme = url.partition(":")[0] if re.match(r"[a-z][a-z0-9+.-]*:", url) else ""
             at = f"at a `{scheme}:` address" if scheme and scheme not in ("http", "https") else "at a malformed address"
             raise DownloadError(
-                f"the result lies {at}, which is not fetched", fix="tell the operator of the endpoint", is_final=True
+                f"the result is {at}, which is not fetched", fix="ask the operator of the endpoint", is_final=True
             )
         if parts.scheme == "http" and self.base_url.startswith("https:"):
             return parts._replace(scheme="https").geturl()
@@ -114,7 +114,7 @@ class Download:
         if asked.startswith("http:") and url.startswith("https:"):
             return BrokenOff(
                 f"the clip's link is an `http:` address, and by https {message}",
-                fix="tell the operator of the endpoint: its links must answer https, as its API does",
+                fix="ask the operator of the endpoint: its links must answer https, as its API does",
             )
         return BrokenOff(message)
 

@@ -138,7 +138,7 @@ def _suffix(url: str) -> str:
 
 
 def _is_question(url: str, base: str | None) -> bool:
-    """Is it where one asks about the job, not where its clip lies?"""
+    """Is it where one asks about the job, not where its clip is?"""
     if not base or origin(url) != origin(base):
         return False
     parts = split(url)

@@ -41,7 +41,7 @@ class Part:
         return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
 
     def accept(self, status: int, headers: Mapping[str, str], host: str) -> None:
-        """Look at the head of an answer: does it begin anew, or where this part ends?"""
+        """Look at the head of an answer: does it start again from the beginning, or where this part ends?"""
         if status in (403, 404, 410):
             raise LinkExpired(f"{host} answers {status}: the link is dead")
         if status == 206 and self.count:

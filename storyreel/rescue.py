@@ -85,30 +85,30 @@ def _is_wanted(session: Session, take: Take) -> bool:
 
 
 async def _one(session: Session, take: Take) -> Rescued:
-    def told(words: str, good: bool) -> Rescued:
+    def outcome(words: str, good: bool) -> Rescued:
         return Rescued(take.storyboard, take.scene, take.take, words, good)
 
     try:
         check_home(session, take)
         job = await _asked(session, take)
         if isinstance(job, Take):
-            return told(f"held: {job.error_message}", False)
+            return outcome(f"held: {job.error_message}", False)
         row = await _known(session, take, job)
         if not job.status.is_final:
-            return told(f"still running ({job.word})", True)
+            return outcome(f"still running ({job.word})", True)
         if row.state is State.FAILED:
-            return told(f"failed: {row.error_message}", True)
+            return outcome(f"failed: {row.error_message}", True)
         row = await collection.collect(session, row, job.url, pauses_s=PAUSES_S)
     except (NotFound, LinkExpired) as error:
         price = f"; made again it would cost about {take.price} {take.currency}" if take.price is not None else ""
-        return told(f"gone: {error.message}{price}", False)
+        return outcome(f"gone: {error.message}{price}", False)
     except StoryreelError as error:
-        return told(f"not fetched: {error.with_fix}", False)
+        return outcome(f"not fetched: {error.with_fix}", False)
     except OSError as error:
-        return told(f"not fetched: the disk failed: {error.strerror}", False)
+        return outcome(f"not fetched: the disk failed: {error.strerror}", False)
     except Exception as error:  # one clip's fault keeps no other from being rescued
-        return told(f"not fetched: {type(error).__name__}: {error}", False)
-    return told(f"fetched {(row.clip or {}).get('path')}", True)
+        return outcome(f"not fetched: {type(error).__name__}: {error}", False)
+    return outcome(f"fetched {(row.clip or {}).get('path')}", True)
 
 
 async def _asked(session: Session, take: Take) -> Job | Take:

@@ -48,7 +48,7 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
     intent = _intent(session, planned, ready)
     unsent = 0
     limits = _Limits(session, intent, number)
-    told = ""
+    shown = ""
     while True:
         session.check()
         try:
@@ -65,7 +65,7 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
         except RateLimited as error:
             await limits.refused(error)
         except SlotsFull:
-            told = _wait(session, intent, number, told, f"{session.settings.max_in_flight} jobs are in flight")
+            shown = _wait(session, intent, number, shown, f"{session.settings.max_in_flight} jobs are in flight")
             await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
         except CoolingDown as error:
             await limits.cooling(error.until)
@@ -91,7 +91,7 @@ class _Limits:
         self._intent = intent
         self._number = number
         self._since: float | None = None
-        self._told = ""
+        self._shown = ""
 
     async def refused(self, error: RateLimited) -> None:
         """Show the API's own words, and let the account cool down.
@@ -117,20 +117,20 @@ class _Limits:
             session.stop(stop)
             raise stop from error
         asks = f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
-        self._tell(f"{asks}; it says: {error.message}", error.message)
+        self._show(f"{asks}; it says: {error.message}", error.message)
         until = session.now() + wait * session.rng.uniform(1.0, 1.25)
         await session.write(session.ledger.cool_down, session.account, until)
 
     async def cooling(self, until: float) -> None:
         """Wait for a part of the account's cool-down, whoever's request began it."""
         pause = max(0.01, until - self._session.now())
-        if not self._told:
-            self._tell(f"the account waits {_seconds(pause)}: the API had too many requests", "the account")
+        if not self._shown:
+            self._show(f"the account waits {_seconds(pause)}: the API had too many requests", "the account")
         await self._session.sleep(min(pause, 5.0))
 
-    def _tell(self, words: str, kind: str) -> None:
-        if kind != self._told:
-            self._told = kind
+    def _show(self, words: str, kind: str) -> None:
+        if kind != self._shown:
+            self._shown = kind
             self._session.tell(Progress(self._intent.scene, self._number, "waiting", words))
 
 
@@ -237,10 +237,10 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
     return await _note(session, take, job)
 
 
-def _wait(session: Session, intent: Intent, number: int, told: str, detail: str) -> str:
-    """Tell once that a take waits, and for what; returns what was told."""
+def _wait(session: Session, intent: Intent, number: int, shown: str, detail: str) -> str:
+    """Show once that a take waits, and for what; returns what was shown."""
     kind = detail.partition(" ")[2][:8]
-    if kind != told:
+    if kind != shown:
         session.tell(Progress(intent.scene, number, "waiting", detail))
     return kind
 

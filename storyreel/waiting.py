@@ -53,7 +53,7 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 watch.check_deadline(session)
                 continue
             doubt.clear()
-            watch.told(session, scene, take, job)
+            watch.noted(session, scene, take, job)
             is_unlinked = job.status is JobStatus.COMPLETED and job.url is None and not job.by_content
             if is_unlinked and no_url < NO_URL_TIMES:
                 no_url += 1
@@ -132,7 +132,7 @@ class _Watch:
         self.last = error.message
         self.is_whole = False
 
-    def told(self, session: Session, scene: Scene, take: Take, job: Job) -> None:
+    def noted(self, session: Session, scene: Scene, take: Take, job: Job) -> None:
         """Remember, and show, what the API says of the job; a word that is new to us is shown as such, once."""
         self.last = job.word or "a job without a status"
         self.is_whole = self.is_whole and session.clock() <= self.due + UNPLANNED_S
@@ -178,7 +178,10 @@ async def conclude(session: Session, take: Take, job: Job, polls: int, watched_s
 
 async def set_apart(session: Session, take: Take, error: NotFound, polls: int) -> Take:
     """Write down that the API does not know a job any more: held, counted as paid, made again by a person's word only."""
-    message = f"the API has said for minutes that it does not know job {take.job_id}: {error.message}"
+    message = (
+        f"the API has said for minutes that it does not know job {take.job_id}: {error.message} "
+        f"(Fix: `storyreel rescue` asks about it again; `storyreel resolve` gives it up, or adopts another job)"
+    )
     return await session.write(session.ledger.unknown, take.id, error.code, message, polls=polls)
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storyreel import answers, bodies, links
@@ -195,6 +195,7 @@ ANYTHING = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(ANYTHING)
 def test_no_answer_raises(payload: Any) -> None:
     job = parse_job(payload, asked="q", base=BASE)

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storyreel.moments import EARLIEST_S, LATEST_S, moment, number, shown
@@ -37,6 +37,7 @@ def test_nonsense_is_no_time(value: Any) -> None:
     assert moment(value) is None
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary()))
 def test_nothing_raises_and_nothing_lies_outside(value: Any) -> None:
     found = moment(value)
@@ -44,6 +45,7 @@ def test_nothing_raises_and_nothing_lies_outside(value: Any) -> None:
     assert number(value) is None or math.isfinite(number(value) or 0)
 
 
+@settings(deadline=None)
 @given(st.one_of(st.none(), st.floats()))
 def test_whatever_a_ledger_holds_is_shown_or_left_out(seconds: float | None) -> None:
     assert shown(seconds) is None or str(shown(seconds)).endswith("Z")

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from storyreel import refusals
@@ -205,6 +205,7 @@ def test_a_failed_job_has_its_class(code: str | None, message: str | None, kind:
     assert refusals.failure_class(code, message) == kind
 
 
+@settings(deadline=None)
 @given(st.integers(100, 599), st.text(max_size=80), st.sampled_from(["POST", "GET"]))
 def test_every_answer_is_decided(status: int, text: str, method: str) -> None:
     assert decide(read(status, text), method, "q") is not None
