@@ -12,6 +12,7 @@ A take's life:
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import shutil
@@ -150,15 +151,16 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
-    def held(self, storyboard: str) -> Iterator[None]:
+    def held(self, storyboard: str, project: str | None = None) -> Iterator[None]:
         """Hold a storyboard for one run, wherever its workspace lies; the lock dies with its process.
 
         Raises:
             RunLocked: another run, on this machine or another, works on this storyboard.
         """
         busy = RunLocked(f"another run works on storyboard `{storyboard}` with this ledger", fix="wait for it to end")
+        project = self.project if project is None else project
         if self._engine.dialect.name == "postgresql":
-            name = f"{self.project}/{storyboard}" if self.project else storyboard
+            name = f"{project}/{storyboard}" if project else storyboard
             key = (7468391, sa.cast(zlib.crc32(name.encode()) - 2**31, sa.Integer))
             with self._guard(), self._engine.connect() as connection:
                 if not connection.execute(sa.select(sa.func.pg_try_advisory_lock(*key))).scalar():
@@ -169,7 +171,7 @@ class Ledger:
                 finally:
                     connection.execute(sa.select(sa.func.pg_advisory_unlock(*key)))
             return
-        name = f"{self.project}.{storyboard}" if self.project else storyboard
+        name = f"{project}.{storyboard}" if project else storyboard
         path = Path(f"{self._engine.url.database}.{name}.lock")
         with path.open("a") as lock:
             try:
@@ -438,13 +440,21 @@ class Ledger:
                 .values(superseded=True)
             )
 
-    def interrupted(self, storyboard: str, run_id: str) -> list[Take]:
+    def hold_if_dead(self, take: Take) -> None:
+        """Hold a request whose run has ended: nobody holds its storyboard any more."""
+        with contextlib.suppress(RunLocked), self.held(take.storyboard, take.project):
+            self.interrupted(take.storyboard, "", take.project)
+
+    def interrupted(self, storyboard: str, run_id: str, project: str | None = None) -> list[Take]:
         """Hold every take that an earlier run left `submitting`: whether its request arrived is not known."""
+        own = self._own(_takes, storyboard)
+        if project is not None:
+            own = (_takes.c.project == project) & (_takes.c.storyboard == storyboard)
         with self._guard(), self._begin() as connection:
             rows = connection.execute(
                 sa.update(_takes)
                 .where(
-                    self._own(_takes, storyboard),
+                    own,
                     _takes.c.state == State.SUBMITTING,
                     _takes.c.run_id != run_id,
                 )

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -70,6 +71,7 @@ class Session:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     simulated: bool = False
+    watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
@@ -88,6 +90,20 @@ class Session:
             return SIMULATOR
         key = self.settings.api_key.get_secret_value() if self.settings.api_key else ""
         return hashlib.sha256(f"{self.settings.base_url}\n{key}".encode()).hexdigest()[:20]
+
+    @property
+    def pace(self) -> float:
+        """What waits are multiplied by, at most 1: a simulator is faster than the API."""
+        return max(0.02, min(1.0, self.settings.time_scale))
+
+    @contextlib.contextmanager
+    def watching(self, take_id: int) -> Iterator[None]:
+        """This run asks about the take's job itself."""
+        self.watched.add(take_id)
+        try:
+            yield
+        finally:
+            self.watched.discard(take_id)
 
     def stop(self, reason: StoryreelError) -> None:
         """Let nothing more be submitted; the first reason stands."""

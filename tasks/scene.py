@@ -49,7 +49,8 @@ async def wait_for_job(scene: str, take: int, after: Result) -> Result:
     """Ask about the job until it is final."""
     desk = current.get()
     row = desk.row(after["take_id"])
-    row, url = await waiting.wait(desk.session, desk.session.storyboard.scene(scene), row)
+    with desk.session.watching(row.id):
+        row, url = await waiting.wait(desk.session, desk.session.storyboard.scene(scene), row)
     desk.urls[row.id] = url
     desk.rows[row.id] = row
     log = get_run_logger()
