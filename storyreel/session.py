@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from storyreel import verdict
 from storyreel.catalog import Catalog
 from storyreel.client import Client
 from storyreel.errors import Stopped, StoryreelError
@@ -94,7 +95,7 @@ class Session:
     @property
     def pace(self) -> float:
         """What waits are multiplied by, at most 1: a simulator is faster than the API."""
-        return max(0.02, min(1.0, self.settings.time_scale))
+        return verdict.pace(self.settings.time_scale)
 
     @contextlib.contextmanager
     def watching(self, take_id: int) -> Iterator[None]:

@@ -166,7 +166,7 @@ async def conclude(session: Session, take: Take, job: Job, polls: int, watched_s
         return await session.write(
             session.ledger.finished,
             take.id,
-            completed_at=_plausible(job.completed_at, take, session.now()),
+            completed_at=_plausible(session, take, job.completed_at),
             expires_at=job.expires_at,
             polls=polls,
             watched_s=watched_s,
@@ -185,9 +185,9 @@ async def set_apart(session: Session, take: Take, error: NotFound, polls: int) -
     return await session.write(session.ledger.unknown, take.id, error.code, message, polls=polls)
 
 
-def _plausible(completed_at: float | None, take: Take, now: float) -> float | None:
+def _plausible(session: Session, take: Take, completed_at: float | None) -> float | None:
     """The API's time of completion, if our own clock does not speak against it."""
-    if completed_at is None or not (take.submitted_at or 0.0) <= completed_at <= now:
+    if completed_at is None or not (take.submitted_at or 0.0) <= completed_at <= session.now():
         return None
     return completed_at
 
