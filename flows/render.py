@@ -19,12 +19,14 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval
-from storyreel import elsewhere, finishing, opening, plan, report, submission, webhook
+from storyreel import elsewhere, finishing, opening, plan, report, slots, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import (
     BudgetReached,
+    DeadlinePassed,
     DownloadError,
     LinkExpired,
+    MadeElsewhere,
     MediaError,
     Stopped,
     StoryreelError,
@@ -37,7 +39,6 @@ from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import Action, Plan, ScenePlan, Snapshot, TakePlan
 from storyreel.report import Outcome, RunReport
 from storyreel.session import Progress, Session
-from storyreel.waiting import DeadlinePassed
 from storyreel.writers import files
 from tasks.desk import Desk, current
 from tasks.film import cut_film
@@ -367,7 +368,11 @@ class Rendering:
         except Stopped as error:
             self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
-            self._fail(planned, row, number, "timeout", str(error))
+            self._fail(planned, row, number, "timeout", error.message, error.fix)
+        except MadeElsewhere as error:
+            words = f"held: {error.message}"
+            held = Outcome(scene, "held", words, row, number, "ambiguous", None, error.message, planned.price)
+            self._tell(dataclasses.replace(held, fix=error.fix))
         except LinkExpired as error:
             self._fail(planned, row, number, "expired", error.message + self._again(planned), error.fix)
         except DownloadError as error:
@@ -410,7 +415,7 @@ class Rendering:
         scene = planned.scene
         if one.action is Action.SUBMIT:
             if self.turn.locked():
-                self._progress(scene, number, "waiting", submission.full(self.session))
+                self._progress(scene, number, "waiting", slots.words((), self.session.settings.max_in_flight))
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
@@ -468,8 +473,7 @@ class Rendering:
     # ---- what came out
 
     def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
-        came = report.outcome_of(planned.scene, row, reason, planned.price, reused=reused)
-        self._tell(dataclasses.replace(came, fix=self.session.advice.get(row.id)))
+        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
 
     def _fail(
         self, planned: ScenePlan, row: Take | None, number: int | None, kind: str, message: str, fix: str | None = None

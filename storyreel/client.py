@@ -4,41 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import hashlib
 import json
 import platform
+import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NoReturn
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any
+from urllib.parse import quote, unquote
 
 import httpx
 
-from storyreel import __version__, wire
+from storyreel import __version__, links, refusals
+from storyreel.answers import Job, JobStatus, parse_job, parse_list
+from storyreel.bodies import loads
+from storyreel.download import Download, words
 from storyreel.errors import (
     AnswerLost,
-    BrokenOff,
-    DownloadError,
+    ApiError,
+    EndpointRefused,
     KeyRefused,
-    LinkExpired,
+    Moderated,
     NotFound,
     NotSent,
     OutOfCredit,
     RateLimited,
     RequestRefused,
-    ServerFault,
 )
+from storyreel.part import Fetched, Part
+from storyreel.refusals import Meaning
 from storyreel.settings import Settings
 
 USER_AGENT = f"storyreel/{__version__} (python {platform.python_version()})"
 MAX_JSON_BYTES = 4 * 1024 * 1024
 MAX_CLIP_BYTES = 2 * 1024**3
 REQUEST_DEADLINE_S = 120.0
-DOWNLOAD_DEADLINE_S = 1800.0
-MAX_REDIRECTS = 5
 AT_ONCE = 16
 
 _NEVER_SENT = (
@@ -48,16 +49,9 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
+    httpx.InvalidURL,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Fetched:
-    """A finished download: where the bytes lie and how many there are."""
-
-    path: Path
-    bytes: int
-    sha256: str
+_ACCEPTED = (200, 201, 202)
 
 
 class Client:
@@ -107,42 +101,47 @@ class Client:
         await self._post_http.aclose()
         await self._http.aclose()
 
-    async def create(self, body: dict[str, Any]) -> wire.Job:
+    async def create(self, body: dict[str, Any]) -> Job:
         """`POST /videos`: start a job. Only the ledger's gate may call this.
 
         Raises:
-            NotSent, RateLimited, RequestRefused, KeyRefused, OutOfCredit, ServerFault: no job was made.
+            NotSent, RateLimited, RequestRefused, KeyRefused, EndpointRefused, OutOfCredit: no job was made.
             AnswerLost: a job may have been made.
         """
         return await self._post("/videos", body)
 
-    async def remix(self, video_id: str, body: dict[str, Any]) -> wire.Job:
+    async def remix(self, video_id: str, body: dict[str, Any]) -> Job:
         """`POST /videos/{id}/remix`; raises as `create` does."""
         return await self._post(f"/videos/{quote(video_id, safe='')}/remix", body)
 
-    async def retrieve(self, job_id: str) -> wire.Job:
+    async def retrieve(self, job_id: str) -> Job:
         """`GET /videos/{id}`.
 
         Raises:
-            NotFound: the API does not know the job (or not yet).
-            NotSent, AnswerLost, RateLimited, ServerFault: ask again later.
-            KeyRefused, RequestRefused: asking again will not help.
+            NotFound: the API says itself that it does not know the job (or not yet).
+            KeyRefused: asking again will not help.
+            ApiError: anything else; ask again later.
         """
         status, headers, text = await self._request(self._http, "GET", f"/videos/{quote(job_id, safe='')}")
-        if status != 200:
-            self._raise(status, headers, text, post=False)
-        job = wire.parse_job(_json(text))
-        if job is None:
-            raise AnswerLost("the answer about the job is not one the API should give", status=status)
-        return job
+        payload = loads(text)
+        if status == 200:
+            job = parse_job(payload, asked=job_id, base=self.base_url)
+            if job is not None:
+                return job
+            if not refusals.has_refusal(payload):
+                raise AnswerLost("the answer about the job is not one the API should give", status=status)
+        failed = parse_job(payload, base=self.base_url)  # vLLM-Omni answers with the status of what went wrong
+        if failed is not None and failed.id == job_id and failed.status is JobStatus.FAILED:
+            return failed
+        raise self._error("GET", status, headers, text, job_id=job_id)
 
-    async def latest(self, limit: int = 300) -> list[wire.Job] | None:
+    async def latest(self, limit: int = 300) -> list[Job] | None:
         """`GET /videos`: the newest jobs of the account; None where the server cannot list them (Qiniu's does not).
 
         Raises:
             ApiError: it could, and did not.
         """
-        found: list[wire.Job] = []
+        found: list[Job] = []
         while len(found) < limit:
             after = f"&after={quote(found[-1].id, safe='')}" if found else ""
             path = f"/videos?limit={min(100, limit - len(found))}&order=desc{after}"
@@ -150,8 +149,8 @@ class Client:
             if status in (400, 404, 405, 501) and not found:
                 return None
             if status != 200:
-                self._raise(status, headers, text, post=False)
-            page = wire.parse_list(_json(text))
+                raise self._error("GET", status, headers, text)
+            page = parse_list(loads(text))
             if page is None:
                 return found or None
             found += page[0]
@@ -164,47 +163,36 @@ class Client:
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
-        """Stream `url` into the file `part`, and return its size and hash once it is whole.
-
-        Where the server offers ranges (RFC 9110, 14), a download that breaks off goes on where it was.
-
-        Raises:
-            LinkExpired: 403, 404 or 410.
-            DownloadError: anything else; `part` is removed.
-        """
+        """Stream `url` into the file `part`, and return its size and hash once it is whole; see `Download`."""
         async with self._fetching:
-            return await self._download(url, _Part(part, max_bytes))
-
-    async def _download(self, url: str, growing: _Part) -> Fetched:
-        whole = False
-        try:
-            async with asyncio.timeout(DOWNLOAD_DEADLINE_S):
-                fetched = await self._whole(url, growing)
-            whole = True
-            return fetched
-        except TimeoutError as error:
-            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s") from error
-        finally:
-            growing.close(keep=whole)
+            return await Download(self._http, self.base_url, self._key).fetch(url, Part(part, max_bytes))
 
     # ---- inside
 
-    async def _post(self, path: str, body: dict[str, Any]) -> wire.Job:
+    async def _post(self, path: str, body: dict[str, Any]) -> Job:
         status, headers, text = await self._request(self._post_http, "POST", path, body)
-        if status not in (200, 201, 202):
-            self._raise(status, headers, text, post=True)
-        job = wire.parse_job(_json(text))
-        if job is None:
-            raise AnswerLost(
-                f"the API answered {status} with something that names no job: {self._safe(wire.clean(text)) or 'nothing'}",
-                status=status,
-            )
-        return job
+        payload = loads(text)
+        job = parse_job(payload, base=self.base_url)
+        if status in _ACCEPTED:
+            job = job or _located(headers)
+            if job is not None:
+                return job
+            if not refusals.has_refusal(payload):
+                said = self._safe(refusals.read(status, text).message) or "nothing"
+                raise AnswerLost(f"the API answered {status} with something that names no job: {said}", status=status)
+            status = 200
+        elif (
+            status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
+        ):
+            return job  # the answer tells of a fault, and of the job that was made all the same
+        raise self._error("POST", status, headers, text, is_remix=path.endswith("/remix"))
 
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, httpx.Headers, str]:
         """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
+        if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
+            raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         content = None
         if body is not None:
@@ -218,170 +206,67 @@ class Client:
             ):
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
-            raise NotSent(f"{_host(self.base_url)} cannot be reached: {_words(error)}") from error
-        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError, ValueError) as error:
-            raise AnswerLost(f"no answer from {_host(self.base_url)}: {_words(error)}") from error
+            raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
+        except Exception as error:  # whatever it is, it is this request's
+            raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
 
-    def _raise(self, status: int, headers: httpx.Headers, text: str, *, post: bool) -> NoReturn:
-        code, message = wire.parse_error(text)
-        message = self._safe(message) or f"HTTP {status}"
-        is_json = _json(text) is not None
-        if wire.is_out_of_credit(status, code, message):
-            raise OutOfCredit(
-                f"the account has no credit left: {message}",
-                status=status,
-                code=code,
-                fix="top up the account, then run again",
-            )
-        if status == 429:
-            raise RateLimited(message, retry_after_s=self._retry_after(headers), code=code)
-        if status in (401, 403):
-            raise KeyRefused(
-                f"{_host(self.base_url)} refuses the key ({status}): {message}",
-                status=status,
-                code=code,
-                fix="check OPENAI_API_KEY and OPENAI_BASE_URL",
-            )
-        if status == 404 and not post:
-            raise NotFound(message, status=status, code=code)
+    def _error(
+        self,
+        method: str,
+        status: int,
+        headers: httpx.Headers,
+        text: str,
+        *,
+        job_id: str | None = None,
+        is_remix: bool = False,
+    ) -> ApiError:
+        """What the table of `refusals` says that this answer means."""
+        answer = refusals.read(status, text)
+        row = refusals.decide(answer, method, job_id)
+        meaning = row.meaning
+        if is_remix and meaning is Meaning.ADDRESS:  # other requests may well be taken at this address
+            meaning = Meaning.INVALID
+        host = links.host(self.base_url)
+        said = self._safe(answer.message) or f"HTTP {status}"
+        wait = self._retry_after(headers)
+        if meaning is Meaning.RATE:
+            return RateLimited(said, retry_after_s=wait, status=status, code=answer.code)
         if 300 <= status < 400:
-            raise RequestRefused(
-                f"{_host(self.base_url)} redirects instead of answering ({status})",
-                status=status,
-                fix="set OPENAI_BASE_URL to the address it redirects to",
-            )
-        if status == 503 and ("price of the model" in message or code == "quota_exceeded_error"):
-            raise RequestRefused(message, status=status, code=code or "unknown_model")
-        if 400 <= status < 500 and status != 408:
-            fix = "check that OPENAI_BASE_URL ends in /v1" if status in (404, 405) else None
-            raise RequestRefused(message, status=status, code=code, fix=fix)
-        if status in (500, 503) and is_json:
-            raise ServerFault(message, status=status, code=code)
-        raise AnswerLost(f"the gateway answered {status}: {message}", status=status, code=code)
+            said = f"{host} redirects instead of answering ({status})"
+        kind, words = _ERRORS[meaning]
+        message = words.format(host=host, status=status, said=said)
+        return kind(message, status=status, code=answer.code, fix=row.fix)
 
     def _retry_after(self, headers: httpx.Headers) -> float | None:
         value = headers.get("Retry-After", "").strip()
-        if value.isdigit():
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
             return float(value)
         try:
             return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - self._now())
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError, IndexError):
             return None
 
     def _safe(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
 
-    def _allowed(self, url: str) -> None:
-        """Refuse addresses that no honest result has: any https is fine, http only where the API itself is http."""
-        parts = urlsplit(url)
-        api = urlsplit(self.base_url).scheme
-        if parts.scheme not in ("https", "http") or not parts.hostname or (parts.scheme == "http" and api != "http"):
-            raise DownloadError(
-                f"the result lies at a `{parts.scheme or 'strange'}:` address, which is not fetched",
-                fix="tell the operator of the endpoint",
-            )
 
-    async def _whole(self, url: str, part: _Part) -> Fetched:
-        """Fetch until the part is whole; go on after a break as long as each request brings something."""
-        while True:
-            before = part.count
-            try:
-                await self._fetch(url, part)
-                return part.finish()
-            except BrokenOff:
-                if not part.can_go_on or part.count == before:
-                    raise
-
-    async def _fetch(self, url: str, part: _Part) -> None:
-        """One request for what is not there yet, along its redirects."""
-        for _ in range(MAX_REDIRECTS):
-            self._allowed(url)
-            own = _origin(url) == _origin(self.base_url) and url.startswith(self.base_url + "/videos/")
-            headers = part.wish() | ({"Authorization": f"Bearer {self._key}"} if own and self._key else {})
-            try:
-                async with self._http.stream("GET", url, headers=headers) as answer:
-                    if answer.is_redirect:
-                        url = urljoin(url, answer.headers.get("Location", ""))
-                        continue
-                    part.accept(answer)
-                    async for chunk in answer.aiter_bytes():
-                        part.write(chunk)
-                    return
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                raise BrokenOff(f"the download from {_host(url)} broke off: {_words(error)}") from error
-        raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times")
+_ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
+    Meaning.CREDIT: (OutOfCredit, "the account has no credit left: {said}"),
+    Meaning.MODERATION: (Moderated, "{said}"),
+    Meaning.INVALID: (RequestRefused, "{said}"),
+    Meaning.KEY: (KeyRefused, "{host} refuses the key ({status}): {said}"),
+    Meaning.BLOCKED: (EndpointRefused, "something before the API blocks the request ({host} answers {status}): {said}"),
+    Meaning.ADDRESS: (EndpointRefused, "{host} takes no requests at this address ({status}): {said}"),
+    Meaning.UNSENT: (NotSent, "the gateway {host} cannot reach the API ({status}): {said}"),
+    Meaning.UNKNOWN_JOB: (NotFound, "{said}"),
+    Meaning.LOST: (AnswerLost, "{host} answered {status}: {said}"),
+}
 
 
-class _Part:
-    """A file that grows by one or several answers, and what is known about the whole of it."""
-
-    def __init__(self, path: Path, max_bytes: int) -> None:
-        self.path = path
-        self.max_bytes = max_bytes
-        self.count = 0
-        self.can_go_on = False
-        self._announced: int | None = None
-        self._validator = ""
-        self._digest = hashlib.sha256()
-        self._out = path.open("wb")
-
-    def wish(self) -> dict[str, str]:
-        """The headers that ask for the rest, only if the file is still the same one."""
-        if not self.count:
-            return {"Accept": "*/*"}
-        same = {"If-Range": self._validator} if self._validator else {}
-        return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
-
-    def accept(self, answer: httpx.Response) -> None:
-        """Look at the head of an answer: does it begin anew, or where this part ends?"""
-        host = answer.url.host
-        if answer.status_code in (403, 404, 410):
-            raise LinkExpired(f"{host} answers {answer.status_code}: the link is dead")
-        if answer.status_code == 206 and self.count:
-            if answer.headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
-                raise DownloadError(f"{host} answers with another part of the clip than was asked for")
-            return
-        if answer.status_code != 200:
-            raise DownloadError(f"{host} answers {answer.status_code} instead of the clip")
-        self._begin(answer.headers)
-
-    @property
-    def _last(self) -> int | None:
-        return None if self._announced is None else self._announced - 1
-
-    def _begin(self, headers: httpx.Headers) -> None:
-        announced = headers.get("Content-Length", "")
-        is_encoded = headers.get("Content-Encoding", "identity") != "identity"
-        self._announced = int(announced) if announced.isdigit() and not is_encoded else None
-        if self._announced and self._announced > self.max_bytes:
-            raise DownloadError(
-                f"the clip is said to have {self._announced / 1e9:.1f} GB; the limit is {self.max_bytes / 1e9:.1f}"
-            )
-        tag = headers.get("ETag", "")
-        self._validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
-        self.can_go_on = self._announced is not None and headers.get("Accept-Ranges", "").lower() == "bytes"
-        self.count, self._digest = 0, hashlib.sha256()
-        self._out.seek(0)
-        self._out.truncate()
-
-    def write(self, chunk: bytes) -> None:
-        self.count += len(chunk)
-        if self.count > self.max_bytes:
-            raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB")
-        self._digest.update(chunk)
-        self._out.write(chunk)
-
-    def finish(self) -> Fetched:
-        """Raises `DownloadError` where there are more or fewer bytes than were announced."""
-        if self._announced is not None and self.count != self._announced:
-            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
-        self._out.flush()
-        return Fetched(self.path, self.count, self._digest.hexdigest())
-
-    def close(self, *, keep: bool) -> None:
-        self._out.close()
-        if not keep:
-            self.path.unlink(missing_ok=True)
+def _located(headers: httpx.Headers) -> Job | None:
+    """The job that an answer without a readable body names in its Location (RFC 9110, 10.2.2)."""
+    found = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
+    return Job(unquote(found[1]), JobStatus.RUNNING, "") if found else None
 
 
 async def _text(answer: httpx.Response) -> str:
@@ -392,24 +277,3 @@ async def _text(answer: httpx.Response) -> str:
         if count > MAX_JSON_BYTES:
             raise ValueError(f"the answer has more than {MAX_JSON_BYTES} bytes")
     return b"".join(chunks).decode("utf-8", "replace")
-
-
-def _json(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _origin(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-
-
-def _host(url: str) -> str:
-    return urlsplit(url).netloc
-
-
-def _words(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}{f' ({text})' if text else ''}"

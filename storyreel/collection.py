@@ -7,20 +7,29 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError
+from storyreel import delivery
+from storyreel.errors import DownloadError, LinkExpired, MediaError
 from storyreel.ledger_rows import Take
 from storyreel.media import intake
 from storyreel.session import Progress, Session
+from storyreel.verdict import pace
 from storyreel.workspace import move_whole
 
-TRIES = 2  # of one task run; Prefect's retries of the task come on top
+TRIES = 2  # of a damaged file, in one task run; Prefect's retries of the task come on top
 
 
-async def collect(session: Session, take: Take, url: str | None, stills: Sequence[str] = ()) -> Take:
+async def collect(
+    session: Session,
+    take: Take,
+    url: str | None,
+    stills: Sequence[str] = (),
+    pauses_s: Sequence[float] = delivery.PAUSES_S,
+) -> Take:
     """Fetch the clip of a completed take and return its collected row.
 
-    A dead link is asked for anew; a damaged file is fetched again, and kept aside where it stays so. From the one decode that verifies the clip come its strip
-    and, where it is long enough for them, the `stills` that `take_frames` will be asked for.
+    For a dead link a fresh one is asked for (see `delivery`); a damaged file is fetched again, and kept aside where it
+    stays so. From the one decode that verifies the clip come its strip and, where it is long enough for them, the
+    `stills` that `take_frames` will be asked for.
 
     Raises:
         LinkExpired: the clip is gone from the API.
@@ -32,21 +41,19 @@ async def collect(session: Session, take: Take, url: str | None, stills: Sequenc
     error: DownloadError | MediaError | None = None
     for attempt in range(TRIES):
         if attempt:
-            await session.sleep(min(2.0**attempt, 10.0) * max(0.02, min(1.0, session.settings.time_scale)))
-        if url is None or isinstance(error, LinkExpired):
-            url = await _fresh_url(session, take)
+            await session.sleep(2.0**attempt * pace(session.settings.time_scale))
         session.tell(Progress(take.scene, take.take, "collecting"))
         try:
-            fetched = await session.client.download(url, part)
+            fetched = await delivery.fetch(session, take, url, part, pauses_s)
             strip, wanted = session.workspace.strip(path), _wanted(session, take, stills)
             facts = await session.apart(intake.take_in, part, strip, wanted)
             await session.media(move_whole, part, path)
+        except DownloadError as caught:  # it was asked for again and again already
+            error = caught
+            break
         except MediaError as caught:
             error = await session.media(_set_aside, part, session.workspace.damaged(path), caught)
-            continue
-        except DownloadError as caught:
-            part.unlink(missing_ok=True)
-            error = caught
+            url = None
             continue
         clip: dict[str, Any] = {
             "path": session.workspace.relative(path),
@@ -60,7 +67,7 @@ async def collect(session: Session, take: Take, url: str | None, stills: Sequenc
         return row
     assert error is not None
     kind = "expired" if isinstance(error, LinkExpired) else "media" if isinstance(error, MediaError) else "transient"
-    await session.write(session.ledger.unusable, take.id, kind, error.message)
+    await session.write(session.ledger.unusable, take.id, kind, error.with_fix)
     raise error
 
 
@@ -88,12 +95,3 @@ async def take_frames(session: Session, take: Take, names: list[str]) -> list[st
 
 def _wanted(session: Session, take: Take, names: Sequence[str]) -> dict[str, Path]:
     return {name: session.workspace.frame(take.scene, take.take, name) for name in names}
-
-
-async def _fresh_url(session: Session, take: Take) -> str:
-    """Ask the job for its URL; a server of OpenAI's own shape has none and hands the bytes out itself."""
-    try:
-        job = await session.client.retrieve(take.job_id or "")
-    except ApiError as error:
-        raise LinkExpired(f"the job could not be asked for a fresh link: {error.message}") from error
-    return job.url or session.client.content_url(take.job_id or "")

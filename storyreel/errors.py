@@ -10,16 +10,22 @@ StoryreelError
 │   ├── BudgetReached       the budget does not cover the next job                exit 3
 │   ├── OutOfCredit         the account has no money left                         exit 3
 │   ├── KeyRefused          the endpoint refuses the key                          exit 4
+│   ├── EndpointRefused     something else about this address refuses us          exit 4
+│   ├── StillLimited        too many requests, for minutes, and none is ours      exit 4
 │   └── Unreachable         the endpoint does not answer                          exit 4
 ├── ApiError                one request failed; the subclasses say what it means
-│   ├── NotSent             provably never left this machine: safe to send again
-│   ├── AnswerLost          it left, no usable answer came: a job may exist
-│   ├── RateLimited         429: wait, then send the same request
-│   ├── RequestRefused      400, 404, 422 and their like: the same request will fail again
-│   ├── NotFound            404 on a job
-│   └── ServerFault         a 5xx that is an answer
+│   ├── NotSent             provably never reached the API: safe to send again
+│   ├── AnswerLost          it left, and what came proves nothing: a job may exist
+│   ├── RateLimited         too many at once: wait, then send the same request
+│   └── RequestRefused      read and refused: the same request will fail again
+│       ├── Moderated       for its words or pictures
+│       └── NotFound        the API's own word that it does not know a job
+├── MadeElsewhere           a job of another endpoint, which this one cannot know
+├── DeadlinePassed          a job is not final after all that time; it stays in flight
 ├── DownloadError           the clip's bytes did not arrive
-│   └── LinkExpired         the result URL is dead; ask the job for a fresh one
+│   ├── BrokenOff           the connection ended before the bytes did
+│   ├── LinkExpired         the result URL is dead; ask the job for a fresh one
+│   └── NoLink              the job is completed, and its answer has no link
 └── MediaError              a file is not the picture or the video it should be
 """
 
@@ -44,6 +50,11 @@ class StoryreelError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+    @property
+    def with_fix(self) -> str:
+        """The message, and its Fix behind it where there is one: for a report's row, which has one text."""
+        return f"{self.message} (Fix: {self.fix})" if self.fix else self.message
 
 
 class UsageError(StoryreelError):
@@ -100,23 +111,37 @@ class KeyRefused(ApiError, Stopped):
     exit_code = 4
 
 
+class EndpointRefused(ApiError, Stopped):
+    """Not the key: nothing of the API at this address, or a firewall, a proxy, a rule about this machine before it."""
+
+    exit_code = 4
+
+
+class StillLimited(ApiError, Stopped):
+    """The API answers for minutes that there are too many requests, while no job of this account is running."""
+
+    exit_code = 4
+
+
 class Unreachable(ApiError, Stopped):
     exit_code = 4
 
 
 class NotSent(ApiError):
-    """The request never left: connection refused, DNS, TLS or pool time-out."""
+    """The request never reached the API: connection refused, DNS, TLS, pool time-out; a gateway that could not connect."""
 
 
 class AnswerLost(ApiError):
-    """The request left and no usable answer came. After a POST a job may exist and be billed."""
+    """The request left, and what came proves nothing. After a POST a job may exist and be billed."""
 
 
 class RateLimited(ApiError):
-    """429. `retry_after_s` is the server's wish, None where it named none."""
+    """Too many at once. `retry_after_s` is the server's wish, None where it named none."""
 
-    def __init__(self, message: str, *, retry_after_s: float | None = None, code: str | None = None) -> None:
-        super().__init__(message, status=429, code=code)
+    def __init__(
+        self, message: str, *, retry_after_s: float | None = None, status: int = 429, code: str | None = None
+    ) -> None:
+        super().__init__(message, status=status, code=code)
         self.retry_after_s = retry_after_s
 
 
@@ -124,16 +149,31 @@ class RequestRefused(ApiError):
     """The API read the request and said no; nothing was made, nothing is billed."""
 
 
+class Moderated(RequestRefused):
+    """Refused for its words or pictures: the same will be refused again."""
+
+
 class NotFound(RequestRefused):
-    """The API does not know this job (or not yet: right after a create)."""
+    """The API says itself that it does not know this job (or not yet: right after a create). Not any 404."""
 
 
-class ServerFault(ApiError):
-    """A 5xx with a body of the API's own."""
+class MadeElsewhere(StoryreelError):
+    """A job that was made at another endpoint: this one is not asked about it."""
+
+
+class DeadlinePassed(StoryreelError):
+    """The job is still running after its deadline; it stays adopted, and a later run asks again."""
 
 
 class DownloadError(StoryreelError):
-    """The bytes did not arrive whole. Nothing but a `.part` file is left behind."""
+    """The bytes did not arrive whole. Nothing but a `.part` file is left behind.
+
+    `is_final`: asking for the same address again changes nothing.
+    """
+
+    def __init__(self, message: str, *, fix: str | None = None, is_final: bool = False) -> None:
+        super().__init__(message, fix=fix)
+        self.is_final = is_final
 
 
 class BrokenOff(DownloadError):
@@ -142,6 +182,10 @@ class BrokenOff(DownloadError):
 
 class LinkExpired(DownloadError):
     """The result URL answers 403, 404 or 410."""
+
+
+class NoLink(DownloadError):
+    """The job is completed, and its answer has no link to the clip, or several."""
 
 
 class MediaError(StoryreelError):

@@ -6,6 +6,7 @@ A take's life:
         │              └───────► failed
         ├──► released    the request was provably not accepted: nothing was made, nothing is owed
         └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy, settles it
+    in_flight ──► ambiguous, with its job's id: the API says for minutes that it does not know the job
     ambiguous ──► in_flight (adopted) | abandoned | superseded by one resubmission
 
 A take that `replaces` another sets it aside when its own clip is collected, and not before.
@@ -31,6 +32,7 @@ from sqlalchemy import event
 from storyreel import migrations
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger_rows import CHARGED, PAID_FOR, Caps, Intent, State, Take
+from storyreel.moments import LATEST_S, moment
 
 LONGEST_COOL_DOWN_S = 3600.0
 DAY_S = 24 * 3600.0
@@ -73,6 +75,7 @@ _takes = sa.Table(
     sa.Column("model", sa.String(64)),
     sa.Column("seconds", sa.Integer),
     sa.Column("replaces", sa.Integer),
+    sa.Column("watched_s", sa.Float),
 )
 
 _retakes = sa.Table(
@@ -296,8 +299,9 @@ class Ledger:
         """The second request was not accepted; the first one is as uncertain as before."""
         return self._update(take_id, state=State.AMBIGUOUS, submissions=_takes.c.submissions - 1, error_message=message)
 
-    def adopted(self, take_id: int, job_id: str) -> Take:
-        """A person says which job the lost answer spoke of."""
+    def adopted(self, take_id: int, job_id: str, endpoint: str | None = None) -> Take:
+        """A person says which job the lost answer spoke of, and `endpoint` where it was made."""
+        elsewhere = {"endpoint": endpoint} if endpoint else {}
         return self._update(
             take_id,
             state=State.IN_FLIGHT,
@@ -305,6 +309,7 @@ class Ledger:
             submitted_at=self._now(),
             error_class=None,
             error_message=None,
+            **elsewhere,
         )
 
     def abandoned(self, take_id: int, *, charged: bool) -> Take:
@@ -345,15 +350,39 @@ class Ledger:
 
     # ---- the job's life
 
-    def finished(self, take_id: int, *, completed_at: float | None, expires_at: float | None, polls: int) -> Take:
-        """The job is completed and its clip can be fetched."""
+    def finished(
+        self,
+        take_id: int,
+        *,
+        completed_at: float | None,
+        expires_at: float | None,
+        polls: int,
+        watched_s: float | None = None,
+    ) -> Take:
+        """The job is completed and its clip can be fetched. `watched_s`: how long it took, where all of that was seen."""
         return self._update(
             take_id,
             state=State.COMPLETED,
             completed_at=completed_at or self._now(),
             expires_at=expires_at,
             polls=_takes.c.polls + polls,
+            watched_s=watched_s,
         )
+
+    def unknown(self, take_id: int, code: str | None, message: str, *, polls: int = 0) -> Take:
+        """The API does not know the job any more: held with its id, and counted as paid, until a person settles it."""
+        return self._update(
+            take_id,
+            state=State.AMBIGUOUS,
+            error_class="expired",
+            error_code=code,
+            error_message=message,
+            polls=_takes.c.polls + polls,
+        )
+
+    def known_again(self, take_id: int) -> Take:
+        """The API knows a job again that it did not know for a while."""
+        return self._update(take_id, state=State.IN_FLIGHT, error_class=None, error_code=None, error_message=None)
 
     def failed(self, take_id: int, error_class: str, code: str | None, message: str, *, polls: int = 0) -> Take:
         """The API ended the job without a clip."""
@@ -511,19 +540,17 @@ class Ledger:
             return {(scene, key): wanted for scene, key, wanted in rows}
 
     def durations(self, account: str, model: str, seconds: int, limit: int = 50) -> list[float]:
-        """How long the latest jobs of a model and length took, from sent to completed, in seconds; newest first."""
-        took = _takes.c.completed_at - _takes.c.submitted_at
+        """How long the latest jobs of a model and length took that were watched to their end, in seconds; newest first."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
-                sa.select(took)
+                sa.select(_takes.c.watched_s)
                 .where(
                     _takes.c.account == account,
                     _takes.c.model == model,
                     _takes.c.seconds == seconds,
-                    _takes.c.state.in_((State.COMPLETED, State.COLLECTED)),
-                    took > 0,
+                    _takes.c.watched_s > 0,
                 )
-                .order_by(_takes.c.completed_at.desc())
+                .order_by(_takes.c.id.desc())
                 .limit(limit)
             )
             return [float(seconds) for (seconds,) in rows]
@@ -760,4 +787,13 @@ def _take(row: sa.Row[Any]) -> Take:
     values["inputs"] = json.loads(values["inputs"])
     values["price"] = None if values["price"] is None else Decimal(values["price"])
     values["clip"] = json.loads(values["clip"]) if values["clip"] else None
+    for name in ("completed_at", "expires_at"):  # older versions kept what the API said, whatever it was
+        values[name] = _time(values[name])
     return Take(**values)
+
+
+def _time(seconds: float | None) -> float | None:
+    """A time of a row: one that no calendar has is read as milliseconds, or as none."""
+    if seconds is None or 0 <= seconds <= LATEST_S:
+        return seconds
+    return moment(seconds)

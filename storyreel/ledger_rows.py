@@ -60,6 +60,7 @@ class Take:
     project: str = ""
     endpoint: str | None = None  # where the job was made; None in rows older than this column
     replaces: int | None = None
+    watched_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from storyreel.answers import Job
+from storyreel.bodies import clean
 from storyreel.ledger_rows import Take
-from storyreel.wire import Job
 
 CLOCKS_APART_S = 120.0  # how far the server's clock may be from ours
 LATEST_S = 900.0  # a request that took longer was given up long before
@@ -27,3 +28,17 @@ def _fits(take: Take, job: Job) -> bool:
         return False
     said = ((job.prompt, sent.get("prompt")), (job.model, sent.get("model")), (job.seconds, sent.get("seconds")))
     return all(theirs is None or ours is None or theirs == ours for theirs, ours in said)
+
+
+def differences(take: Take, job: Job) -> list[str]:
+    """Where a job was asked for with other words, model or length than the take: a sentence each."""
+    pairs = (
+        ("prompt", job.prompt, take.request.get("prompt")),
+        ("model", job.model, take.request.get("model")),
+        ("length", job.seconds, take.request.get("seconds")),
+    )
+    return [
+        f"job {job.id} was made with another {name}: `{clean(theirs)}`, not `{clean(str(ours))}`"
+        for name, theirs, ours in pairs
+        if theirs is not None and ours is not None and theirs != str(ours)
+    ]

@@ -481,6 +481,8 @@ def _existing(row: Take, missing: frozenset[int], scene_id: str) -> TakePlan:
             return TakePlan(Action.RESUME, f"job {row.job_id} is finished; its clip is to be fetched", row.ordinal, row)
         case State.FAILED:
             return TakePlan(Action.FAILED, "moderation blocked it; change the prompt, or use --force", row.ordinal, row)
+        case State.AMBIGUOUS if row.job_id:
+            return TakePlan(Action.HELD, f"held: {row.error_message}", row.ordinal, row)
         case _:
             return TakePlan(
                 Action.HELD,

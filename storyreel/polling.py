@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 ENOUGH = 8  # jobs of the same model and length, from which their waits are better known than from the catalogue
+MOST = 2.0  # times the longest wait of the catalogue: what took longer is no measure
 FIRST_LOOK_S = 10.0  # a request that moderation blocks ends early
 QUICK_SHARE = 0.045  # so many may be done before asking begins; what is saved here is saved for every job
 COARSE = 0.05  # of the wait so far: a lag of 2.5 % of the job's time on average, 5 % at most
@@ -25,9 +26,13 @@ class Expected:
 
     @staticmethod
     def of(low_s: float, high_s: float, history_s: Sequence[float] = ()) -> Expected:
-        """From what was seen, where that is enough, else from what the catalogue says: anything between `low_s` and `high_s`."""
-        if len(history_s) >= ENOUGH:
-            return Expected(tuple(sorted(history_s)))
+        """From what was seen, where that is enough, else from what the catalogue says: anything between `low_s` and `high_s`.
+
+        What took more than twice `high_s` is left out: no job that is waited for is to be asked about an hour late.
+        """
+        usual = sorted(wait for wait in history_s if 0 < wait <= MOST * high_s)
+        if len(usual) >= ENOUGH:
+            return Expected(tuple(usual))
         return Expected(tuple(low_s + (high_s - low_s) * i / 20 for i in range(21)))
 
     def quantile(self, share: float) -> float:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_seri
 from storyreel.catalog import PriceRange
 from storyreel.ledger_rows import CHARGED, State, Take
 from storyreel.manifest.storyboard import Scene, SceneImage, Storyboard
+from storyreel.moments import shown
 from storyreel.plan import Action, Plan, ScenePlan, TakePlan
 
 Status = Literal["completed", "reused", "failed", "blocked", "held", "skipped"]
@@ -287,6 +288,8 @@ def outcome_of(
             status = "failed"
     if status == "held":
         reason = f"held: the answer to its request was lost, so it may have been made and billed ({row.error_message or 'the run ended'})"
+        if row.job_id:
+            reason = f"held: {row.error_message}"
     elif status == "failed":
         reason = f"{row.error_class}: {row.error_message or 'the API gave no reason'}"
     elif status == "skipped":
@@ -297,10 +300,8 @@ def outcome_of(
 
 
 def stamp(seconds: float | None) -> str | None:
-    """Unix seconds as `2026-11-22T09:00:00Z`."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Unix seconds as `2026-11-22T09:00:00Z`; None where a ledger holds what no calendar has."""
+    return shown(seconds)
 
 
 def _together(own: list[Outcome], *, forced: bool) -> Status:

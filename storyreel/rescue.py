@@ -9,14 +9,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from storyreel import collection
-from storyreel.errors import ApiError, DownloadError, LinkExpired, MediaError, NotFound, StoryreelError
+from storyreel.answers import SEVEN_DAYS_S, Job
+from storyreel.errors import LinkExpired, NotFound, StoryreelError
 from storyreel.ledger_rows import State, Take
 from storyreel.opening import Prepared, open_session
 from storyreel.session import Session
-from storyreel.waiting import conclude
-from storyreel.wire import SEVEN_DAYS_S
+from storyreel.verdict import ANSWERS, OVER_S, Doubt, pace
+from storyreel.waiting import check_home, conclude, set_apart
 
 AT_ONCE = 4
+PAUSES_S = (2.0,)  # rescue comes again: it does not wait minutes for one clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +80,61 @@ async def rescue(
 
 def _is_wanted(session: Session, take: Take) -> bool:
     if take.state is State.COLLECTED:
-        return not (session.workspace.root / (take.clip or {}).get("path", "?")).exists()
-    return take.job_id is not None and take.state in (State.IN_FLIGHT, State.COMPLETED)
+        return not (session.workspace.root / str((take.clip or {}).get("path", "?"))).exists()
+    return take.job_id is not None and take.state in (State.IN_FLIGHT, State.COMPLETED, State.AMBIGUOUS)
 
 
 async def _one(session: Session, take: Take) -> Rescued:
-    def told(words: str, good: bool) -> Rescued:
+    def outcome(words: str, good: bool) -> Rescued:
         return Rescued(take.storyboard, take.scene, take.take, words, good)
 
     try:
-        job = await session.client.retrieve(take.job_id or "")
+        check_home(session, take)
+        job = await _asked(session, take)
+        if isinstance(job, Take):
+            return outcome(f"held: {job.error_message}", False)
+        row = await _known(session, take, job)
         if not job.status.is_final:
-            return told(f"still running ({job.word})", True)
-        row = take if take.state is State.COLLECTED else await conclude(session, take, job, polls=1)
+            return outcome(f"still running ({job.word})", True)
         if row.state is State.FAILED:
-            return told(f"failed: {row.error_message or 'the API gave no reason'}", True)
-        row = await collection.collect(session, row, job.url)
+            return outcome(f"failed: {row.error_message or 'the API gave no reason'}", True)
+        row = await collection.collect(session, row, job.url, pauses_s=PAUSES_S)
     except (NotFound, LinkExpired) as error:
         price = f"; made again it would cost about {take.price} {take.currency}" if take.price is not None else ""
-        return told(f"gone: {error.message}{price}", False)
-    except (ApiError, DownloadError, MediaError) as error:
-        return told(f"not fetched: {error.message}", False)
+        return outcome(f"gone: {error.message}{price}", False)
+    except StoryreelError as error:
+        return outcome(f"not fetched: {error.with_fix}", False)
     except OSError as error:
-        return told(f"not fetched: the disk failed: {error.strerror}", False)
-    return told(f"fetched {(row.clip or {}).get('path')}", True)
+        return outcome(f"not fetched: the disk failed: {error.strerror}", False)
+    except Exception as error:  # one clip's fault keeps no other from being rescued
+        return outcome(f"not fetched: {type(error).__name__}: {error}", False)
+    return outcome(f"fetched {(row.clip or {}).get('path')}", True)
+
+
+async def _asked(session: Session, take: Take) -> Job | Take:
+    """The job; or, where the API says for minutes that it does not know it, the row that was set apart.
+
+    Raises:
+        NotFound: it does not know the job of a take that is not in flight.
+    """
+    doubt = Doubt(session.clock, session.settings.time_scale)
+    while True:
+        try:
+            return await session.client.retrieve(take.job_id or "")
+        except NotFound as error:
+            if take.state is not State.IN_FLIGHT:
+                raise
+            if doubt.heard():
+                return await set_apart(session, take, error, polls=ANSWERS)
+        await session.sleep(OVER_S / (ANSWERS - 1) * pace(session.settings.time_scale) * 1.01)
+
+
+async def _known(session: Session, take: Take, job: Job) -> Take:
+    """Write down what the answer says of the take."""
+    if take.state is State.COLLECTED:
+        return take
+    if take.state is State.AMBIGUOUS:
+        take = await session.write(session.ledger.known_again, take.id)
+    if job.status.is_final:
+        return await conclude(session, take, job, polls=1)
+    return await session.write(session.ledger.polled, take.id, 1)

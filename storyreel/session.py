@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
+from storyreel import verdict
 from storyreel.catalog import Catalog
 from storyreel.client import Client
 from storyreel.errors import Stopped, StoryreelError
@@ -21,6 +22,7 @@ from storyreel.ledger import NO_CAPS, Ledger
 from storyreel.ledger_rows import Caps
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.settings import Settings
+from storyreel.slots import Slots
 from storyreel.store import Store
 from storyreel.workers import Workers
 from storyreel.workspace import Workspace
@@ -73,7 +75,7 @@ class Session:
     simulated: bool = False
     watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None
-    advice: dict[int, str] = field(default_factory=dict)  # by take: the Fix of the error that ended it in this run
+    slots: Slots = field(default_factory=Slots)
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))
@@ -95,7 +97,7 @@ class Session:
     @property
     def pace(self) -> float:
         """What waits are multiplied by, at most 1: a simulator is faster than the API."""
-        return max(0.02, min(1.0, self.settings.time_scale))
+        return verdict.pace(self.settings.time_scale)
 
     @contextlib.contextmanager
     def watching(self, take_id: int) -> Iterator[None]:

@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from storyreel.errors import ApiError
+from storyreel.errors import ApiError, NotFound
 from storyreel.ledger_rows import State, Take
-from storyreel.waiting import conclude
+from storyreel.verdict import Doubt
 
 if TYPE_CHECKING:
     from storyreel.session import Session
@@ -22,6 +22,7 @@ class Slots:
 
     def __init__(self) -> None:
         self._asked: dict[int, float] = {}
+        self._doubts: dict[int, Doubt] = {}
         self._one_at_a_time = asyncio.Lock()
 
     async def look(self, session: Session) -> list[Take]:
@@ -50,12 +51,20 @@ class Slots:
         if take.state is State.SUBMITTING:
             await session.write(session.ledger.hold_if_dead, take)
             return
+        from storyreel import waiting  # which imports the session that holds this
+
+        doubt = self._doubts.setdefault(take.id, Doubt(session.clock, session.settings.time_scale))
         try:
             job = await session.client.retrieve(take.job_id or "")
+        except NotFound as error:
+            if doubt.heard():
+                await waiting.set_apart(session, take, error, polls=1)
         except ApiError:
             return
-        if job.status.is_final:
-            await conclude(session, take, job, polls=1)
+        else:
+            doubt.clear()
+            if job.status.is_final:
+                await waiting.conclude(session, take, job, polls=1)
 
 
 def words(holders: Sequence[Take], limit: int) -> str:

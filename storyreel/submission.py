@@ -2,34 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from typing import Any
 
-from storyreel import wire
+from storyreel import slots, wire
+from storyreel.answers import Job
 from storyreel.errors import (
     AnswerLost,
     ApiError,
     BudgetReached,
+    EndpointRefused,
     KeyRefused,
+    Moderated,
     NotSent,
     OutOfCredit,
     RateLimited,
     RequestRefused,
-    ServerFault,
+    StillLimited,
     Stopped,
     Unreachable,
+    WorkspaceError,
 )
 from storyreel.inputs import Ready
 from storyreel.ledger import AlreadyPaid, CoolingDown, SlotsFull
 from storyreel.ledger_rows import Intent, State, Take
-from storyreel.manifest.faults import counted
 from storyreel.plan import ScenePlan
 from storyreel.session import Progress, Session
+from storyreel.verdict import pace
 
 TRIES_NOT_SENT = 5
-TRIES_SERVER_FAULT = 3
 SLOT_PAUSE_S = 1.0
 COOL_DOWN_S = 15.0
+LIMITED_S = 900.0  # so long may the API say "too many" while no job of ours is running
+NOTE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts to write a job's id down
 
 
 async def submit(
@@ -43,8 +49,9 @@ async def submit(
         Stopped: the run was stopped, before or by this request; nothing was paid for by it.
     """
     intent = replace(_intent(session, planned, ready), replaces=replaces)
-    unsent = faults = 0
-    told = ""
+    unsent = 0
+    limits = _Limits(session, intent, number)
+    shown = ""
     while True:
         session.check()
         try:
@@ -57,29 +64,22 @@ async def submit(
                 stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
                 session.stop(stop)
                 raise stop from error
-            await session.sleep(2.0**unsent * _scale(session))
+            await session.sleep(2.0**unsent * pace(session.settings.time_scale))
         except RateLimited as error:
-            wait = error.retry_after_s if error.retry_after_s is not None else COOL_DOWN_S * _scale(session)
-            until = session.now() + wait * session.rng.uniform(1.0, 1.25)
-            await session.write(session.ledger.cool_down, session.account, until)
-        except ServerFault as error:
-            faults += 1
-            if faults == TRIES_SERVER_FAULT:
-                return await session.write(session.ledger.find, intent)
-            session.tell(Progress(intent.scene, number, "waiting", f"the API says {error.message}; tried again"))
-            await session.sleep(3.0**faults * _scale(session))
+            await limits.refused(error)
         except SlotsFull:
-            told = _wait(session, intent, number, told, full(session))
-            await session.sleep(SLOT_PAUSE_S * _scale(session))
+            holders = await session.slots.look(session)
+            waits = slots.words(holders, session.settings.max_in_flight)
+            shown = _wait(session, intent, number, shown, waits)
+            await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
         except CoolingDown as error:
-            pause = max(0.01, error.until - session.now())
-            told = _wait(session, intent, number, told, f"the API asks to wait {pause:.0f} s")
-            await session.sleep(min(pause, 5.0))
-        except (OutOfCredit, KeyRefused) as error:
+            await limits.cooling(error.until)
+        except (OutOfCredit, KeyRefused, EndpointRefused) as error:
             session.stop(error)
-            await session.write(session.ledger.stop_account, session.account, error.message)
+            if not isinstance(error, EndpointRefused):
+                await session.write(session.ledger.stop_account, session.account, error.message)
             raise
-        except Stopped as error:
+        except (Stopped, WorkspaceError) as error:
             session.stop(error)
             raise
         else:
@@ -88,10 +88,59 @@ async def submit(
             return row
 
 
-def full(session: Session) -> str:
-    """Why a scene waits for its turn."""
-    limit = session.settings.max_in_flight
-    return f"{counted(limit, 'job')} {'is' if limit == 1 else 'are'} in flight"
+class _Limits:
+    """What the API says of too many requests, as one take sees it; shown from the first, and bounded."""
+
+    def __init__(self, session: Session, intent: Intent, number: int) -> None:
+        self._session = session
+        self._intent = intent
+        self._number = number
+        self._since: float | None = None
+        self._shown = ""
+
+    async def refused(self, error: RateLimited) -> None:
+        """Show the API's own words, and let the account cool down.
+
+        Raises:
+            StillLimited: it has said so for minutes, while none of our jobs was running.
+        """
+        session = self._session
+        scale = pace(session.settings.time_scale)
+        wish = error.retry_after_s
+        wait = max(wish, SLOT_PAUSE_S * scale) if wish is not None else COOL_DOWN_S * scale
+        holding = await session.write(session.ledger.in_flight, session.account)
+        if any(take.state is State.IN_FLIGHT for take in holding):
+            self._since = None
+        elif self._since is None:
+            self._since = session.clock()
+        elif session.clock() - self._since > LIMITED_S * scale:
+            stop = StillLimited(
+                f"the API has answered for {LIMITED_S * scale:.0f} s that there are too many requests, while no job of yours "
+                f"was running: {error.message}",
+                fix="look at the account's quota and its plan, and whether others use this key; then run again",
+            )
+            session.stop(stop)
+            raise stop from error
+        asks = f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
+        self._show(f"{asks}; it says: {error.message}", error.message)
+        until = session.now() + wait * session.rng.uniform(1.0, 1.25)
+        await session.write(session.ledger.cool_down, session.account, until)
+
+    async def cooling(self, until: float) -> None:
+        """Wait for a part of the account's cool-down, whoever's request began it."""
+        pause = max(0.01, until - self._session.now())
+        if not self._shown:
+            self._show(f"the account waits {_seconds(pause)}: the API had too many requests", "the account")
+        await self._session.sleep(min(pause, 5.0))
+
+    def _show(self, words: str, kind: str) -> None:
+        if kind != self._shown:
+            self._shown = kind
+            self._session.tell(Progress(self._intent.scene, self._number, "waiting", words))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
 
 
 async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int) -> Take:
@@ -114,21 +163,46 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
     try:
         job = await _post(session, planned, ready)
     except AnswerLost as error:
-        return await session.write(session.ledger.lost, take.id, error.message)
+        return await session.write(session.ledger.lost, take.id, error.with_fix)
+    except Moderated as error:
+        return await session.write(session.ledger.failed, take.id, "moderation", error.code, error.with_fix)
     except RequestRefused as error:
-        session.advice |= {take.id: error.fix} if error.fix else {}
-        kind = "moderation" if wire.failure_class(error.code, error.message) == "moderation" else "invalid"
-        note = session.ledger.failed if kind == "moderation" else session.ledger.released
-        return await session.write(note, take.id, kind, error.code, error.message)
+        return await session.write(session.ledger.released, take.id, "invalid", error.code, error.with_fix)
     except ApiError as error:
         await session.write(
-            session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.message
+            session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.with_fix
         )
         raise
-    return await session.write(session.ledger.submitted, take.id, job.id)
+    return await _note(session, take, job)
 
 
-_KINDS: dict[type[ApiError], str] = {RateLimited: "rate", OutOfCredit: "quota", KeyRefused: "auth"}
+async def _note(session: Session, take: Take, job: Job) -> Take:
+    """Write the job's id down: the one fact that cannot be had again. Tried for a minute, then said.
+
+    Raises:
+        WorkspaceError: it cannot be written; the message has the id, and how to adopt it.
+    """
+    name = f"scene `{take.scene}` take {take.take}"
+    adopt = f"storyreel resolve {session.storyboard.path} {take.scene} --take {take.take} --adopt {job.id}"
+    for pause in (*NOTE_PAUSES_S, None):
+        try:
+            return await session.write(session.ledger.submitted, take.id, job.id)
+        except Exception as error:  # whatever it is: what was paid for must not be lost with it
+            words = f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
+            session.tell(Progress(take.scene, take.take, "submitting", words))
+            logging.getLogger(__name__).error("%s", words)
+            if pause is None:
+                raise WorkspaceError(words, fix=f"make the ledger writable, then: {adopt}") from error
+        await session.sleep(pause or 0.0)
+    raise AssertionError("not reached")
+
+
+_KINDS: dict[type[ApiError], str] = {
+    RateLimited: "rate",
+    OutOfCredit: "quota",
+    KeyRefused: "auth",
+    EndpointRefused: "auth",
+}
 
 
 def _may_resubmit(session: Session, take: Take) -> bool:
@@ -162,25 +236,21 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
     try:
         job = await _post(session, planned, ready)
     except AnswerLost as error:
-        return await session.write(session.ledger.lost, take.id, error.message)
+        return await session.write(session.ledger.lost, take.id, error.with_fix)
     except ApiError as error:
-        return await session.write(session.ledger.resubmission_refused, take.id, error.message)
-    return await session.write(session.ledger.submitted, take.id, job.id)
+        return await session.write(session.ledger.resubmission_refused, take.id, error.with_fix)
+    return await _note(session, take, job)
 
 
-def _wait(session: Session, intent: Intent, number: int, told: str, detail: str) -> str:
-    """Tell once that a take waits, and for what; returns what was told."""
+def _wait(session: Session, intent: Intent, number: int, shown: str, detail: str) -> str:
+    """Show once that a take waits, and for what; returns what was shown."""
     kind = detail.partition(" ")[2][:8]
-    if kind != told:
+    if kind != shown:
         session.tell(Progress(intent.scene, number, "waiting", detail))
     return kind
 
 
-def _scale(session: Session) -> float:
-    return max(0.02, min(1.0, session.settings.time_scale))
-
-
-async def _post(session: Session, planned: ScenePlan, ready: Ready) -> wire.Job:
+async def _post(session: Session, planned: ScenePlan, ready: Ready) -> Job:
     scene = planned.scene
     if scene.remix:
         return await session.client.remix(ready.remix_of or "", wire.remix_body(scene.prompt))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-HEAD = "0004"
+HEAD = "0005"
 VERSION_TABLE = "storyreel_version"  # its own: a ledger may share a PostgreSQL database with Prefect's server
 
 

@@ -67,7 +67,7 @@ def test_a_held_take_is_sent_once_more_only_when_asked_and_the_double_charge_is_
     assert [s["status"] for s in report["scenes"]] == ["completed"]
     assert len(project.api.accepted) == 2
     assert (
-        "no take of scene `one` is held"
+        "no take of scene `one` is held, or in flight"
         in project.storyreel("resolve", "board.yaml", "one", "--abandon", code=2).stderr
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storyreel import errors, wire
+from storyreel import answers, errors
 from storyreel.client import Client
 from storyreel.media import clip
 from storyreel.settings import Settings
@@ -32,12 +32,13 @@ JSON_ERROR = '{"error": {"message": "it went wrong", "code": "c"}}'
 POST = [
     (200, "<html>ok</html>", errors.AnswerLost), (200, "", errors.AnswerLost), (200, "[]", errors.AnswerLost),
     (301, "", errors.RequestRefused), (400, JSON_ERROR, errors.RequestRefused), (422, "plain", errors.RequestRefused),
-    (401, JSON_ERROR, errors.KeyRefused), (403, "error code: 1010", errors.KeyRefused), (402, "", errors.OutOfCredit),
-    (404, "", errors.RequestRefused), (408, "", errors.AnswerLost), (413, "", errors.RequestRefused),
+    (401, JSON_ERROR, errors.KeyRefused), (403, JSON_ERROR, errors.KeyRefused), (402, "", errors.OutOfCredit),
+    (403, "error code: 1010", errors.EndpointRefused), (404, "", errors.EndpointRefused), (408, "", errors.AnswerLost), (413, "", errors.RequestRefused),
     (429, JSON_ERROR, errors.RateLimited), (429, '{"error": "insufficient_quota"}', errors.OutOfCredit),
-    (500, JSON_ERROR, errors.ServerFault), (503, JSON_ERROR, errors.ServerFault), (500, "<html>oops</html>", errors.AnswerLost),
+    (500, JSON_ERROR, errors.AnswerLost), (503, JSON_ERROR, errors.AnswerLost), (521, "", errors.NotSent), (500, "<html>oops</html>", errors.AnswerLost),
     (503, '{"error": {"message": "the price of the model is not set"}}', errors.RequestRefused),
     (502, "<html>bad gateway</html>", errors.AnswerLost), (504, JSON_ERROR, errors.AnswerLost), (520, "", errors.AnswerLost),
+    (422, '{"error": {"message": "unsafe content"}}', errors.Moderated), (200, JSON_ERROR, errors.RequestRefused),
 ]  # fmt: skip
 
 
@@ -68,8 +69,11 @@ async def test_what_provably_never_left_is_told_from_a_lost_answer(fault: Except
 
 
 async def test_a_wish_to_wait_is_read_in_both_forms() -> None:
-    for value, wait in (("7", 7.0), ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0), ("soon", None)):
-        answer = httpx.Response(429, headers={"Retry-After": value})
+    odd = [
+        (value, None) for value in ("soon", "²", "", "-1", "9" * 400, "1e9", "Thu, 01 Jan 99999 00:00:00 GMT", "NaN")
+    ]
+    for value, wait in (("7", 7.0), ("1.5", 1.5), ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0), *odd):
+        answer = httpx.Response(429, headers=[(b"Retry-After", value.encode())])
         async with client(lambda request, answer=answer: answer) as api:
             with pytest.raises(errors.RateLimited) as caught:
                 await api.create({})
@@ -131,12 +135,96 @@ async def test_a_server_that_echoes_the_key_does_not_get_it_into_our_words() -> 
 
 
 @pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://x.example/a", "http://x.example/a", "gopher://x", "//x", "data:,x"]
+    "url",
+    [
+        "file:///etc/passwd",
+        "ftp://x.example/a",
+        "gopher://x",
+        "//x",
+        "data:,x",
+        "http://[fe80::1/x",
+        "https://h:99999/x",
+        "https://h:80a/",
+        "",
+        "x",
+    ],
 )
 async def test_strange_result_addresses_are_not_fetched(tmp_path: Path, url: str) -> None:
     async with client(lambda request: httpx.Response(200, content=b"x")) as api:
         with pytest.raises(errors.DownloadError, match="not fetched"):
             await api.download(url, tmp_path / "a")
+
+
+async def test_an_http_link_of_an_https_api_is_fetched_by_https(tmp_path: Path) -> None:
+    seen: list[httpx.URL] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        seen.append(request.url)
+        if request.url.host == "api.example":
+            return httpx.Response(302, headers={"Location": "http://cdn.example/a.mp4"})
+        return httpx.Response(200, content=b"bytes")
+
+    async with client(handler) as api:
+        await api.download("http://cdn.example/a.mp4", tmp_path / "a")
+        await api.download(api.content_url("q1"), tmp_path / "b")
+    assert {url.scheme for url in seen} == {"https"}
+
+
+async def test_an_http_link_that_does_not_answer_https_is_said_to_be_one(tmp_path: Path) -> None:
+    def refuse(request: httpx.Request) -> httpx.Response:
+        raise httpx.ConnectError("refused")
+
+    async with client(refuse) as api:
+        with pytest.raises(errors.DownloadError, match="`http:` address") as caught:
+            await api.download("http://cdn.example/a.mp4", tmp_path / "a")
+    assert caught.value.fix
+
+
+async def test_a_link_of_the_apis_own_origin_that_wants_the_key_gets_it_and_no_other_does(tmp_path: Path) -> None:
+    seen: list[tuple[str, bool]] = []
+
+    def handler(request: httpx.Request) -> httpx.Response:
+        has_key = "Authorization" in request.headers
+        seen.append((request.url.host + request.url.path, has_key))
+        return httpx.Response(200 if has_key else 401, content=b"bytes")
+
+    async with client(handler) as api:
+        await api.download("https://api.example/files/a.mp4", tmp_path / "a")
+        await api.download("https://api.example/other/base/videos/q/content", tmp_path / "b")
+        with pytest.raises(errors.DownloadError):
+            await api.download("https://api.example.evil.example/videos/q/content", tmp_path / "c")
+    assert seen == [
+        ("api.example/files/a.mp4", False), ("api.example/files/a.mp4", True), ("api.example/other/base/videos/q/content", True),
+        ("api.example.evil.example/videos/q/content", False),
+    ]  # fmt: skip
+
+
+async def test_a_failed_job_that_is_told_by_an_error_status_is_failed() -> None:
+    told = {"id": "q", "status": "failed", "error": {"message": "out of memory"}}
+    async with client(lambda request: httpx.Response(500, json=told)) as api:
+        job = await api.retrieve("q")
+    assert job.status is answers.JobStatus.FAILED and job.error_message == "out of memory"
+
+
+@pytest.mark.parametrize(
+    ("answer", "name"),
+    [
+        (httpx.Response(200, text='\ufeff{"task_id": "q"}'), "q"), (httpx.Response(202, json={"data": {"task_id": 7}}), "7"),
+        (httpx.Response(201, headers={"Location": "/v1/videos/q%3A1"}), "q:1"),
+        (httpx.Response(500, json={"id": "q", "status": "queued"}), "q"),
+    ],
+)  # fmt: skip
+async def test_a_job_that_was_made_is_found_in_the_answer(answer: httpx.Response, name: str) -> None:
+    async with client(lambda request: answer) as api:
+        assert (await api.create({})).id == name
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999/v1", "http://[::1", "http://\u0000/v1"])
+async def test_an_address_that_cannot_be_asked_sends_nothing(url: str) -> None:
+    async with Client(Settings(OPENAI_API_KEY=KEY)) as api:  # type: ignore[call-arg]
+        api.base_url = url
+        with pytest.raises(errors.NotSent):
+            await api.create({})
 
 
 @pytest.mark.parametrize(
@@ -244,7 +332,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
         yield api
 
 
-async def _made(api: Client) -> wire.Job:
+async def _made(api: Client) -> answers.Job:
     body = {"model": "sora-2", "prompt": "x", "seconds": "4", "size": "1280x720"}
     job = await api.create(body)
     while not job.status.is_final:
@@ -270,7 +358,7 @@ async def test_answers_that_drip_byte_by_byte_are_given_up_in_time(
         job = await _made(api)
         server.faults(*({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content")))
         monkeypatch.setattr("storyreel.client.REQUEST_DEADLINE_S", 0.2)
-        monkeypatch.setattr("storyreel.client.DOWNLOAD_DEADLINE_S", 0.2)
+        monkeypatch.setattr("storyreel.download.DOWNLOAD_DEADLINE_S", 0.2)
         with pytest.raises(errors.AnswerLost):
             await api.create({"model": "sora-2", "prompt": "y", "seconds": "4", "size": "1280x720"})
         with pytest.raises(errors.AnswerLost):

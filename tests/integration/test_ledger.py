@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from storyreel import report
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger import AlreadyPaid, CoolingDown, Ledger, SlotsFull
 from storyreel.ledger import _meta as ledger_tables
@@ -239,10 +240,27 @@ def test_the_ledger_has_the_columns_that_the_migrations_make(ledger: Ledger) -> 
 def test_how_long_jobs_took_is_remembered_by_model_and_length(ledger: Ledger) -> None:
     for i, (model, seconds) in enumerate([("m", 5), ("m", 5), ("m", 10), ("n", 5)]):
         take = reserve(ledger, intent(f"s{i}", f"k{i}", model=model, seconds=seconds))
-        began = ledger.submitted(take.id, f"q{i}").submitted_at or 0
-        ledger.finished(take.id, completed_at=began + 100 + i, expires_at=None, polls=1)
-    assert [round(one) for one in ledger.durations("acc", "m", 5)] == [101, 100]
+        ledger.submitted(take.id, f"q{i}")
+        ledger.finished(take.id, completed_at=None, expires_at=None, polls=1, watched_s=100.0 + i)
+    unwatched = reserve(ledger, intent("s9", "k9", model="m", seconds=5))
+    began = ledger.submitted(unwatched.id, "q9").submitted_at or 0
+    ledger.finished(unwatched.id, completed_at=began + 3600, expires_at=None, polls=1)  # by a clock that is not ours
+    assert ledger.durations("acc", "m", 5) == [101.0, 100.0]
     assert ledger.durations("acc", "m", 8) == [] == ledger.durations("other", "m", 5)
+
+
+@pytest.mark.parametrize(
+    ("kept", "read"), [(1_763_802_000_000.0, 1_763_802_000.0), (1e25, None), (-5.0, None), (float("inf"), None)]
+)
+def test_times_that_an_older_version_kept_as_they_came_are_survived(
+    ledger: Ledger, kept: float, read: float | None
+) -> None:
+    take = reserve(ledger, intent("s", "k"))
+    ledger.submitted(take.id, "q")
+    ledger.finished(take.id, completed_at=kept, expires_at=kept, polls=1)
+    found = ledger.take(take.id)
+    assert (found.completed_at, found.expires_at) == (read, read)
+    assert report.stamp(found.completed_at) in (None, "2025-11-22T09:00:00Z")
 
 
 def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) -> None:

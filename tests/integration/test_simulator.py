@@ -12,7 +12,7 @@ import av
 import httpx
 import pytest
 
-from storyreel import catalog, wire
+from storyreel import answers, catalog, refusals
 from storyreel.media.clip import verify
 from storyreel.simulator.app import Simulator
 from storyreel.simulator.faults import parse
@@ -135,7 +135,7 @@ async def test_an_error_may_have_any_form_and_its_words_are_found(tmp_path: Path
     async with simulator(tmp_path, clock, faults=parse([{"do": "status", "form": form, "message": "oh no"}])) as api:
         answer = await api.post("/v1/videos", json=GOOD)
     assert answer.status_code == 500
-    message = wire.parse_error(answer.text)[1]
+    message = refusals.parse_error(answer.text)[1]
     assert message == {"html": "502 Bad Gateway 502 Bad Gateway", "empty": ""}.get(form, "oh no")
 
 
@@ -174,8 +174,8 @@ async def test_words_for_a_status_may_be_of_another_gateway(tmp_path: Path, cloc
     async with simulator(tmp_path, clock, faults=parse([{"on": "retrieve", "do": "word", "word": "Succeeded"}])) as api:
         made = (await api.post("/v1/videos", json=GOOD)).json()
         clock.time += 1000
-        job = wire.parse_job((await api.get(f"/v1/videos/{made['id']}")).json())
-    assert job and job.status is wire.JobStatus.COMPLETED and job.url
+        job = answers.parse_job((await api.get(f"/v1/videos/{made['id']}")).json())
+    assert job and job.status is answers.JobStatus.COMPLETED and job.url
 
 
 async def test_a_thousand_jobs_in_flight_are_counted_quickly(tmp_path: Path, clock: Clock) -> None:

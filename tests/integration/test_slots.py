@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 
 from storyreel import slots
-from storyreel.errors import ServerFault
+from storyreel.answers import parse_job
+from storyreel.errors import AnswerLost
 from storyreel.ledger import DAY_S, Ledger, SlotsFull
 from storyreel.ledger_rows import State
-from storyreel.wire import parse_job
 from tests.integration.test_ledger import intent, reserve
 
 NOW = 1_800_000_000.0
@@ -29,7 +29,7 @@ class Api:
     async def retrieve(self, job_id: str) -> Any:
         self.asked.append(job_id)
         if job_id not in self.status:
-            raise ServerFault("no answer")
+            raise AnswerLost("no answer")
         return parse_job({"id": job_id, "status": self.status[job_id]})
 
 

@@ -16,13 +16,14 @@ FORBIDDEN = {
     "tasks": {"flows", "cli"},
     "flows": {"cli"},
 }
-PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "manifest/prompt", "manifest/faults",
+PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "moments", "bodies", "links", "answers", "refusals", "verdict",
+        "manifest/prompt", "manifest/faults",
         "manifest/document", "manifest/storyboard", "manifest/resolve", "manifest/rules", "manifest/shape")  # fmt: skip
 IO = {
-    "storyreel.settings", "storyreel.client", "storyreel.ledger", "storyreel.media", "storyreel.store", "storyreel.session",
+    "storyreel.settings", "storyreel.client", "storyreel.download", "storyreel.part", "storyreel.ledger", "storyreel.media", "storyreel.store", "storyreel.session",
     "storyreel.workers", "storyreel.workspace", "storyreel.simulator", "storyreel.writers", "httpx", "sqlalchemy", "av", "PIL",
 }  # fmt: skip
-KNOW_HTTPX = {"storyreel/client.py", "storyreel/simulator/app.py", "storyreel/webhook.py"}
+KNOW_HTTPX = {"storyreel/client.py", "storyreel/download.py", "storyreel/simulator/app.py", "storyreel/webhook.py"}
 
 
 def imports(path: Path) -> set[str]:

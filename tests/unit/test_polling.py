@@ -46,3 +46,10 @@ def test_no_wait_is_endless_or_none(elapsed: float, waits: list[float]) -> None:
 
 def test_a_job_that_ends_at_once_is_noticed_early() -> None:
     assert asked(1.0, Expected.of(120, 300)) == (1, 9.0)
+
+
+def test_what_took_far_longer_than_the_catalogue_says_teaches_nothing() -> None:
+    """A clock that is an hour off, or a night's pause, in ledgers that older versions wrote."""
+    wrong = [3600.0 + i for i in range(50)]
+    assert Expected.of(120, 300, wrong) == Expected.of(120, 300)
+    assert Expected.of(120, 300, [1.76e12, -5.0, float("inf"), *[200.0] * ENOUGH]).waits_s == (200.0,) * ENOUGH

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
-from storyreel import catalog, wire
-from storyreel.errors import NotFound
-from storyreel.waiting import DeadlinePassed, wait
+from storyreel import answers, catalog
+from storyreel.answers import JobStatus
+from storyreel.errors import AnswerLost, ApiError, DeadlinePassed, MadeElsewhere, NotFound
+from storyreel.verdict import OVER_S
+from storyreel.waiting import wait
 
 
 class Clock:
@@ -32,16 +34,17 @@ def session(clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0,
     """A run whose only job is completed after `ends` seconds."""
     asked: list[float] = []
 
-    async def retrieve(job_id: str) -> wire.Job:
+    async def retrieve(job_id: str) -> answers.Job:
         asked.append(clock.passed)
         if 0 <= jump_at <= clock.passed:
             clock.jump = jump
-        if words:
-            raise words
+        found = words(clock.passed) if callable(words) else words
+        if isinstance(found, answers.Job):
+            return found
+        if found:
+            raise found
         done = clock.passed >= ends
-        return wire.Job(
-            "q", wire.JobStatus.COMPLETED if done else wire.JobStatus.RUNNING, "x", url="https://x.example/a"
-        )
+        return answers.Job("q", JobStatus.COMPLETED if done else JobStatus.RUNNING, "x", url="https://x.example/a")
 
     async def write(function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -49,7 +52,9 @@ def session(clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0,
     row = SimpleNamespace(id=1, take=1, job_id="q", submitted_at=clock.now())
     ledger = SimpleNamespace(
         durations=lambda *a: [], finished=lambda *a, **k: SimpleNamespace(state="completed", **k),
-        failed=lambda *a, **k: SimpleNamespace(state="failed", words=a[-1]), polled=lambda *a: None,
+        failed=lambda *a, **k: SimpleNamespace(state="failed", words=a[-1]), unknown=lambda *a, **k: SimpleNamespace(
+            state="ambiguous", words=a[-1], code=a[-2]
+        ), polled=lambda *a: None,
     )  # fmt: skip
     return SimpleNamespace(
         catalog=catalog.load(), settings=SimpleNamespace(time_scale=1.0), ledger=ledger, account="a", write=write,
@@ -87,8 +92,80 @@ async def test_a_job_without_end_is_left_adopted_at_its_deadline() -> None:
     assert clock.passed < 2 * catalog.load().models["sora-2"].deadline_s
 
 
-async def test_a_job_that_the_api_does_not_know_is_asked_for_a_few_times() -> None:
+async def test_a_job_that_the_api_does_not_know_for_minutes_is_held_with_the_apis_words() -> None:
     clock = Clock()
-    one = session(clock, ends=0, words=NotFound("no such video"))
+    one = session(clock, ends=0, words=NotFound("no such video", code="gone"))
+    row, url = await wait(one, SCENE, one.row)
+    assert row.state == "ambiguous" and url is None and row.code == "gone"
+    assert "does not know job q" in row.words and "no such video" in row.words
+    assert len(one.asked) >= 6 and one.asked[-1] - one.asked[0] >= OVER_S
+
+
+async def test_a_gateways_hiccup_of_any_length_writes_no_job_off() -> None:
+    for lasts in (35.0, 600.0, 3000.0):
+        clock = Clock()
+        one = session(clock, ends=0, words=lambda passed, lasts=lasts: AnswerLost("404") if passed < lasts else None)
+        row, _ = await wait(one, SCENE, one.row)
+        assert row.state == "completed"
+
+
+async def test_a_job_that_the_api_knows_again_is_waited_for() -> None:
+    clock = Clock()
+    one = session(clock, ends=0, words=lambda passed: NotFound("no such video") if passed < OVER_S else None)
     row, _ = await wait(one, SCENE, one.row)
-    assert row.state == "failed" and "does not know job q" in row.words and len(one.asked) == 6
+    assert row.state == "completed"
+
+
+@pytest.mark.parametrize("last", [AnswerLost("the gateway is ill"), ApiError("odd"), "marinating"])
+async def test_a_deadline_says_what_the_api_said_last(last: Any) -> None:
+    clock = Clock()
+    word = last if isinstance(last, str) else last.message
+    job = answers.Job("q", JobStatus.RUNNING, "marinating", is_new_word=True)
+    one = session(clock, ends=1e9, words=job if isinstance(last, str) else last)
+    with pytest.raises(DeadlinePassed, match=f"the API's last answer: {word}") as caught:
+        await wait(one, SCENE, one.row)
+    assert caught.value.fix
+
+
+async def test_a_word_that_is_new_is_shown_once() -> None:
+    clock = Clock()
+    told: list[str] = []
+    job = answers.Job("q", JobStatus.RUNNING, "marinating", is_new_word=True)
+    one = session(clock, ends=300, words=lambda passed: job if passed < 300 else None)
+    one.tell = lambda progress: told.append(progress.detail)
+    await wait(one, SCENE, one.row)
+    assert sum("does not know" in words and "`marinating`" in words for words in told) == 1
+
+
+async def test_a_job_of_another_endpoint_is_not_asked_about() -> None:
+    clock = Clock()
+    one = session(clock, ends=0)
+    one.row.endpoint, one.endpoint = "https://a.example/v1", "https://b.example/v1"
+    with pytest.raises(MadeElsewhere, match="job q was made at") as caught:
+        await wait(one, SCENE, one.row)
+    assert one.asked == [] and "OPENAI_BASE_URL to https://a.example/v1" in str(caught.value.fix)
+    one.row.endpoint = "https://b.example/v1/"
+    row, _ = await wait(one, SCENE, one.row)
+    assert row.state == "completed"
+
+
+async def test_only_what_was_watched_to_its_end_on_our_own_clock_teaches() -> None:
+    clock = Clock()
+    one = session(clock, ends=200)
+    assert (await wait(one, SCENE, one.row))[0].watched_s == pytest.approx(205, abs=6)
+    for spoil in ("late", "pause", "errors", "ahead"):
+        clock = Clock()
+        one = session(clock, ends=200)
+        if spoil == "late":
+            one.row.submitted_at -= 3600
+        if spoil == "ahead":
+            one.row.submitted_at += 3600
+        if spoil == "errors":
+            one = session(clock, ends=0, words=lambda passed: AnswerLost("x") if passed < 400 else None)
+        if spoil == "pause":  # the machine slept through it
+
+            async def sleep(seconds: float, clock: Clock = clock) -> None:
+                clock.passed += seconds + (8 * 3600 if clock.passed > 100 else 0)
+
+            one.sleep = sleep
+        assert (await wait(one, SCENE, one.row))[0].watched_s is None, spoil

@@ -1,0 +1,49 @@
+"""The text of an answer: JSON read liberally, and what a person may be shown of it. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+LONGEST_SHOWN = 400
+_DIGITS = 300  # Python reads no number of more than 4300 digits; float() none of more than 308
+
+
+def loads(text: str) -> Any:
+    """The JSON in an answer, or None. A byte order mark, numbers of any length and NaN keep nothing else from being read.
+
+    JSON within a string, as some gateways wrap it, is unwrapped once.
+    """
+    found = _read(text.lstrip("\ufeff"))
+    if isinstance(found, str) and found.lstrip()[:1] in ("{", "["):
+        return _read(found)
+    return found
+
+
+def _read(text: str) -> Any:
+    try:
+        return json.loads(text, parse_int=_whole, parse_constant=lambda name: None)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _whole(digits: str) -> int | float:
+    return int(digits) if len(digits) <= _DIGITS else float("inf")
+
+
+def text_of(value: Any) -> str | None:
+    """A string or a number as text; None for what is empty, or neither."""
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    return str(value).strip() or None
+
+
+def clean(text: str) -> str:
+    """One line of at most 400 characters, without tags, signatures and control characters: what a person can be shown."""
+    text = text[: 50 * LONGEST_SHOWN]
+    text = re.sub(r"(?is)<(script|style).*?</\1>", " ", text)
+    text = re.sub(r"<[^>]{1,200}>", " ", text) if "<" in text else text
+    text = re.sub(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", r"\1?…", text)
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

@@ -1,0 +1,93 @@
+"""A file that grows by one or several answers, and what is known about the whole of it."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from storyreel.errors import BrokenOff, DownloadError, LinkExpired
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """A finished download: where the bytes lie and how many there are."""
+
+    path: Path
+    bytes: int
+    sha256: str
+
+
+class Part:
+    """The bytes that are here already, and how to ask for the rest (RFC 9110, 14)."""
+
+    def __init__(self, path: Path, max_bytes: int) -> None:
+        self.path = path
+        self.max_bytes = max_bytes
+        self.count = 0
+        self.can_go_on = False
+        self._announced: int | None = None
+        self._validator = ""
+        self._digest = hashlib.sha256()
+        self._out = path.open("wb")
+
+    def wish(self) -> dict[str, str]:
+        """The headers that ask for the rest, only if the file is still the same one."""
+        if not self.count:
+            return {"Accept": "*/*"}
+        same = {"If-Range": self._validator} if self._validator else {}
+        return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
+
+    def accept(self, status: int, headers: Mapping[str, str], host: str) -> None:
+        """Look at the head of an answer: does it start again from the beginning, or where this part ends?"""
+        if status in (403, 404, 410):
+            raise LinkExpired(f"{host} answers {status}: the link is dead")
+        if status == 206 and self.count:
+            if headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
+                raise DownloadError(f"{host} answers with another part of the clip than was asked for")
+            return
+        if status != 200:
+            raise DownloadError(f"{host} answers {status} instead of the clip")
+        self._begin(headers)
+
+    @property
+    def _last(self) -> int | None:
+        return None if self._announced is None else self._announced - 1
+
+    def _begin(self, headers: Mapping[str, str]) -> None:
+        announced = headers.get("Content-Length", "")
+        is_encoded = headers.get("Content-Encoding", "identity") != "identity"
+        is_length = re.fullmatch(r"[0-9]{1,18}", announced) and not is_encoded
+        self._announced = int(announced) if is_length else None
+        if self._announced and self._announced > self.max_bytes:
+            raise DownloadError(
+                f"the clip is said to have {self._announced / 1e9:.1f} GB; the limit is {self.max_bytes / 1e9:.1f}",
+                is_final=True,
+            )
+        tag = headers.get("ETag", "")
+        self._validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+        self.can_go_on = self._announced is not None and headers.get("Accept-Ranges", "").lower() == "bytes"
+        self.count, self._digest = 0, hashlib.sha256()
+        self._out.seek(0)
+        self._out.truncate()
+
+    def write(self, chunk: bytes) -> None:
+        self.count += len(chunk)
+        if self.count > self.max_bytes:
+            raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB", is_final=True)
+        self._digest.update(chunk)
+        self._out.write(chunk)
+
+    def finish(self) -> Fetched:
+        """Raises `DownloadError` where there are more or fewer bytes than were announced."""
+        if self._announced is not None and self.count != self._announced:
+            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
+        self._out.flush()
+        return Fetched(self.path, self.count, self._digest.hexdigest())
+
+    def close(self, *, keep: bool) -> None:
+        self._out.close()
+        if not keep:
+            self.path.unlink(missing_ok=True)
