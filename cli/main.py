@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
@@ -207,7 +206,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Errors become text here, and nowhere else."""
     args = parser().parse_args(argv)
     try:
-        return int(importlib.import_module(args.module).run(args))
+        with conduct.like_ctrl_c():
+            return int(importlib.import_module(args.module).run(args))
     except StoryboardError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -236,10 +236,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     code = main()
-    if conduct.is_server_lost:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # at its exit Prefect would try each event again for seconds
+    if "prefect" in sys.modules:
+        conduct.leave(code)
     gc.freeze()  # else the interpreter looks through every object once more as it ends: half a second
     sys.exit(code)
 

@@ -18,7 +18,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows import announce, approval
+from flows import announce, approval, interruption
 from storyreel import finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
@@ -122,7 +122,7 @@ async def render_storyboard(
     if approval.is_wanted(prepared.storyboard):
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
-    async with opening.open_session(prepared, run_id, listener.get()) as session:
+    async with interruption.held(), opening.open_session(prepared, run_id, listener.get()) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
         opening.check_ready(prepared, planned)
