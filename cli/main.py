@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from cli import conduct
 from cli.complaint import complain
-from storyreel import __version__
+from storyreel import __version__, children
 from storyreel.errors import StoryboardError, StoryreelError
 
 EPILOG = """exit codes: 0 done · 1 some scenes failed, blocked or held · 2 wrong usage or storyboard, nothing spent ·
@@ -205,6 +205,7 @@ def _money(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Errors become text here, and nowhere else."""
     args = parser().parse_args(argv)
+    children.spare_loopback()
     try:
         with conduct.like_ctrl_c():
             return int(importlib.import_module(args.module).run(args))
