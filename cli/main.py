@@ -148,10 +148,24 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("up", "a Prefect server with its UI, the deployments of prefect.yaml and a worker, on this machine")
     one.add_argument("dir", nargs="?", default=".", metavar="DIR", help="where prefect.yaml lies (default: here)")
+    one.add_argument("--host", metavar="HOST", help="the address that the server listens on (default: 127.0.0.1)")
+    one.add_argument("--port", type=_port, metavar="N", help="its port (default: 4200, or one that is free)")
+    one.add_argument(
+        "--limit", type=_count, metavar="N", help="runs that the worker executes at once (default: no limit)"
+    )
 
-    command("down", "end what `up` started")
+    one = command("down", "end the project's worker, and with the last worker the server that `up` started")
+    one.add_argument(
+        "dir",
+        nargs="?",
+        default=".",
+        metavar="DIR",
+        help="where prefect.yaml lies (default: here; no project: all of them)",
+    )
 
-    one = command("doctor", "is this machine, key, endpoint and Prefect server fit to run?")
+    one = command(
+        "doctor", "check whether this machine, key, endpoint, Prefect server, ledger and store are fit to run"
+    )
     _catalog(one)
     return top
 
@@ -188,6 +202,18 @@ def _positive(text: str) -> float:
     if not 0 < value < float("inf"):
         raise argparse.ArgumentTypeError(f"`{text}` is not a number above 0")
     return value
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a port")
+    return int(text)
 
 
 def _money(text: str) -> str:

@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows import announce, approval, interruption
+from flows import announce, approval, interruption, turn
 from storyreel import finishing, opening, plan, report, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import BudgetReached, DownloadError, LinkExpired, MediaError, Stopped, StoryreelError, UsageError
@@ -55,12 +57,12 @@ one_of: ContextVar[OneOf] = ContextVar("storyreel_one_of", default=OneOf())  # n
 Result = dict[str, Any]
 
 
-_started = 0
+_started: Counter[str] = Counter()
 
 
-def tasks_started() -> int:
-    """How many task runs this process has started."""
-    return _started
+def tasks_started() -> dict[str, int]:
+    """How many task runs this process has started, by flow run."""
+    return dict(_started)
 
 
 def _run_name() -> str:
@@ -122,7 +124,8 @@ async def render_storyboard(
     if approval.is_wanted(prepared.storyboard):
         await approval.await_approval(opening.make_plan(prepared, opening.snapshot(prepared)))
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
-    async with interruption.held(), opening.open_session(prepared, run_id, listener.get()) as session:
+    opened = partial(opening.open_session, prepared, run_id, listener.get())
+    async with interruption.held(), turn.taken(opened) as session:
         taken = opening.snapshot(prepared)
         planned = opening.make_plan(prepared, taken)
         opening.check_ready(prepared, planned)
@@ -370,8 +373,8 @@ class Rendering:
         return result
 
     async def _run(self, task: Any, *args: Any) -> Result:
-        global _started
-        _started += 1
+        if (context := FlowRunContext.get()) and context.flow_run:
+            _started[str(context.flow_run.id)] += 1
         result: Result = await task(*args)
         return result
 

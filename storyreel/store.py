@@ -31,6 +31,10 @@ class Store(Protocol):
         """Return the URL at which `data`, of format `kind` (png, jpeg, webp, mp4), can be fetched."""
         ...
 
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        ...
+
     def close(self) -> None: ...
 
 
@@ -50,6 +54,10 @@ class FolderStore:
 
     def close(self) -> None:
         pass
+
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        (self.folder / url.rpartition("/")[2]).unlink(missing_ok=True)
 
 
 class BucketStore:
@@ -102,6 +110,20 @@ class BucketStore:
     def close(self) -> None:
         pass
 
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        name = f"{self._prefix}/{urlsplit(url).path.rpartition('/')[2]}".lstrip("/")
+        try:
+            obstore.delete(self._store, name)
+        except (BaseError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the store does not delete: {reason}", fix="allow its key pair to delete, or ignore this"
+            ) from error
+
 
 class LoopbackStore:
     """Hands stills out on 127.0.0.1, for an API on this machine: the simulator, or a server of your own."""
@@ -142,6 +164,10 @@ class LoopbackStore:
         path = f"{self._prefix}{hashlib.sha256(data).hexdigest()}{SUFFIX[kind]}"
         self._files[path] = data
         return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
+
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        self._files.pop(urlsplit(url).path, None)
 
     def close(self) -> None:
         """End, within a bound: the thread is gone already where the interpreter ends, and says so to nobody."""

@@ -80,7 +80,7 @@ def test_films_side_by_side_are_both_ended_and_none_begins_after_that(came: list
                 await asyncio.sleep(0)
 
     async def late() -> None:
-        while not ended:
+        while not ended:  # noqa: ASYNC110
             await asyncio.sleep(0)
         await film("late")
 
