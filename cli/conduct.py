@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Sized
-from typing import TYPE_CHECKING, Any
+import contextlib
+import signal
+from collections.abc import Coroutine, Iterator, Sized
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from storyreel.errors import StoryreelError
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State
-
-is_server_lost = False
 
 
 class ServerLost(StoryreelError):
@@ -23,36 +24,67 @@ class ServerLost(StoryreelError):
         )
 
 
+@contextlib.contextmanager
+def like_ctrl_c() -> Iterator[None]:
+    """Within it SIGTERM and SIGHUP interrupt as Ctrl-C does: what is open is closed, and exit code 130 says so."""
+    before: dict[signal.Signals, Any] = {}
+    with contextlib.suppress(ValueError):  # not in the main thread: signals are somebody else's
+        for one in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(one) is not signal.SIG_IGN:  # `nohup`
+                before[one] = signal.signal(one, _interrupt)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
 def conduct(flow: Coroutine[Any, Any, State[Any]], told: Sized = ()) -> State[Any] | None:
-    """Run a flow to its end; None if it was interrupted, by Ctrl-C or SIGTERM. `told` holds something once the flow has
-    told its results: what fails after that is Prefect's.
+    """Run a flow to its end; None if it was interrupted, by Ctrl-C, SIGTERM or SIGHUP. `told` holds something once the flow
+    has told its results: what fails after that is Prefect's.
 
     Raises:
         ServerLost: Prefect's server could not be told.
     """
     import asyncio
-    import signal
 
     import httpx
     from prefect.exceptions import TerminationSignal
 
-    global is_server_lost
+    from flows import interruption
 
-    async def interruptible() -> State[Any]:
-        loop, task = asyncio.get_running_loop(), asyncio.current_task()
-        assert task is not None
-        loop.add_signal_handler(signal.SIGTERM, task.cancel)
+    async def run() -> State[Any]:
         return await flow
 
     try:
-        return asyncio.run(interruptible())
+        with like_ctrl_c():
+            state = asyncio.run(run())
     except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
-        return None
+        state = None
     except Exception as error:
         if not told and not isinstance(error, httpx.HTTPError):
             raise
-        is_server_lost = True
         raise ServerLost(error) from error
+    with contextlib.suppress(KeyboardInterrupt):
+        interruption.flush()
+    return state
+
+
+def leave(code: int) -> NoReturn:
+    """End this process at once. Whatever is ours is on disk, and Prefect had its time: at its exit it would wait, without a
+    bound, for servers that are gone, and try each event again.
+    """
+    import os
+    import sys
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def quiet_prefect() -> None:
@@ -62,7 +94,8 @@ def quiet_prefect() -> None:
     import prefect  # noqa: F401  # sets its logging up
 
     # A server that is gone is told once, by us.
-    logging.getLogger("prefect.events.clients").setLevel(logging.CRITICAL)
+    for name in ("prefect.events.clients", "EventsWorker", "APILogWorker"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]  # it has a mind of its own about levels
     logging.raiseExceptions = False  # else each batch of log lines that is lost is told
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):

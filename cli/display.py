@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 
@@ -73,7 +73,8 @@ class Display:
                 else ""
             )
             name = f"{progress.scene} take {progress.take}" if progress.take else progress.scene
-            print(f"{name}: {progress.state}{detail}", file=sys.stderr, flush=True)
+            with suppress(OSError):  # a terminal that is gone ends no run
+                print(f"{name}: {progress.state}{detail}", file=sys.stderr, flush=True)
 
     def __enter__(self) -> Display:
         if self.live:
@@ -84,7 +85,8 @@ class Display:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self.live:
-            self.live.stop()
+            with suppress(OSError):
+                self.live.stop()
 
     def _render(self) -> RenderableType:
         room = max(4, self.console.height - 4)

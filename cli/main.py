@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import gc
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 
 from cli import arguments, conduct
 from cli.complaint import complain, complain_of
 from cli.examples import EXAMPLES
-from storyreel import __version__
+from storyreel import __version__, children
 from storyreel.errors import StoryboardError, StoryreelError
 
 EPILOG = """exit codes: 0 done · 1 some scenes failed, blocked or held · 2 wrong usage or storyboard, nothing spent ·
@@ -156,10 +155,24 @@ def parser() -> argparse.ArgumentParser:
 
     one = command("up", "a Prefect server with its UI, the deployments of prefect.yaml and a worker, on this machine")
     one.add_argument("dir", nargs="?", default=".", metavar="DIR", help="where prefect.yaml lies (default: here)")
+    one.add_argument("--host", metavar="HOST", help="the address that the server listens on (default: 127.0.0.1)")
+    one.add_argument("--port", type=_port, metavar="N", help="its port (default: 4200, or one that is free)")
+    one.add_argument(
+        "--limit", type=_count, metavar="N", help="runs that the worker executes at once (default: no limit)"
+    )
 
-    command("down", "end what `up` started")
+    one = command("down", "end the project's worker, and with the last worker the server that `up` started")
+    one.add_argument(
+        "dir",
+        nargs="?",
+        default=".",
+        metavar="DIR",
+        help="where prefect.yaml lies (default: here; no project: all of them)",
+    )
 
-    one = command("doctor", "is this machine, key, endpoint and Prefect server fit to run?")
+    one = command(
+        "doctor", "check whether this machine, key, endpoint, Prefect server, ledger and store are fit to run"
+    )
     _catalog(one)
     return top
 
@@ -208,6 +221,18 @@ def _positive(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a whole number above 0")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"`{text}` is not a port")
+    return int(text)
+
+
 def _money(text: str) -> str:
     import decimal
 
@@ -229,9 +254,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if args.command is None or any(word.startswith("-") for word in rest) or (not hasattr(args, "last") and rest):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
+    children.spare_loopback()
     try:
         arguments.settle(args, rest)
-        return int(importlib.import_module(args.module).run(args))
+        with conduct.like_ctrl_c():
+            return int(importlib.import_module(args.module).run(args))
     except StoryboardError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
@@ -256,10 +283,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def entry() -> None:
     """The console script."""
     code = main()
-    if conduct.is_server_lost:
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)  # at its exit Prefect would try each event again for seconds
+    if "prefect" in sys.modules:
+        conduct.leave(code)
     gc.freeze()  # else the interpreter looks through every object once more as it ends: half a second
     sys.exit(code)
 

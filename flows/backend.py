@@ -8,6 +8,7 @@ while it works, and the last one out ends it; a watchdog in the server does so i
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -18,18 +19,22 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from storyreel import children
-from storyreel.errors import WorkspaceError
+from storyreel.errors import UsageError, WorkspaceError
+from storyreel.settings import is_loopback
 
 START_WITHIN_S = 120.0
 SERVING = "flows.serving"
 USUAL_PORT = 4200
+LOOPBACK = "127.0.0.1"
+_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 FREE_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 MENDINGS = 3
@@ -58,7 +63,7 @@ def home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
 
 
-def _named() -> str | None:
+def named() -> str | None:
     """The server that the environment or Prefect's active profile names."""
     if os.environ.get("PREFECT_API_URL"):
         return os.environ["PREFECT_API_URL"]
@@ -85,12 +90,12 @@ class Backend:
             WorkspaceError: it does not, within two minutes.
         """
         deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
-        while not _answers(self.url):
+        while not answers(self.url):
             if time.monotonic() > deadline or (self.is_ours and not _alive(read_info().get("pid"))):
                 why = _tail(home() / "storyreel-server.log") if self.is_ours else ""
                 raise WorkspaceError(
                     f"the Prefect server at {self.url} does not answer{why}",
-                    fix="see `storyreel doctor`" if self.is_ours else "start it, or unset PREFECT_API_URL",
+                    fix="see `storyreel doctor`" if self.is_ours else f"start it, or {forget(self.url)}",
                 )
             time.sleep(0.05)
         if self._lock:
@@ -104,18 +109,21 @@ class Backend:
                 with _starting():
                     info = read_info()
                     if info and not self._over.is_set() and not is_running(info["pid"], SERVING):
-                        _spawn(info["kind"], info["port"])
+                        _spawn(info["kind"], info["port"], info.get("host", LOOPBACK))
                         mended += 1
 
-    def drain(self, flow_run_id: str, task_runs: int) -> bool:
-        """Wait until the server has written down a final state for each task run of the flow run; says whether it has."""
+    def drain(self, started: Mapping[str, int]) -> bool:
+        """Wait until the server has written down a final state for each task run: so many were started by flow run. Says whether
+        it has.
+        """
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogHandler
 
         APILogHandler().flush()
         EventsWorker.drain_all(timeout=20)
+        task_runs = sum(started.values())
         deadline = time.monotonic() + 20 + task_runs * 0.05
-        final = {"flow_runs": {"id": {"any_": [flow_run_id]}}}
+        final = {"flow_runs": {"id": {"any_": list(started)}}}
         final["task_runs"] = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}  # type: ignore[dict-item]
         while time.monotonic() < deadline:
             try:
@@ -147,9 +155,10 @@ class Backend:
 
 def _given() -> Backend | None:
     """The server that is named, if one is. Prefect's client is set up for it, or for the one that is started instead."""
+    children.spare_loopback()
     os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
-    named = _named()
-    return Backend(named, is_ours=False) if named else None
+    url = named()
+    return Backend(url, is_ours=False) if url else None
 
 
 def start() -> Backend:
@@ -167,18 +176,54 @@ def start() -> Backend:
     return Backend(url, is_ours=True, _lock=users)
 
 
-def keep() -> Backend:
-    """The server that stays until `let_go`: the named one, the one that is up already, or one started for it."""
-    if given := _given():
-        return given
+def keep(host: str | None = None, port: int | None = None) -> Backend:
+    """The server that stays until `let_go`: the named one, the one that is up already, or one started for it at this address.
+
+    Raises:
+        UsageError: it is up, or named, at another address.
+    """
+    given = _given()
     with _starting():
         info = read_info()
-        if is_running(info.get("pid"), SERVING):
+        running = is_running(info.get("pid"), SERVING)
+        there = given.url if given else f"{info.get('host', LOOPBACK)}:{info['port']}" if running else None
+        if there and (
+            (port and info.get("port") != port) or (host and info.get("host", LOOPBACK) != host) or (given and port)
+        ):
+            raise UsageError(
+                f"the Prefect server is at {there} already",
+                fix=f"leave --host and --port out, or {_let_go_of(given)} first",
+            )
+        if given:
+            return given
+        if running:
             write_info(info | {"kind": "up"})  # one that a run started: it stays now
         else:
-            info = _spawn("up", info["port"] if info.get("kind") == "up" else USUAL_PORT)
-    os.environ["PREFECT_API_URL"] = f"http://127.0.0.1:{info['port']}/api"
+            usual = info["port"] if info.get("kind") == "up" else USUAL_PORT
+            host = host or (info.get("host") if info.get("kind") == "up" else None)
+            info = _spawn("up", usual if port is None else port, host or LOOPBACK, must=port is not None)
+    os.environ["PREFECT_API_URL"] = f"http://{reached_at(info.get('host', LOOPBACK))}:{info['port']}/api"
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
+
+
+def reached_at(host: str) -> str:
+    """Where this machine reaches a server that listens on `host`."""
+    if host in ("0.0.0.0", "::", ""):
+        return LOOPBACK
+    return f"[{host}]" if ":" in host else host
+
+
+def _let_go_of(given: Backend | None) -> str:
+    return forget(given.url) if given else "end it with `storyreel down`"
+
+
+def forget(url: str) -> str:
+    """The command by which this server is named no more: by the environment, or by Prefect's active profile."""
+    if os.environ.get("PREFECT_API_URL") or not (home() / "profiles.toml").exists():
+        return "unset PREFECT_API_URL"
+    from prefect.context import get_settings_context
+
+    return f"`prefect config unset PREFECT_API_URL` (profile `{get_settings_context().profile.name}` names {url})"
 
 
 def let_go() -> bool:
@@ -217,44 +262,56 @@ def end(pid: int, patience_s: float = 20.0) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def listen(port: int, patience_s: float = 0.0) -> socket.socket:
-    """A socket that listens on this port, or on any other where it stays taken. Connections of a server that has just ended do
-    not take it.
+def listen(port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bool = False) -> socket.socket:
+    """A socket that listens on this port, or on any other where it stays taken and is no `must`. Connections of a server that
+    has just ended do not take it.
+
+    Raises:
+        UsageError: it cannot listen there.
     """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + patience_s
     while True:
         try:
-            return socket.create_server(("127.0.0.1", port))
-        except OSError:
+            return socket.create_server((host, port), family=family)
+        except (OSError, OverflowError) as error:
+            if must or not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
+                raise UsageError(f"{host} port {port}: {error}", fix="choose another with --host and --port") from error
             if time.monotonic() >= deadline:
-                return socket.create_server(("127.0.0.1", 0))
+                return socket.create_server((host, 0), family=family)
             time.sleep(0.05)
 
 
-def _spawn(kind: str, port: int) -> dict[str, Any]:
+def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) -> dict[str, Any]:
     """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
     environment = SERVER_SETTINGS | children.environment()
     before = read_info()
     had_it = before.get("port") == port  # and may hold it until its last thread has ended
     with (
-        listen(port, FREE_WITHIN_S if had_it else 0.0) as listening,
+        listen(port, FREE_WITHIN_S if had_it else 0.0, host, must=must and not had_it) as listening,
         (home() / "storyreel-server.log").open("w") as log,
     ):
         port = listening.getsockname()[1]
         process = subprocess.Popen(
             children.command(SERVING, str(listening.fileno()), str(_info_file())),
-            env=environment | {"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"},
+            env=environment | _addresses(host, port),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
             process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
             pass_fds=[listening.fileno()],
         )
-    info = {"pid": process.pid, "port": port, "kind": kind}
-    if before.get("port") == port:
-        info = before | info  # its worker finds this one in its place
+    info = {"pid": process.pid, "port": port, "kind": kind, "host": host}
     write_info(info)
     return info
+
+
+def _addresses(host: str, port: int) -> dict[str, str]:
+    """Where its own services, and the browser that shows its UI, reach the server."""
+    addresses = {"PREFECT_API_URL": f"http://{reached_at(host)}:{port}/api"}
+    if host in ("0.0.0.0", "::"):  # the browser may be on another machine
+        addresses["PREFECT_SERVER_UI_API_URL"] = "/api"
+    return addresses
 
 
 def _info_file() -> Path:
@@ -262,16 +319,27 @@ def _info_file() -> Path:
 
 
 def write_info(info: dict[str, Any]) -> None:
+    """Note the server that is running."""
+    write_whole(_info_file(), info)
+
+
+def write_whole(path: Path, info: dict[str, Any]) -> None:
     """Note what is running; whole or not at all, for others read it."""
-    part = _info_file().with_suffix(f".{os.getpid()}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(info))
-    part.replace(_info_file())
+    part.replace(path)
 
 
 def read_info() -> dict[str, Any]:
-    """What is running here: `pid`, `port` and `kind` of the server, `worker` the worker's process id."""
+    """The server that is running here: `pid`, `port`, `host` and `kind`."""
+    return read(_info_file())
+
+
+def read(path: Path) -> dict[str, Any]:
+    """What was noted there; nothing where nothing is, or nothing sound."""
     try:
-        found = json.loads(_info_file().read_text())
+        found = json.loads(path.read_text())
         return found if isinstance(found, dict) else {}
     except (OSError, ValueError):
         return {}
@@ -305,9 +373,18 @@ def is_running(pid: int | None, word: str) -> bool:
         return not Path("/proc").exists()
 
 
-def _answers(url: str) -> bool:
+def _open(request: str | urllib.request.Request, timeout_s: float) -> Any:
+    """Ask a server of this machine directly, another as the environment says."""
+    url = request if isinstance(request, str) else request.full_url
+    if is_loopback(urlsplit(url).hostname or ""):
+        return _direct.open(request, timeout=timeout_s)
+    return urllib.request.urlopen(request, timeout=timeout_s)
+
+
+def answers(url: str) -> bool:
+    """Does a Prefect server answer there?"""
     try:
-        with urllib.request.urlopen(f"{url}/health", timeout=5) as answer:
+        with _open(f"{url}/health", 5) as answer:
             return bool(answer.status == 200)
     except (OSError, urllib.error.URLError):
         return False
@@ -315,7 +392,7 @@ def _answers(url: str) -> bool:
 
 def _post(url: str, body: dict[str, Any]) -> str:
     request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with _open(request, 10) as answer:
         text: str = answer.read().decode()
         return text
 

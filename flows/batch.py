@@ -14,7 +14,7 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from flows import announce, render
+from flows import announce, interruption, render
 from storyreel import batch, finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.manifest.document import slug
@@ -83,7 +83,8 @@ async def render_batch(
                 get_run_logger().error("row %s: %s", row.number, state.message)
 
     folder.mkdir(parents=True, exist_ok=True)
-    with contextlib.ExitStack() as stack:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(interruption.held())
         if simulate and any(planned.has_work for _, _, planned in made):
             simulator = stack.enter_context(opening.simulator(request, read_settings(), folder))
         async with asyncio.TaskGroup() as tasks:

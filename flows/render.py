@@ -6,10 +6,12 @@ import asyncio
 import dataclasses
 import time
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
-from flows import announce, approval
+from flows import announce, approval, interruption, turn
 from storyreel import elsewhere, finishing, opening, plan, report, slots, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import (
@@ -65,12 +67,12 @@ one_of: ContextVar[OneOf] = ContextVar("storyreel_one_of", default=OneOf())  # n
 Result = dict[str, Any]
 
 
-_started = 0
+_started: Counter[str] = Counter()
 
 
-def tasks_started() -> int:
-    """How many task runs this process has started."""
-    return _started
+def tasks_started() -> dict[str, int]:
+    """How many task runs this process has started, by flow run."""
+    return dict(_started)
 
 
 def _run_name() -> str:
@@ -138,7 +140,8 @@ async def render_storyboard(
         await approval.await_approval(approved)
         agreed = plan.agreement(approved)
     run_id = f"{row.batch}.{uuid.uuid4().hex[:12]}" if row.batch else uuid.uuid4().hex[:12]
-    async with opening.open_session(prepared, run_id, listener.get()) as session:
+    opened = partial(opening.open_session, prepared, run_id, listener.get())
+    async with interruption.held(), turn.taken(opened) as session:
         taken, planned = opening.plan_to_run(prepared, session.ledger, run_id)
         opening.check_agreed(agreed, planned)
         opening.check_ready(prepared, planned)
@@ -458,8 +461,8 @@ class Rendering:
         return result
 
     async def _run(self, task: Any, *args: Any) -> Result:
-        global _started
-        _started += 1
+        if (context := FlowRunContext.get()) and context.flow_run:
+            _started[str(context.flow_run.id)] += 1
         result: Result = await task(*args)
         return result
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import os
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
 from flows import backend
 from storyreel.errors import UsageError, WorkspaceError
+from storyreel.manifest.document import slug
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import DeploymentSchedule
@@ -25,36 +33,99 @@ POOL_WITHIN_S = 90.0
 ZOMBIES = "storyreel: runs whose process died"
 
 
-def up(folder: Path, say: Callable[[str], None]) -> str:
-    """Bring up what is not up yet; what is stays as it is. Returns the UI's address. `folder` holds prefect.yaml, and is where storyboards lie.
+@dataclass(frozen=True, slots=True)
+class Project:
+    """What is brought up together: a folder, and the name by which its deployments, work pool and worker are its own."""
+
+    folder: Path
+    name: str
+    written: dict[str, Any]  # its prefect.yaml
+
+    @property
+    def pool(self) -> str:
+        return POOL if self.name == POOL else f"{POOL}-{self.name}"
+
+    def deployment(self, name: str) -> str:
+        """The name on the server of what prefect.yaml calls `name`."""
+        return name if name == self.name or name.startswith(f"{self.name}-") else f"{self.name}-{name}"
+
+    def as_deployed(self) -> dict[str, Any]:
+        """prefect.yaml with the project's own names in it. A work pool of another name is the user's, and stays."""
+        made = copy.deepcopy(self.written)
+        for entry in made.get("deployments") or ():
+            entry["name"] = self.deployment(str(entry["name"]))
+            pool = entry.get("work_pool") or {}
+            if pool.get("name", POOL) == POOL:
+                entry["work_pool"] = {**pool, "name": self.pool}
+        return made
+
+
+def project_in(folder: Path) -> Project:
+    """The project whose prefect.yaml lies in `folder`; its name is STORYREEL_PROJECT, or `name` there, or the folder's.
 
     Raises:
-        UsageError: there is no prefect.yaml.
-        WorkspaceError: a part of it does not come up.
+        UsageError: there is none, or it cannot be read.
     """
-    if not (folder / "prefect.yaml").is_file():
+    path = folder / "prefect.yaml"
+    if not path.is_file():
         raise UsageError(
             f"there is no prefect.yaml in {folder}",
             fix="go to your project's folder, or make one with `storyreel init`",
         )
-    server = backend.keep()
+    try:
+        written = YAML(typ="safe").load(path.read_text("utf-8"))
+        entries = [str(entry["name"]) for entry in written["deployments"]]
+    except (YAMLError, OSError, TypeError, KeyError, UnicodeDecodeError) as error:
+        raise UsageError(f"prefect.yaml cannot be read: {_one_line(error)}", fix=f"correct {path}") from error
+    if not entries:
+        raise UsageError("prefect.yaml has no deployments", fix=f"add one to {path}")
+    name = os.environ.get("STORYREEL_PROJECT") or written.get("name") or folder.name
+    return Project(folder, slug(str(name)) or "project", written)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def up(
+    folder: Path,
+    say: Callable[[str], None],
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    limit: int | None = None,
+) -> str:
+    """Bring up what is not up yet; what is stays as it is. Returns the UI's address. `folder` holds prefect.yaml, and is where
+    storyboards lie; `host` and `port` are the server's, `limit` is how many runs the worker executes at once.
+
+    Raises:
+        UsageError: there is no prefect.yaml; the server is up at another address; another folder's project has this name.
+        WorkspaceError: a part of it does not come up.
+    """
+    project = project_in(folder)
+    server = backend.keep(host, port)
     server.wait_until_ready()
     ui = server.url.removesuffix("/api")
     say(f"server       {ui}")
-    _worker(folder, server)
-    say(f"worker       pool `{POOL}`, log {_log()}")
-    say(f"deployments  {', '.join(_deploy(folder, server.url))}")
+    _refuse_a_namesake(project)
+    _worker(project, server, limit)
+    say(f"worker       pool `{project.pool}`, log {_log()}")
+    say(f"deployments  {', '.join(_deploy(project, server.url))}")
     _automate()
     return ui
 
 
-def down() -> list[str]:
-    """End the worker and the server that `up` started here; says which were there. Jobs in flight stay in the ledger."""
-    info, ended = backend.read_info(), []
-    if backend.is_running(info.get("worker"), WORKER):
-        backend.end(info["worker"], patience_s=45)  # it first ends the runs that it watches
-        ended.append("worker")
-    if backend.let_go():
+def down(folder: Path) -> list[str]:
+    """End the worker of the project in `folder`, or every worker where there is no project, and the server with the last of
+    them. Says which were there. Jobs in flight stay in the ledger.
+    """
+    workers, ended = _running(), []
+    mine = {project_in(folder).name} if (folder / "prefect.yaml").is_file() else set(workers)
+    for name in mine & set(workers):
+        backend.end(workers.pop(name)["pid"], patience_s=45)  # it first ends the runs that it watches
+        ended.append(f"worker of `{name}`")
+    backend.write_whole(_workers_file(), workers)
+    if not workers and backend.let_go():
         ended.append("server")
     return ended
 
@@ -63,38 +134,89 @@ def _log() -> Path:
     return backend.home() / "storyreel-worker.log"
 
 
-def _worker(folder: Path, server: backend.Backend) -> None:
-    """Start the worker where none runs. It makes the work pool."""
-    info = backend.read_info()
-    if not backend.is_running(info.get("worker"), WORKER):
+def _workers_file() -> Path:
+    return backend.home() / "storyreel-workers.json"
+
+
+def _running() -> dict[str, dict[str, Any]]:
+    """The workers that are alive, by project: `pid`, `folder`, `url`, `limit`."""
+    found = backend.read(_workers_file())
+    return {name: one for name, one in found.items() if backend.is_running(one["pid"], WORKER)}
+
+
+def _refuse_a_namesake(project: Project) -> None:
+    """Two projects of one name would take each other's deployments. One that was moved is still the same.
+
+    Raises:
+        UsageError: the project of another folder has this name.
+    """
+    from prefect.client.orchestration import get_client
+
+    names = {entry["name"] for entry in project.as_deployed()["deployments"]}
+    with get_client(sync_client=True) as client:
+        places = {_place(one) for one in client.read_deployments() if one.name in names}
+    for place in places - {None, project.folder}:
+        assert place is not None
+        with contextlib.suppress(UsageError):
+            if project_in(place).name == project.name:
+                raise _Namesake(project.name, place)
+
+
+class _Namesake(WorkspaceError):
+    def __init__(self, name: str, place: Path) -> None:
+        super().__init__(
+            f"the project in {place} is called `{name}`, too: each would replace the other's deployments",
+            fix="change `name` in prefect.yaml, or set STORYREEL_PROJECT",
+        )
+
+
+def _place(deployment: DeploymentResponse) -> Path | None:
+    """The folder in which its runs work, where it says so."""
+    for step in deployment.pull_steps or ():
+        for name, options in step.items():
+            if name.endswith("set_working_directory"):
+                return Path(str(options.get("directory")))
+    return None
+
+
+def _worker(project: Project, server: backend.Backend, limit: int | None) -> None:
+    """Start the project's worker where none runs. It makes the work pool, and its runs have this process's environment."""
+    workers = _running()
+    now = workers.get(project.name)
+    wanted = {"folder": str(project.folder), "url": server.url, "limit": limit}
+    if now and (now["url"] != server.url or (limit is not None and now["limit"] != limit)):
+        backend.end(now["pid"], patience_s=45)
+        now = None
+    if now is None:
         if server.is_ours:  # at another, another machine's worker may be about to begin it
-            _take_up_again()
-        command = [
-            "worker",
-            "start",
-            "--pool",
-            POOL,
-            "--type",
-            "process",
-            "--name",
-            f"storyreel-{socket.gethostname()}",
-        ]
-        with _log().open("w") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", *command],
-                cwd=folder,
-                env={**os.environ, "PREFECT_API_URL": server.url},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        backend.write_info(info | {"worker": process.pid})
-    _wait_for_pool(backend.read_info()["worker"])
+            _take_up_again(project.pool)
+        workers[project.name] = wanted | {"pid": _start_worker(project, server.url, limit)}
+        backend.write_whole(_workers_file(), workers)
+    _wait_for_pool(project.pool, workers[project.name]["pid"])
 
 
-def _take_up_again() -> None:
-    """Schedule anew what a worker had taken and not started when it ended: nobody would, and it would keep its deployment's turn."""
+def _start_worker(project: Project, url: str, limit: int | None) -> int:
+    name = f"storyreel-{project.name}-{socket.gethostname()}"
+    command = ["worker", "start", "--pool", project.pool, "--type", "process", "--name", name]
+    command += ["--limit", str(limit)] if limit else []
+    _log().parent.mkdir(parents=True, exist_ok=True)
+    with _log().open("a") as log:
+        log.write(f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: worker of `{project.name}` in {project.folder}\n")
+        log.flush()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "prefect", *command],
+            cwd=project.folder,
+            env={**os.environ, "PREFECT_API_URL": url},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    return process.pid
+
+
+def _take_up_again(pool: str) -> None:
+    """Schedule again what a worker had taken and not started when it ended: nobody would, and it would keep its deployment's turn."""
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -108,12 +230,12 @@ def _take_up_again() -> None:
 
     pending = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
     with get_client(sync_client=True) as client:
-        ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[POOL]))
+        ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
         for run in client.read_flow_runs(flow_run_filter=pending, work_pool_filter=ours):
             client.set_flow_run_state(run.id, Scheduled(message="the worker ended before it began"), force=True)
 
 
-def _wait_for_pool(worker: int) -> None:
+def _wait_for_pool(pool: str, worker: int) -> None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
@@ -121,7 +243,7 @@ def _wait_for_pool(worker: int) -> None:
     with get_client(sync_client=True) as client:
         while True:
             try:
-                client.read_work_pool(POOL)
+                client.read_work_pool(pool)
                 return
             except ObjectNotFound:
                 if time.monotonic() > deadline or not backend.is_running(worker, WORKER):
@@ -129,32 +251,33 @@ def _wait_for_pool(worker: int) -> None:
                 time.sleep(0.1)
 
 
-def _deploy(folder: Path, url: str) -> tuple[str, ...]:
+def _deploy(project: Project, url: str) -> tuple[str, ...]:
     """`prefect deploy --all`, by Prefect's own command; returns the names. What was switched on or off stays so."""
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
         before = client.read_deployments()
-    done = subprocess.run(
-        [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"],
-        cwd=folder,
-        env={**os.environ, "PREFECT_API_URL": url, "PWD": str(folder), "COLUMNS": "200", "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    made = project.as_deployed()
+    with tempfile.TemporaryDirectory(prefix="storyreel-") as folder:
+        file = Path(folder) / "prefect.yaml"
+        YAML(typ="safe").dump(made, file)
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
+            cwd=project.folder,
+            env={**os.environ, "PREFECT_API_URL": url, "PWD": str(project.folder), "COLUMNS": "200", "NO_COLOR": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     _leave_switched(before)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         raise WorkspaceError(f"prefect.yaml cannot be deployed: {' '.join(lines[-5:])}", fix="correct prefect.yaml")
-    from ruamel.yaml import YAML
-
-    written = YAML(typ="safe").load((folder / "prefect.yaml").read_text("utf-8"))
-    return tuple(str(entry["name"]) for entry in written["deployments"])
+    return tuple(str(entry["name"]) for entry in made["deployments"])
 
 
 def _leave_switched(before: list[DeploymentResponse]) -> None:
-    """`prefect deploy` makes deployments and schedules anew, on or off as the file says: leave them as a person, or a budget, switched them."""
+    """`prefect deploy` makes deployments and schedules again, on or off as the file says: leave them as a person, or a budget, switched them."""
     from prefect.client.orchestration import get_client
 
     known = {one.id: one for one in before}

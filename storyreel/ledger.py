@@ -712,7 +712,10 @@ class Ledger:
                     f"the ledger {where} is locked by another program", fix="end it, then run again"
                 ) from error
             raise WorkspaceError(
-                f"the ledger {where} cannot be used: {reason}", fix="check the disk and its permissions"
+                f"the ledger {where} cannot be used: {reason}",
+                fix="check the disk and its permissions"
+                if self._engine.dialect.name == "sqlite"
+                else "start the database, or correct STORYREEL_DATABASE_URL",
             ) from error
 
 

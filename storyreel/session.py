@@ -121,19 +121,28 @@ class Session:
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a ledger call in the one writer thread. It is finished even if the caller is cancelled meanwhile."""
         loop = asyncio.get_running_loop()
-        return await asyncio.shield(loop.run_in_executor(self._writer, partial(function, *args, **kwargs)))
+        outer = asyncio.shield(loop.run_in_executor(self._writer, partial(function, *args, **kwargs)))
+        outer.add_done_callback(_look_at)
+        return await outer
 
     async def uninterrupted(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end even if the caller is cancelled meanwhile; the cancellation is passed on afterwards."""
+        """Run `work` to its end even if the caller is cancelled meanwhile, however often; the cancellation is passed on
+        afterwards. It stops the session: `work` begins nothing more.
+        """
         task = asyncio.ensure_future(work)
-        try:
-            return await asyncio.shield(task)
-        except asyncio.CancelledError:
-            if not task.done():
-                await asyncio.wait([task], timeout=INTERRUPTED_S)
-            if task.done() and not task.cancelled():
-                task.exception()  # looked at, so that it is not reported as never retrieved
-            raise
+        interrupted: asyncio.CancelledError | None = None
+        loop, until = asyncio.get_running_loop(), float("inf")
+        while not task.done() and (left := until - loop.time()) > 0:
+            try:  # unlike `await task`, `wait` does not cancel the task with itself
+                await asyncio.wait([task], timeout=None if interrupted is None else left)
+            except asyncio.CancelledError as error:
+                self.stop(Stopped("the run was interrupted"))
+                until = min(until, loop.time() + INTERRUPTED_S)
+                interrupted = error
+        if interrupted is None:
+            return task.result()
+        _look_at(task)
+        raise interrupted
 
     async def media(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run media work beside the event loop, two at a time."""
@@ -154,3 +163,9 @@ class Session:
         self.ledger.close()
         if self.store:
             self.store.close()
+
+
+def _look_at(future: asyncio.Future[Any]) -> None:
+    """Look at what went wrong in it, so that asyncio does not report it as never retrieved where nobody waits any more."""
+    if future.done() and not future.cancelled():
+        future.exception()

@@ -60,7 +60,9 @@ budget:
 """
 
 DEPLOYMENTS = """\
-# For `storyreel up` in this folder: a Prefect server with its UI, these deployments, and a worker that runs them here.
+# For `storyreel up` in this folder: a Prefect server with its UI, these deployments, and a worker that runs them here. The
+# server knows them by the project's name: `render` is `render-storyboard/{id}-render` there, and their work pool
+# `storyreel` is `storyreel-{id}`. So projects side by side do not meet.
 # The key is read from the environment that `up` is given (OPENAI_API_KEY), never from a parameter. Schedules are off until
 # they are switched on in the UI.
 name: {id}

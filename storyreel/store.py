@@ -6,7 +6,6 @@ import hashlib
 import secrets
 import threading
 from datetime import timedelta
-from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +18,8 @@ from storyreel.workspace import write_whole
 
 SIGNED_FOR = timedelta(days=2)  # longer than any job waits and runs
 _FIX = "FOLDER=URL (a folder and the address that shows it), or s3://BUCKET/PREFIX?endpoint=https://…&region=…"
+LOOK_EVERY_S = 0.02  # so long does the end of a run wait for it
+CLOSED_WITHIN_S = 2.0
 SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "mp4": ".mp4"}
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
 
@@ -28,6 +29,10 @@ class Store(Protocol):
 
     def publish(self, data: bytes, kind: str) -> str:
         """Return the URL at which `data`, of format `kind` (png, jpeg, webp, mp4), can be fetched."""
+        ...
+
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
         ...
 
     def close(self) -> None: ...
@@ -49,6 +54,10 @@ class FolderStore:
 
     def close(self) -> None:
         pass
+
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        (self.folder / url.rpartition("/")[2]).unlink(missing_ok=True)
 
 
 class BucketStore:
@@ -101,6 +110,20 @@ class BucketStore:
     def close(self) -> None:
         pass
 
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        import obstore
+        from obstore.exceptions import BaseError
+
+        name = f"{self._prefix}/{urlsplit(url).path.rpartition('/')[2]}".lstrip("/")
+        try:
+            obstore.delete(self._store, name)
+        except (BaseError, OSError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise UsageError(
+                f"the store does not delete: {reason}", fix="allow its key pair to delete, or ignore this"
+            ) from error
+
 
 class LoopbackStore:
     """Hands stills out on 127.0.0.1, for an API on this machine: the simulator, or a server of your own."""
@@ -127,19 +150,29 @@ class LoopbackStore:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._server.timeout = LOOK_EVERY_S
         self._prefix = f"/{secret}/"
-        serve = partial(
-            self._server.serve_forever, poll_interval=0.02
-        )  # else the end of a run waits half a second for it
-        threading.Thread(target=serve, name="loopback-store", daemon=True).start()
+        self._is_open = True
+        self._thread = threading.Thread(target=self._serve, name="loopback-store", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while self._is_open:
+            self._server.handle_request()
 
     def publish(self, data: bytes, kind: str) -> str:
         path = f"{self._prefix}{hashlib.sha256(data).hexdigest()}{SUFFIX[kind]}"
         self._files[path] = data
         return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
 
+    def withdraw(self, url: str) -> None:
+        """Take back what was published at that address."""
+        self._files.pop(urlsplit(url).path, None)
+
     def close(self) -> None:
-        self._server.shutdown()
+        """End, within a bound: the thread is gone already where the interpreter ends, and says so to nobody."""
+        self._is_open = False
+        self._thread.join(CLOSED_WITHIN_S)
         self._server.server_close()
 
     def __enter__(self) -> LoopbackStore:

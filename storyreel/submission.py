@@ -159,6 +159,9 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         caps=session.caps,
         stop_mark=session.stop_mark,
     )
+    if session.stopped:  # meanwhile; nothing was sent
+        await session.write(session.ledger.released, take.id, "transient", None, session.stopped.message)
+        session.check()
     session.tell(Progress(planned.scene.id, number, "submitting"))
     try:
         job = await _post(session, planned, ready)

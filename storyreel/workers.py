@@ -18,6 +18,7 @@ from storyreel import children
 from storyreel.errors import MediaError
 
 LENGTH_BYTES = 4
+CLOSED_WITHIN_S = 5.0
 NICENESS = 5  # what submits and waits goes first
 
 P = ParamSpec("P")
@@ -56,12 +57,16 @@ class Workers:
         return result
 
     async def close(self) -> None:
-        """Let the processes end."""
+        """Let the processes end; one that does not is made to."""
         for worker in self._idle:
             assert worker.stdin is not None
             worker.stdin.close()
         for worker in self._idle:
-            await worker.wait()
+            try:
+                await asyncio.wait_for(worker.wait(), CLOSED_WITHIN_S)
+            except TimeoutError:
+                worker.kill()
+                await worker.wait()
         self._idle.clear()
 
 

@@ -9,11 +9,13 @@ from storyreel.errors import UsageError
 
 def run(args: argparse.Namespace) -> int:
     """Resume the run of that name or id; without one, show what waits."""
-    from flows import approval, backend
+    from flows import backend
 
     server = backend.start()
     try:
         server.wait_until_ready()
+        from flows import approval  # Prefect reads which server it is to ask as it is imported
+
         waiting = approval.waiting()
         if args.run is None:
             for one in waiting:

@@ -69,7 +69,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
             print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
             return 130
         if backend.is_ours:
-            backend.drain(str(state.state_details.flow_run_id), tasks_started())
+            backend.drain(tasks_started())
         print(state.message)
         print(f"summary  {os.path.relpath(folder / 'summary.html')}")
         return 0 if state.is_completed() else 1

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
     """End it, and nothing else."""
     from flows import upkeep
 
-    ended = upkeep.down()
+    ended = upkeep.down(Path(args.dir).resolve())
     print(f"ended: {', '.join(ended)}" if ended else "nothing was up")
     return 0

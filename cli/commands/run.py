@@ -116,7 +116,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     if state is None:
         return _interrupted(args, prepared)
     if backend.is_ours:
-        backend.drain(str(state.state_details.flow_run_id), render.tasks_started())
+        backend.drain(render.tasks_started())
     report, stopped = told[0]
     return _tell(args, prepared, report, stopped)
 

@@ -11,5 +11,8 @@ def run(args: argparse.Namespace) -> int:
     """Bring up what is not up yet, and say where."""
     from flows import upkeep
 
-    print(upkeep.up(Path(args.dir).resolve(), lambda line: print(line, file=sys.stderr, flush=True)))
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    print(upkeep.up(Path(args.dir).resolve(), say, host=args.host, port=args.port, limit=args.limit))
     return 0

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +21,9 @@ from tests.flows.conftest import KEY, bare
 from tests.server import Live, live
 
 ROOT = Path(__file__).parents[2]
+NAME = "harbour"
+RENDER, NIGHTLY = f"render-storyboard/{NAME}-render", f"render-storyboard/{NAME}-render-nightly"
+HOURLY = f"rescue-clips/{NAME}-rescue-hourly"
 BOARD = """\
 version: 1
 id: {id}
@@ -64,6 +69,13 @@ class Home:
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
+    def workers(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads((self.folder / "prefect/storyreel-workers.json").read_text())
+        return found
+
+    def worker(self) -> int:
+        return int(self.workers()[NAME]["pid"])
+
     def start(self, deployment: str, **parameters: Any) -> str:
         found = self.ask("GET", f"/deployments/name/{deployment}")
         return str(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
@@ -87,12 +99,20 @@ class Home:
         return found
 
 
+def call(folder: Path, name: str) -> None:
+    """Give the project in this folder a name."""
+    path = folder / "prefect.yaml"
+    path.write_text(re.sub(r"(?m)^name: .*$", f"name: {name}", path.read_text(), count=1))
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    folder = tmp_path_factory.mktemp("home")
+    folder = tmp_path_factory.mktemp("home") / NAME
+    folder.mkdir()
     with live(folder / "api", speed=20) as api:
         one = Home(folder, api)
         assert one.storyreel("init").returncode == 0
+        call(folder, NAME)
         try:
             up = one.storyreel("up")
             assert up.returncode == 0, up.stderr
@@ -108,39 +128,43 @@ def final(state: dict[str, Any]) -> bool:
 
 def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert httpx.get(home.url, trust_env=False).status_code == 200  # the UI
-    before = home.info()
-    assert home.storyreel("up").stdout.strip() == home.url and home.info() == before
+    before, worker = home.info(), home.worker()
+    assert home.storyreel("up").stdout.strip() == home.url and home.info() == before and home.worker() == worker
     server = before["pid"]
     assert os.getpriority(os.PRIO_PROCESS, server) > 0
     assert os.getsid(server) == os.getsid(0)  # niceness counts within a session only
     os.kill(server, signal.SIGHUP)  # the terminal closes
-    os.kill(before["worker"], signal.SIGKILL)
+    log = home.folder / "prefect/storyreel-worker.log"
+    kept = log.read_text()
+    os.kill(worker, signal.SIGKILL)
     again = home.storyreel("up")
-    assert again.returncode == 0 and home.info()["worker"] != before["worker"] and home.info()["pid"] == server
+    assert again.returncode == 0 and home.worker() != worker and home.info()["pid"] == server
+    assert kept and log.read_text().startswith(kept)
     listed = home.ask("POST", "/deployments/filter", {})
-    assert {d["name"] for d in listed} == {"render", "render-nightly", "rescue-hourly", "batch"}
+    assert {d["name"] for d in listed} == {
+        f"{NAME}-{name}" for name in ("render", "render-nightly", "rescue-hourly", "batch")
+    }
     assert [d["name"] for d in listed if any(s["active"] for s in d["schedules"])] == []
-    form = next(d for d in listed if d["name"] == "render")["parameter_openapi_schema"]["properties"]
+    form = next(d for d in listed if d["name"] == f"{NAME}-render")["parameter_openapi_schema"]["properties"]
     assert all(field.get("description") for field in form.values())
 
 
 def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
-    nightly, hourly = "render-storyboard/render-nightly", "rescue-clips/rescue-hourly"
-    ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (nightly, "render-storyboard/render")}
+    ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (NIGHTLY, RENDER)}
 
     def schedule() -> dict[str, Any]:
-        return dict(home.ask("GET", f"/deployments/name/{nightly}")["schedules"][0])
+        return dict(home.ask("GET", f"/deployments/name/{NIGHTLY}")["schedules"][0])
 
     def switch(*, active: bool) -> None:
-        home.ask("PATCH", f"/deployments/{ids[nightly]}/schedules/{schedule()['id']}", {"active": active})
-        home.ask("PATCH", f"/deployments/{ids['render-storyboard/render']}", {"paused": active})
+        home.ask("PATCH", f"/deployments/{ids[NIGHTLY]}/schedules/{schedule()['id']}", {"active": active})
+        home.ask("PATCH", f"/deployments/{ids[RENDER]}", {"paused": active})
 
     switch(active=True)
-    os.kill(home.info()["worker"], signal.SIGKILL)
-    run = home.start(hourly, paths=["storyboard.yaml"])
+    os.kill(home.worker(), signal.SIGKILL)
+    run = home.start(HOURLY, paths=["storyboard.yaml"])
     home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
     assert home.storyreel("up").returncode == 0
-    assert schedule()["active"] and home.ask("GET", f"/deployments/{ids['render-storyboard/render']}")["paused"]
+    assert schedule()["active"] and home.ask("GET", f"/deployments/{ids[RENDER]}")["paused"]
     assert home.until(run, final)["type"] == "COMPLETED"
     switch(active=False)
 
@@ -148,9 +172,7 @@ def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_h
 def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_so(home: Home) -> None:
     (home.folder / "asked.yaml").write_text(BOARD.format(id="asked", approve="plan"))
     home.prefect("automation", "create", "--from-file", str(ROOT / "docs/automations.yaml"))
-    run = home.start(
-        "render-storyboard/render-nightly", storyboard="asked.yaml", simulate=False, workspace="asked", budget_per_run=4
-    )
+    run = home.start(NIGHTLY, storyboard="asked.yaml", simulate=False, workspace="asked", budget_per_run=4)
     assert home.until(run, lambda s: s["name"] == "Suspended" or final(s))["name"] == "Suspended"
     assert home.api.accepted == []
     waiting = home.storyreel("approve").stdout
@@ -169,13 +191,13 @@ def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_s
     artifacts = home.ask("POST", "/artifacts/latest/filter", {})
     assert {a["key"] for a in artifacts} >= {"plan-asked", "report-asked", "progress-asked"}
     assert KEY not in json.dumps([events, artifacts])
-    nightly = "/deployments/name/render-storyboard/render-nightly"
+    nightly = f"/deployments/name/{NIGHTLY}"
     # The example of an automation pauses the schedule.
     home.eventually(lambda: home.ask("GET", nightly), lambda found: bool(found["paused"]), 30)
 
 
 def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
-    deployment = home.ask("GET", "/deployments/name/rescue-clips/rescue-hourly")["id"]
+    deployment = home.ask("GET", f"/deployments/name/{HOURLY}")["id"]
     every_minute = {"schedule": {"cron": "* * * * *", "timezone": "Asia/Shanghai"}, "active": True,
                     "parameters": {"paths": ["storyboard.yaml"]}}  # fmt: skip
     made = home.ask("POST", f"/deployments/{deployment}/schedules", [every_minute])
@@ -185,28 +207,76 @@ def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
     home.ask("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
 
 
-def test_a_cancelled_run_leaves_its_jobs_to_the_next(home: Home) -> None:
+def test_a_cancelled_run_leaves_its_jobs_to_the_next_and_the_answers_under_way_are_waited_for(home: Home) -> None:
+    home.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
     (home.folder / "late.yaml").write_text(BOARD.format(id="late", approve="none"))
     parameters = {"storyboard": "late.yaml", "simulate": False, "workspace": "late"}
     before = len(home.api.accepted)
-    run = home.start("render-storyboard/render", **parameters)
+    run = home.start(RENDER, **parameters)
     deadline = time.monotonic() + 60
     while len(home.api.accepted) < before + 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "CANCELLING"}})
-    # Where SIGTERM is raised inside a task, Prefect says CRASHED for 5 s, and then what it is.
-    assert home.until(run, lambda s: s["type"] == "CANCELLED")["type"] == "CANCELLED"
+    assert home.until(run, final)["type"] == "CANCELLED"
+    home.api.faults()
     report = json.loads((home.folder / "late/report/report.json").read_text())
     assert "in flight" in report["scenes"][0]["reason"]
-    again = home.start("render-storyboard/render", **parameters)
+    again = home.start(RENDER, **parameters)
     assert home.until(again, final)["type"] == "COMPLETED"
     assert len(home.api.accepted) == before + 2
-    rescue = home.start("rescue-clips/rescue-hourly", paths=["late"])
+    rescue = home.start(HOURLY, paths=["late"])
     assert home.until(rescue, final)["message"] == "0 asked about, 0 with a problem"
 
 
 def test_a_server_that_died_comes_back_where_it_was_for_the_worker_that_it_had(home: Home) -> None:
-    before = home.info()
+    before, worker = home.info(), home.worker()
     os.kill(before["pid"], signal.SIGKILL)
     assert home.storyreel("up").stdout.strip() == home.url
-    assert home.info()["worker"] == before["worker"] and home.info()["pid"] != before["pid"]
+    assert home.worker() == worker and home.info()["pid"] != before["pid"]
+
+
+def test_a_run_waits_its_turn_while_another_works_on_its_storyboard(home: Home) -> None:
+    (home.folder / "twice.yaml").write_text(BOARD.format(id="twice", approve="none"))
+    parameters = {"storyboard": "twice.yaml", "simulate": False, "workspace": "twice"}
+    before = len(home.api.accepted)
+    runs = [home.start(RENDER, **parameters) for _ in range(2)]
+    assert [home.until(run, final)["type"] for run in runs] == ["COMPLETED", "COMPLETED"]
+    assert len(home.api.accepted) == before + 2
+    logs = home.ask("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": runs}}})
+    assert [one["message"] for one in logs if "waits its turn" in one["message"]]
+    assert not [one for one in logs if "Traceback" in one["message"]]
+
+
+def test_two_projects_share_nothing_but_the_server(home: Home) -> None:
+    other = home.folder.parent / "lake"
+    assert home.storyreel("init", str(other)).returncode == 0
+    call(other, "lake")
+    nightly = home.ask("GET", f"/deployments/name/{NIGHTLY}")
+    home.ask("PATCH", f"/deployments/{nightly['id']}/schedules/{nightly['schedules'][0]['id']}", {"active": True})
+    mine = {d["name"]: d for d in home.ask("POST", "/deployments/filter", {}) if d["name"].startswith(NAME)}
+    worker = home.worker()
+    home.environment["STORYREEL_MAX_IN_FLIGHT"] = "nonsense"  # of the other project's environment
+    try:
+        assert home.storyreel("up", str(other), "--limit", "1").stdout.strip() == home.url
+    finally:
+        del home.environment["STORYREEL_MAX_IN_FLIGHT"]
+    listed = {d["name"]: d for d in home.ask("POST", "/deployments/filter", {})}
+    assert not listed["lake-render-nightly"]["schedules"][0]["active"]
+    assert {name: listed[name] | {"last_polled": 0, "status": 0} for name in mine} == {
+        name: one | {"last_polled": 0, "status": 0} for name, one in mine.items()
+    }
+    assert home.worker() == worker
+    (home.folder / "here.yaml").write_text(BOARD.format(id="here", approve="none"))
+    (other / "there.yaml").write_text(BOARD.format(id="there", approve="none"))
+    runs = [
+        home.start(RENDER, storyboard="here.yaml", simulate=True, speed=3000),
+        home.start("render-storyboard/lake-render", storyboard="there.yaml", simulate=True, speed=3000),
+    ]
+    assert [home.until(run, final)["type"] for run in runs] == ["COMPLETED", "FAILED"]  # for its environment's nonsense
+    assert (home.folder / "runs/here.simulated").is_dir() and not (home.folder / "runs/there.simulated").exists()
+    namesake = home.folder.parent / "copy"
+    shutil.copytree(other, namesake)
+    done = home.storyreel("up", str(namesake))
+    assert done.returncode == 2 and "is called `lake`, too" in done.stderr and "STORYREEL_PROJECT" in done.stderr
+    assert "worker of `lake`" in home.storyreel("down", str(other)).stdout
+    assert home.worker() == worker and home.storyreel("up").stdout.strip() == home.url

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -74,6 +76,17 @@ def test_the_loopback_store_gives_nothing_but_what_was_published() -> None:
         for other in (url + "x", url.rsplit("/", 2)[0] + "/", url.rsplit("/", 1)[0] + "/../../etc/passwd"):
             with pytest.raises(urllib.error.HTTPError):
                 fetch(other)
+
+
+def test_the_loopback_store_closes_within_a_bound_whatever_its_thread_does() -> None:
+    store = LoopbackStore()
+    hangs = threading.Event()
+    store._thread = threading.Thread(target=hangs.wait, daemon=True)
+    store._thread.start()
+    began = time.monotonic()
+    store.close()
+    assert time.monotonic() - began < 10
+    hangs.set()
 
 
 @pytest.mark.parametrize("store", ["/srv/stills", "s3://", "s3://b?regoin=x", "/srv=ftp://x"])

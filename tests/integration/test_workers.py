@@ -6,6 +6,7 @@ import asyncio
 import importlib
 import os
 import signal
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -84,5 +85,15 @@ async def test_what_is_printed_there_is_no_answer(workers: Workers) -> None:
 async def test_it_ends_with_whoever_asks(workers: Workers) -> None:
     pid = await workers.run(os.getpid)
     await workers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, signal.SIGTERM)
+
+
+async def test_one_that_does_not_end_is_no_reason_to_wait_for_ever(workers: Workers) -> None:
+    pid = await workers.run(os.getpid)
+    os.kill(pid, signal.SIGSTOP)
+    began = time.monotonic()
+    await workers.close()
+    assert time.monotonic() - began < 20
     with pytest.raises(ProcessLookupError):
         os.kill(pid, signal.SIGTERM)

@@ -17,7 +17,7 @@ async def _failing(error: Exception) -> Any:
     raise error
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_flow_has_no_state(kind: signal.Signals) -> None:
     async def flow() -> Any:
         os.kill(os.getpid(), kind)
@@ -30,21 +30,18 @@ def test_an_interrupted_flow_has_no_state(kind: signal.Signals) -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def test_a_server_that_is_lost_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conduct, "is_server_lost", False)
+def test_a_server_that_is_lost_is_told_with_what_to_do() -> None:
     error = httpx.ConnectError("All connection attempts failed")
     with pytest.raises(conduct.ServerLost, match=r"lost \(ConnectError\)") as told:
         conduct.conduct(_failing(error))
-    assert "PREFECT_API_URL" in str(told.value.fix) and conduct.is_server_lost
+    assert "PREFECT_API_URL" in str(told.value.fix)
 
 
 def test_any_other_error_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="of ours"):
         conduct.conduct(_failing(ValueError("of ours")))
-    assert not conduct.is_server_lost
 
 
-def test_what_fails_after_the_results_are_told_is_prefects(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(conduct, "is_server_lost", False)
+def test_what_fails_after_the_results_are_told_is_prefects() -> None:
     with pytest.raises(conduct.ServerLost, match=r"lost \(ValueError\)"):
         conduct.conduct(_failing(ValueError("of Prefect's")), ["a report"])
