@@ -33,9 +33,9 @@ class Live:
 
 
 @contextmanager
-def live(folder: Path, *, speed: float = 3000.0, **options: Any) -> Iterator[Live]:
+def live(folder: Path, *, speed: float = 3000.0, scale: float = 1.0, **options: Any) -> Iterator[Live]:
     """Serve until the block ends."""
-    with serving(Simulator(Jobs(catalog.load(), folder, speed=speed), **options)) as api:
+    with serving(Simulator(Jobs(catalog.load(), folder, speed=speed, scale=scale), **options)) as api:
         yield api
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.flows.conftest import KEY, bare
+from tests.flows.conftest import KEY, SCALE, bare
 from tests.server import Live, live
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ class Home:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("home")
-    with live(folder / "api", speed=20) as api:
+    with live(folder / "api", speed=20, scale=SCALE) as api:
         one = Home(folder, api)
         assert one.storyreel("init").returncode == 0
         try:

@@ -13,10 +13,12 @@ import httpx
 import pytest
 
 from storyreel import catalog, wire
+from storyreel.errors import UsageError
 from storyreel.media.clip import verify
 from storyreel.simulator.app import Simulator
 from storyreel.simulator.faults import parse
 from storyreel.simulator.jobs import Jobs
+from storyreel.simulator.serve import read_scale
 from tests.conftest import png
 
 GOOD = {"model": "kling-video-o1", "prompt": "x", "seconds": "5", "size": "1920x1080", "mode": "pro"}
@@ -185,3 +187,18 @@ async def test_a_thousand_jobs_in_flight_are_counted_quickly(tmp_path: Path, clo
     assert jobs.running() == 1000
     clock.time += 10_000
     assert jobs.running() == 0 and not jobs._open
+
+
+@pytest.mark.parametrize(("size", "made"), [("1280x720", (256, 144)), ("720x1280", (144, 256))])
+async def test_its_pictures_may_be_smaller(tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]) -> None:
+    jobs = Jobs(catalog.load(), tmp_path, speed=1.0, scale=0.2, now=clock)
+    job = jobs.accept(model="sora-2", prompt="x", seconds=4, size=size, mode=None)
+    facts = verify(await jobs.clip(job)).facts
+    assert (facts.width, facts.height, facts.frames) == (*made, 96)
+
+
+@pytest.mark.parametrize("text", ["0", "1.5", "-1", "small", "nan", ""])
+def test_a_scale_that_is_none_is_refused(text: str) -> None:
+    assert read_scale({}) == 1.0 and read_scale({"STORYREEL_SIMULATOR_SCALE": "0.25"}) == 0.25
+    with pytest.raises(UsageError, match=f"STORYREEL_SIMULATOR_SCALE is `{text}`"):
+        read_scale({"STORYREEL_SIMULATOR_SCALE": text})
