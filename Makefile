@@ -2,41 +2,74 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.installed
+USER_STAMP := $(VENV)/.installed-user
+DEV_STAMP := $(VENV)/.installed-dev
+TESTS ?=
+# What a run's processes import. Imported once in the set-up, it is compiled once: uv leaves that to the first use, pip compiles all.
+IMPORTED := flows.serving, flows.render, cli.commands.run, cli.display, storyreel.simulator.serve, storyreel.media.intake, \
+	storyreel.assembly, storyreel.writers.html, alembic.command, pandas
+IMPORTED_BY_TESTS := $(IMPORTED), prefect.cli.root, prefect.workers.process, pytest, xdist, hypothesis, openai, schemathesis, moto.server
 
-.PHONY: demo test check venv bench constraints clean
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format schema coverage venv bench constraints clean
 
-demo: venv
+help:  ## these lines
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+demo: $(USER_STAMP)  ## set up what a user needs, and render an example on the simulator
 	@$(BIN)/storyreel run manifests/lighthouse.yaml --simulate
 
-test: venv
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+test: $(DEV_STAMP)  ## the whole suite, about five minutes on two cores; TESTS=tests/unit for a part
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
-check: venv
+check: $(DEV_STAMP)  ## format, lint, types and unit tests: before every commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit
 
-venv: $(STAMP)
+format: $(DEV_STAMP)  ## format the code, and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 
-$(STAMP): pyproject.toml constraints.txt
+schema: $(DEV_STAMP)  ## make the JSON Schemas and the language reference again from the code
+	$(BIN)/storyreel schema > manifests/schema.json
+	$(BIN)/storyreel schema --of catalog > manifests/catalog.schema.json
+	$(BIN)/storyreel schema --of language > docs/language.md
+
+coverage: $(DEV_STAMP)  ## unit and integration tests, and how much of the code they run
+	$(BIN)/python -m coverage run -m pytest tests/unit tests/integration
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+venv: $(DEV_STAMP)  ## only set up .venv, with what developers need
+
+$(USER_STAMP): pyproject.toml constraints.txt .ci/install.py
+	$(call install,.,$(IMPORTED))
+
+$(DEV_STAMP): pyproject.toml constraints.txt .ci/install.py
+	$(call install,.[dev],$(IMPORTED_BY_TESTS))
+	@touch $(USER_STAMP)
+
+# The first argument is what to install, the second what to import then. uv installs, or pip where uv cannot be had (.ci/install.py).
+define install
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Storyreel needs Python 3.11 or later; name one with make PYTHON=python3.12"; exit 1; }
-	@echo "setting up $(VENV) (once, about a minute)"
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $(STAMP)
+	@echo "setting up $(VENV) (once)"
+	@$(PYTHON) .ci/install.py $(VENV) -c constraints.txt -e '$(1)'
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -c 'import $(2)'
+	@touch $@
+endef
 
-bench: venv
+bench: $(DEV_STAMP)  ## measure, each thing beside another
 	$(BIN)/python -m benchmarks
 
-# The whole tree, exact versions, for Python 3.11 and later on every platform. Needs uv (pip install uv).
-# prefect comes out as 3.8.8: 3.9 wants a certifi newer than the newest to be had. fastapi: see pyproject.toml.
-constraints:
-	@echo "# The whole tree, exact versions. Made by 'make constraints'; do not edit by hand." > constraints.txt
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --quiet >> constraints.txt
+# Exact versions of the whole tree, for Python 3.11 and later on every platform. Needs uv (in .venv after `make venv`).
+# What is pinned stays: name what to raise, as in `make constraints UPGRADE='-P prefect'`, or everything with UPGRADE=-U.
+constraints:  ## pin the whole tree again after a change of pyproject.toml
+	@export PATH="$(abspath $(BIN)):$$PATH"; uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
+		--custom-compile-command "make constraints" --no-annotate --no-emit-index-url --no-emit-find-links \
+		--quiet -o constraints.txt $(UPGRADE)
 
-clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean:  ## remove what was set up and built; runs/ stays
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""The command line: reads arguments, asks, prints. May import flows, tasks and storyreel."""

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,15 +15,15 @@ import httpx
 import pytest
 
 VERSION = "1.106.2"
+ROOT = Path(__file__).parents[1]
 HOME = Path(sys.prefix) / f"litellm-{VERSION}"
 
 
 def _installed() -> Path:
     program = HOME / "bin" / "litellm"
     if not program.exists():
-        venv.create(HOME)
-        pip = [sys.executable, "-m", "pip", "--python", HOME / "bin" / "python", "install", "--quiet", "--no-compile"]
-        done = subprocess.run([*pip, f"litellm[proxy]=={VERSION}"], capture_output=True, text=True, check=False)
+        command = [sys.executable, ROOT / ".ci" / "install.py", HOME, f"litellm[proxy]=={VERSION}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             pytest.skip(f"LiteLLM cannot be installed here: {done.stderr[-300:]}")
     return program

@@ -34,10 +34,15 @@ class Live:
 
 @contextmanager
 def live(
-    folder: Path, *, speed: float = 3000.0, models: catalog.Catalog | None = None, **options: Any
+    folder: Path,
+    *,
+    speed: float = 3000.0,
+    scale: float = 1.0,
+    models: catalog.Catalog | None = None,
+    **options: Any,
 ) -> Iterator[Live]:
     """Serve until the block ends."""
-    with serving(Simulator(Jobs(models or catalog.load(), folder, speed=speed), **options)) as api:
+    with serving(Simulator(Jobs(models or catalog.load(), folder, speed=speed, scale=scale), **options)) as api:
         yield api
 
 

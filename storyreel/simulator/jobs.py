@@ -54,11 +54,19 @@ class Jobs:
     """Keeps the jobs, in memory and, where `folder` is given, on disk, so that a restart goes on where it was."""
 
     def __init__(
-        self, catalog: Catalog, folder: Path, *, speed: float, seed: int = 0, now: Callable[[], float] = time.time
+        self,
+        catalog: Catalog,
+        folder: Path,
+        *,
+        speed: float,
+        scale: float = 1.0,
+        seed: int = 0,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.catalog = catalog
         self.folder = folder
         self.speed = speed
+        self.scale = scale  # of the pictures' width and height
         self.now = now
         self._seed = seed
         self.jobs: dict[str, SimJob] = {}
@@ -167,6 +175,7 @@ class Jobs:
         size = parse_size(job.size) if by_size else model.output_size(job.size, job.mode)
         if "wrong" in job.flags:
             size = (size[1], size[0])
+        size = _scaled(size, self.scale)
         shot = Shot(
             prompt=job.prompt if "wrong" not in job.flags else "not what was asked for",
             label=f"{job.model} · take {job.take}",
@@ -187,6 +196,14 @@ class Jobs:
         if name is None:
             return None
         return Image.open(io.BytesIO((self.folder / "stills" / name).read_bytes())).convert("RGB")
+
+
+def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
+    """The size in pixels of a clip that is made smaller; both sides are multiples of 4, as the film needs them."""
+    if scale == 1:
+        return size
+    width, height = (max(16, round(side * scale / 4) * 4) for side in size)
+    return width, height
 
 
 def _sound_s(job: SimJob, has_sound: bool) -> float:

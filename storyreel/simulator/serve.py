@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -38,13 +38,14 @@ def serve(
     child: bool = False,
 ) -> None:
     """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in the first line.
+    STORYREEL_SIMULATOR_SCALE makes the pictures smaller (docs/simulator.md).
 
     As a `child` it also ends when its standard input does, so that it never outlives the run that started it.
     """
     rules = fault_rules.load(faults) if faults else None
     with contextlib.ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storyreel-simulator-")))
-        jobs = Jobs(catalog.load(extra_catalog), place, speed=speed)
+        jobs = Jobs(catalog.load(extra_catalog), place, speed=speed, scale=read_scale(os.environ))
         listener = _listen(port)
         simulator = Simulator(
             jobs, rules, profile=profile, max_running=max_running, per_minute=per_minute, credit=credit
@@ -63,6 +64,20 @@ async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> No
     watcher = asyncio.create_task(watch())
     await server.serve([listener])
     watcher.cancel()
+
+
+def read_scale(environment: Mapping[str, str]) -> float:
+    """Return the scale of the pictures. It comes from the environment, so that a rehearsal's simulator gets it too."""
+    text = environment.get("STORYREEL_SIMULATOR_SCALE", "1")
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = 0.0
+    if not 0 < scale <= 1:
+        raise UsageError(
+            f"STORYREEL_SIMULATOR_SCALE is `{text}`", fix="set it to a number above 0 and up to 1, such as 0.25"
+        )
+    return scale
 
 
 def _listen(port: int) -> socket.socket:

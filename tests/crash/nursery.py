@@ -2,22 +2,26 @@
 
 A point is any moment at which dying could leave something behind: before and after each statement and commit of the
 ledger, before each request and after each answer, before each file that is opened for writing, moved or removed.
-Orders come as JSON lines on stdin; each is answered by one on stdout: the child's exit status and how many points it saw.
+Orders come as JSON lines on stdin; each is answered by one on stdout: the child's exit status, how many points it saw, and
+for an order that says `watch` the durable state at each of them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 import os
 import sqlite3
 import sys
 import threading
+from collections import Counter
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx
-import pandas  # noqa: F401  # what a run imports late is imported here once, before the forks
 import psycopg
 import sqlalchemy as sa
 from prefect.logging import disable_run_logger
@@ -25,10 +29,17 @@ from prefect.logging import disable_run_logger
 from flows.render import Rendering
 from storyreel import opening
 from storyreel.client import Client
-from storyreel.media import intake  # noqa: F401
 from storyreel.settings import Settings
 from storyreel.workers import Workers
 from storyreel.writers import html
+
+# What a run imports late is imported here once, before the forks: it would be half of a run's CPU.
+LATE = (
+    "PIL.BmpImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin", "PIL.ImageSequence",
+    "alembic.command", "alembic.context", "alembic.ddl.mysql", "alembic.ddl.postgresql", "alembic.op", "pandas",
+    "PIL.GifImagePlugin", "anyio._backends._asyncio", "encodings.idna", "encodings.utf_8_sig", "sqlalchemy.dialects.sqlite",
+    "storyreel.media.intake",
+)  # fmt: skip
 
 KILLED = 77
 UNRESERVED = 55
@@ -37,9 +48,12 @@ UNRESERVED = 55
 class Points:
     """Counts, and ends the process at the chosen one, as kill -9 would: no handler, no flush, no goodbye."""
 
-    def __init__(self, die_at: int) -> None:
+    def __init__(self, die_at: int, look: Callable[[], object] | None = None) -> None:
         self.die_at = die_at
+        self.look = look
         self.seen = 0
+        self.states: list[int] = []
+        self._numbers: dict[object, int] = {}
         self.lock = threading.Lock()
 
     def __call__(self, *_: Any) -> None:
@@ -47,6 +61,8 @@ class Points:
             self.seen += 1
             if self.seen == self.die_at:
                 os._exit(KILLED)
+            if self.look:
+                self.states.append(self._numbers.setdefault(self.look(), len(self._numbers)))
 
 
 class Transport(httpx.AsyncHTTPTransport):
@@ -54,12 +70,18 @@ class Transport(httpx.AsyncHTTPTransport):
 
     point: Points
     ledger: str
+    under_way: ClassVar[Counter[str]] = Counter()  # POSTs that the server may or may not have taken
+    answered: ClassVar[Counter[str]] = Counter()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         if request.method == "POST" and not self.is_reserved():
             os._exit(UNRESERVED)
         self.point()
+        is_post = request.method == "POST"
+        self.under_way[request.url.path] += is_post
         answer = await super().handle_async_request(request)
+        self.under_way[request.url.path] -= is_post
+        self.answered[request.url.path] += is_post
         self.point()
         return answer
 
@@ -71,6 +93,27 @@ class Transport(httpx.AsyncHTTPTransport):
             return bool(connection.execute("SELECT count(*) FROM takes WHERE state = 'submitting'").fetchone()[0])
         finally:
             connection.close()
+
+
+def durable(workspace: Path) -> object:
+    """What a death would leave behind: the files, the ledger's rows as others see them, and what the server may have taken."""
+    files = tuple(
+        (str(path), size_bytes(path)) for path in sorted(workspace.rglob("*")) if "ledger.db" not in path.name
+    )
+    rows: tuple[object, ...] = ()
+    if (workspace / "ledger.db").exists():
+        with closing(sqlite3.connect(workspace / "ledger.db")) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+            rows = tuple(tuple(connection.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in tables)
+    return files, rows, tuple(sorted((+Transport.under_way).items())), tuple(sorted((+Transport.answered).items()))
+
+
+def size_bytes(path: Path) -> int:
+    """The file's size; -1 if another thread has just moved it."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return -1
 
 
 class Here(Workers):
@@ -127,14 +170,17 @@ async def render(order: dict[str, Any], point: Points) -> None:
 
 def child(order: dict[str, Any], out: int) -> None:
     os.environ.update(order["environment"])
-    point = Points(order["die_at"])
+    workspace = Path(order["workspace"])
+    point = Points(order["die_at"], (lambda: durable(workspace)) if order["watch"] else None)
     with disable_run_logger():
         asyncio.run(render(order, point))
-    os.write(out, str(point.seen).encode())
+    os.write(out, json.dumps({"points": point.seen, "states": point.states}).encode())
     os._exit(0)
 
 
 def main() -> None:
+    for name in LATE:
+        importlib.import_module(name)
     html.template()
     for line in sys.stdin:
         order = json.loads(line)
@@ -150,9 +196,9 @@ def main() -> None:
             os._exit(99)
         os.close(write)
         _, status = os.waitpid(pid, 0)
-        seen = os.read(read, 20).decode()
-        os.close(read)
-        print(json.dumps({"exit": os.waitstatus_to_exitcode(status), "points": int(seen or 0)}), flush=True)
+        with os.fdopen(read) as pipe:
+            seen = json.loads(pipe.read() or '{"points": 0}')
+        print(json.dumps({"exit": os.waitstatus_to_exitcode(status), **seen}), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import resource
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import pytest
 from tests.conftest import png
 from tests.server import Live, live
 
+SCALE = 0.2  # of the pictures: a 720p clip costs a second of CPU, and the film of four of them five
 KEY = "sk-test-7f3a9c2e-never-to-be-seen"
 
 
@@ -26,10 +29,45 @@ def bare() -> dict[str, str]:
     return {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))}
 
 
+MIGRATE = """\
+import asyncio
+from prefect.server.database import provide_database_interface
+
+async def migrate():
+    database = provide_database_interface()
+    await database.create_db()
+    await (await database.engine()).dispose()
+
+asyncio.run(migrate())
+"""
+
+
 @pytest.fixture(scope="session")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
+    """Make a folder Prefect's home. Its database is a copy of one that was migrated once for all workers of this session, which
+    takes 7 s of CPU. test_up.py starts from an empty home.
+    """
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (shared / "done").exists():
+            subprocess.run([sys.executable, "-c", MIGRATE], env={**bare(), "PREFECT_HOME": str(shared)}, check=True)
+            (shared / "done").touch()
+
+    def copy(folder: Path) -> Path:
+        folder.mkdir(exist_ok=True)
+        shutil.copy(shared / "prefect.db", folder)
+        return folder
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def prefect_home(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Iterator[Path]:
     """One Prefect server for all tests: a process of its own, as a first run would have started it."""
-    home = tmp_path_factory.mktemp("prefect")
+    home = new_home(tmp_path_factory.mktemp("prefect"))
     code = (
         "import sys\nfrom flows import backend\nb = backend.start()\nb.wait_until_ready()\n"
         "print('ready', flush=True)\nsys.stdin.read()\nb.release()"
@@ -46,7 +84,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def api(tmp_path: Path) -> Iterator[Live]:
-    with live(tmp_path / "api") as server:
+    with live(tmp_path / "api", scale=SCALE) as server:
         yield server
 
 
@@ -77,7 +115,7 @@ class Project:
         if typed is not None:
             os.write(keyboard, typed.encode())
         environment = {**bare(), "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
-                       "STORYREEL_TIME_SCALE": "0.001", **self.environment}  # fmt: skip
+                       "STORYREEL_TIME_SCALE": "0.001", "STORYREEL_SIMULATOR_SCALE": str(SCALE), **self.environment}  # fmt: skip
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "cli.main", *arguments],

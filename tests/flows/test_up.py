@@ -11,13 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.flows.conftest import KEY, bare
+from tests.flows.conftest import KEY, SCALE, bare
 from tests.server import Live, live
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +45,8 @@ class Home:
         self.environment = {
             **bare(), "PREFECT_HOME": str(folder / "prefect"), "OPENAI_BASE_URL": api.url, "OPENAI_API_KEY": KEY,
             "STORYREEL_TIME_SCALE": "0.01", "PREFECT_WORKER_QUERY_SECONDS": "1", "PYTHONPATH": str(ROOT),
+            "PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1",
+            "PREFECT_SERVER_SERVICES_SCHEDULER_RECENT_DEPLOYMENTS_LOOP_SECONDS": "1",
         }  # fmt: skip
         self.url = ""
 
@@ -109,7 +112,7 @@ def call(folder: Path, name: str) -> None:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     folder = tmp_path_factory.mktemp("home") / NAME
     folder.mkdir()
-    with live(folder / "api", speed=20) as api:
+    with live(folder / "api", speed=20, scale=SCALE) as api:
         one = Home(folder, api)
         assert one.storyreel("init").returncode == 0
         call(folder, NAME)
@@ -198,12 +201,17 @@ def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_s
 
 def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
     deployment = home.ask("GET", f"/deployments/name/{HOURLY}")["id"]
-    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "Asia/Shanghai"}, "active": True,
+    soon = (datetime.now(UTC) + timedelta(seconds=5)).isoformat()
+    every_minute = {"schedule": {"interval": 60, "anchor_date": soon}, "active": True,
                     "parameters": {"paths": ["storyboard.yaml"]}}  # fmt: skip
     made = home.ask("POST", f"/deployments/{deployment}/schedules", [every_minute])
-    wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC", "limit": 1}
-    runs = home.eventually(lambda: home.ask("POST", "/flow_runs/filter", wanted), bool, 90)
-    assert home.until(runs[0]["id"], final)["message"] == "0 asked about, 0 with a problem"
+    wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
+
+    def scheduled() -> list[str]:
+        return [run["id"] for run in home.ask("POST", "/flow_runs/filter", wanted) if run["auto_scheduled"]]
+
+    first = home.eventually(scheduled, bool, 90)[0]
+    assert home.until(first, final)["message"] == "0 asked about, 0 with a problem"
     home.ask("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
 
 

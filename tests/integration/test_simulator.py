@@ -13,10 +13,12 @@ import httpx
 import pytest
 
 from storyreel import answers, catalog, refusals
+from storyreel.errors import UsageError
 from storyreel.media.clip import verify
 from storyreel.simulator.app import Simulator
 from storyreel.simulator.faults import parse
 from storyreel.simulator.jobs import Jobs
+from storyreel.simulator.serve import read_scale
 from tests.conftest import png
 
 GOOD = {"model": "kling-video-o1", "prompt": "x", "seconds": "5", "size": "1920x1080", "mode": "pro"}
@@ -253,3 +255,18 @@ async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(tmp_p
         assert (await api.post("/v1/videos", json={**GOOD, "mode": "std"})).status_code == 400
         assert (await api.post("/v1/videos", json=GOOD)).status_code == 200
         assert (await api.post("/v1/videos", json={**MINE, "image_list": []})).status_code == 400
+
+
+@pytest.mark.parametrize(("size", "made"), [("1280x720", (256, 144)), ("720x1280", (144, 256))])
+async def test_its_pictures_may_be_smaller(tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]) -> None:
+    jobs = Jobs(catalog.load(), tmp_path, speed=1.0, scale=0.2, now=clock)
+    job = jobs.accept(model="sora-2", prompt="x", seconds=4, size=size, mode=None)
+    facts = verify(await jobs.clip(job)).facts
+    assert (facts.width, facts.height, facts.frames) == (*made, 96)
+
+
+@pytest.mark.parametrize("text", ["0", "1.5", "-1", "small", "nan", ""])
+def test_a_scale_that_is_none_is_refused(text: str) -> None:
+    assert read_scale({}) == 1.0 and read_scale({"STORYREEL_SIMULATOR_SCALE": "0.25"}) == 0.25
+    with pytest.raises(UsageError, match=f"STORYREEL_SIMULATOR_SCALE is `{text}`"):
+        read_scale({"STORYREEL_SIMULATOR_SCALE": text})
