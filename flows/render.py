@@ -400,6 +400,8 @@ class Rendering:
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
+            if planned.forced and one.action is Action.RESUME:
+                self._progress(scene, number, "waiting", one.reason)
             result = {"take_id": one.row.id, "take": number} if one.row else {"take_id": None}
             if one.row and one.row.state is TakeState.IN_FLIGHT:
                 result = await self._run(wait_for_job, scene.id, number, result)

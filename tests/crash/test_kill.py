@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -43,6 +43,7 @@ FOUR = """\
   - {id: c, prompt: "c", remix_of: a}
   - {id: d, prompt: "d"}
 """
+FORCED = ("a", "d")
 SURELY_REACHED = 200  # how many points there are differs a little from run to run: a poll more or less
 HELD_SOMEWHERE: set[str] = set()
 
@@ -87,12 +88,12 @@ class Nursery:
     folder: Path
     api: Live
 
-    def run(self, board: Board, number: int, die_at: int) -> dict[str, int]:
+    def run(self, board: Board, number: int, die_at: int, force: tuple[str, ...] = ()) -> dict[str, int]:
         file = self.folder / f"board-{number}.yaml"
         file.write_text(board.text(number))
         order = {
             "board": str(file), "workspace": str(self.folder / f"run-{number}"), "die_at": die_at,
-            "catalog": str(self.folder / "small.yaml"), "here": board.here,
+            "catalog": str(self.folder / "small.yaml"), "here": board.here, "force": force,
             "environment": {
                 "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": f"k{number}", "STORYREEL_TIME_SCALE": "0.0001",
                 **({"STORYREEL_DATABASE_URL": board.ledger} if board.ledger else {}),
@@ -164,6 +165,29 @@ def check(nursery: Nursery, board: Board, number: int, die_at: int) -> str | Non
     return f"{where}: {wrong}" if wrong else None
 
 
+def check_forced(nursery: Nursery, board: Board, number: int, die_at: int) -> str | None:
+    """Kill a run that makes a scene again at a point, and run again plainly; returns what is wrong."""
+    where = f"board {number} forced, point {die_at}"
+    if nursery.run(board, number, -1)["exit"] != 0:
+        return f"{where}: the first run failed"
+    workspace = nursery.folder / f"run-{number}"
+    clips = {path: path.read_bytes() for path in workspace.glob("clips/*/*.mp4")}
+    nursery.run(board, number, die_at, force=FORCED)
+    last = nursery.run(board, number, -1)
+    if last["exit"] != 0:
+        return f"{where}: the run after it failed with {last}"
+    if any(path.read_bytes() != data for path, data in clips.items()):
+        return f"{where}: a clip of before is lost"
+    jobs = accepted(nursery.api, number)
+    twice = [scene for scene, wanted in board.wanted.items() if jobs[scene] > 2 * wanted]
+    report = json.loads((workspace / "report/report.json").read_text())
+    used = {s["id"] for s in report["scenes"] if s["used"] and s["clip"]}
+    if twice or used != set(board.wanted):
+        return f"{where}: paid for a third time: {twice}; only {used} have a clip"
+    wrong = _disk(workspace) or _ledger(f"sqlite:///{workspace / 'ledger.db'}", number, workspace)
+    return f"{where}: {wrong}" if wrong else None
+
+
 def _disk(workspace: Path) -> str | None:
     if list(workspace.rglob("*.part")) or list(workspace.rglob(".*.part")):
         return "half files are left"
@@ -187,7 +211,10 @@ def _ledger(url: str, number: int, workspace: Path) -> str | None:
     return None
 
 
-def kill_at(nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]]) -> list[str]:
+Check = Callable[[Nursery, Board, int, int], str | None]
+
+
+def kill_at(nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]], check: Check = check) -> list[str]:
     """Each (board, number, point), two at a time; returns what went wrong."""
 
     def at(case: tuple[Board, int, int]) -> str | None:
@@ -218,6 +245,17 @@ def test_nothing_is_paid_twice_or_lost_whatever_the_point_of_death(nurseries: qu
     random.Random(7).shuffle(chosen)
     assert kill_at(nurseries, [(SMALL_BOARD, point, point) for point in chosen]) == []
     assert HELD_SOMEWHERE, "no point hit the moment between a request and its answer"
+
+
+@pytest.mark.timeout(900)
+def test_nor_is_a_good_clip_given_up_for_one_that_is_forced(nurseries: queue.Queue[Nursery]) -> None:
+    points(nurseries, SMALL_BOARD, 30_000)
+    nursery = nurseries.get()
+    count = nursery.run(SMALL_BOARD, 30_000, -1, force=FORCED)["points"]
+    nurseries.put(nursery)
+    draw = random.Random(17)
+    cases = [(SMALL_BOARD, 30_001 + i, point) for i, point in enumerate(draw.sample(range(1, count + 1), 60))]
+    assert kill_at(nurseries, cases, check_forced) == []
 
 
 @pytest.mark.timeout(600)
