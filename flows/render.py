@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 import uuid
 from collections.abc import Callable
@@ -349,7 +350,7 @@ class Rendering:
             return row
         except WorkspaceError as error:
             self.session.stop(error)
-            self._fail(planned, row, number, "transient", None, error.message)
+            self._fail(planned, row, number, "transient", None, self._placeless(error))
         except Stopped as error:
             self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
@@ -387,7 +388,8 @@ class Rendering:
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
         get_run_logger().error("scene %s: %r", planned.scene.id, error, exc_info=error)
-        words = _words(error) if isinstance(error, StoryreelError) else f"unexpected {type(error).__name__}: {error}"
+        kind = type(error).__name__
+        words = self._placeless(error) if isinstance(error, StoryreelError) else f"unexpected {kind}: {error}"
         self._fail(planned, row, number, "transient", None, words)
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
@@ -525,7 +527,7 @@ class Rendering:
             endpoint="simulator" if self.simulated else self.session.settings.endpoint,
             started_at=started,
             finished_at=self.session.now(),
-            stopped=self.session.stopped.message if self.session.stopped else None,
+            stopped=self._placeless(self.session.stopped) if self.session.stopped else None,
             cut=self.film,
             cut_error=self.film_error,
             frames=self.stills,
@@ -534,6 +536,10 @@ class Rendering:
             left_out=[p.scene.id for p in self.plan.scenes if p.action is Action.SKIP],
             warnings=[self.film_warning] if self.film_warning else [],
         )
+
+    def _placeless(self, error: StoryreelError) -> str:
+        """What an error says, for the report: without where on this machine the workspace lies."""
+        return error.message.replace(f"{self.session.workspace.root}{os.sep}", "")
 
     def _history(self) -> list[Take]:
         """Every take of the storyboard; where the ledger cannot be read any more, what this run knows."""

@@ -17,7 +17,7 @@ from cli.request import from_args
 from storyreel import finishing, opening
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.opening import Prepared
-from storyreel.plan import Plan, price
+from storyreel.plan import Action, Plan, price
 from storyreel.report import RunReport
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 
 def _trouble(planned: Plan) -> bool:
-    return any(row is None for _, row in finishing.shown(planned))
+    """Is a scene that was asked for without a clip?"""
+    return any(p.kept is None for p in planned.scenes if p.action is not Action.SKIP)
 
 
 def _allowed(args: argparse.Namespace, prepared: Prepared, planned: Plan) -> None:

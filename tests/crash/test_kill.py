@@ -182,7 +182,10 @@ def check_forced(nursery: Nursery, board: Board, number: int, die_at: int) -> st
     twice = [scene for scene, wanted in board.wanted.items() if jobs[scene] > 2 * wanted]
     report = json.loads((workspace / "report/report.json").read_text())
     used = {s["id"] for s in report["scenes"] if s["used"] and s["clip"]}
-    if twice or used != set(board.wanted):
+    held = {
+        s["id"] for s in report["scenes"] if s["status"] in ("held", "blocked")
+    }  # below one that is new: made anew too
+    if twice or used | (held - set(FORCED)) != set(board.wanted):
         return f"{where}: paid for a third time: {twice}; only {used} have a clip"
     wrong = _disk(workspace) or _ledger(f"sqlite:///{workspace / 'ledger.db'}", number, workspace)
     return f"{where}: {wrong}" if wrong else None
