@@ -247,26 +247,16 @@ def _money(text: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; returns the exit code. Errors become text here, and nowhere else."""
-    top = parser()
-    args, rest = top.parse_known_args(argv)
-    if args.command is None and not rest:
-        top.print_help()
+    args = _read(argv)
+    if args is None:
         return 0
-    if args.command is None or any(word.startswith("-") for word in rest) or (not hasattr(args, "last") and rest):
-        top.error(f"unrecognized arguments: {' '.join(rest)}")
     children.spare_loopback()
     try:
-        arguments.settle(args, rest)
         with conduct.like_ctrl_c():
             return int(importlib.import_module(args.module).run(args))
     except StoryboardError as error:
         for fault in error.faults:
             print(fault, file=sys.stderr)
-        return error.exit_code
-    except StoryreelError as error:
-        if args.debug:
-            raise
-        complain("storyreel", error)
         return error.exit_code
     except KeyboardInterrupt:
         print("storyreel: interrupted", file=sys.stderr)
@@ -277,7 +267,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if args.debug:
             raise
-        return complain_of(error)
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    """Say what went wrong; returns the exit code."""
+    if isinstance(error, StoryreelError):
+        complain("storyreel", error)
+        return error.exit_code
+    return complain_of(error)
+
+
+def _read(argv: Sequence[str] | None) -> argparse.Namespace | None:
+    """The command and its options; None where only help was to be shown."""
+    top = parser()
+    args, rest = top.parse_known_args(argv)
+    if args.command is None and not rest:
+        top.print_help()
+        return None
+    if args.command is None or any(word.startswith("-") for word in rest) or (not hasattr(args, "last") and rest):
+        top.error(f"unrecognized arguments: {' '.join(rest)}")
+    try:
+        arguments.settle(args, rest)
+    except StoryreelError as error:
+        complain("storyreel", error)
+        raise SystemExit(error.exit_code) from None
+    return args
 
 
 def entry() -> None:

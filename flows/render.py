@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import time
 import uuid
 from collections import Counter
@@ -367,7 +368,7 @@ class Rendering:
             return row
         except WorkspaceError as error:
             self.session.stop(error)
-            self._fail(planned, row, number, "transient", error.message, error.fix)
+            self._fail(planned, row, number, "transient", self._placeless(error), error.fix)
         except Stopped as error:
             self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
@@ -409,8 +410,9 @@ class Rendering:
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
         get_run_logger().error("scene %s: %r", planned.scene.id, error, exc_info=error)
-        known = isinstance(error, StoryreelError)
-        words = str(error) if known else f"unexpected {type(error).__name__}: {error}"
+        words = f"unexpected {type(error).__name__}: {error}"
+        if isinstance(error, StoryreelError):
+            words = self._placeless(error)
         self._fail(planned, row, number, "transient", words, getattr(error, "fix", None))
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
@@ -422,6 +424,8 @@ class Rendering:
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
+            if planned.forced and one.action is Action.RESUME:
+                self._progress(scene, number, "waiting", one.reason)
             result = {"take_id": one.row.id, "take": number} if one.row else {"take_id": None}
             if one.row and one.row.state is TakeState.IN_FLIGHT:
                 result = await self._run(wait_for_job, scene.id, number, result)
@@ -547,7 +551,7 @@ class Rendering:
             endpoint="simulator" if self.simulated else self.session.settings.endpoint,
             started_at=started,
             finished_at=self.session.now(),
-            stopped=self.session.stopped.message if self.session.stopped else None,
+            stopped=self._placeless(self.session.stopped) if self.session.stopped else None,
             cut=self.film,
             cut_error=self.film_error,
             frames=self.stills,
@@ -556,6 +560,10 @@ class Rendering:
             left_out=[p.scene.id for p in self.plan.scenes if p.action is Action.SKIP],
             warnings=[self.film_warning] if self.film_warning else [],
         )
+
+    def _placeless(self, error: StoryreelError) -> str:
+        """What an error says, for the report: without where on this machine the workspace lies."""
+        return error.message.replace(f"{self.session.workspace.root}{os.sep}", "")
 
     def _history(self) -> list[Take]:
         """Every take of the storyboard; where the ledger cannot be read any more, what this run knows."""

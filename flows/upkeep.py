@@ -43,6 +43,7 @@ class Project:
 
     @property
     def pool(self) -> str:
+        """The project's work pool."""
         return POOL if self.name == POOL else f"{POOL}-{self.name}"
 
     def deployment(self, name: str) -> str:

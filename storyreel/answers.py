@@ -30,6 +30,7 @@ class JobStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
+        """Will the job's status never change again?"""
         return self is not JobStatus.RUNNING
 
 

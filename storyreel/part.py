@@ -74,6 +74,7 @@ class Part:
         self._out.truncate()
 
     def write(self, chunk: bytes) -> None:
+        """Add bytes. Raises `DownloadError` where there are more than the limit."""
         self.count += len(chunk)
         if self.count > self.max_bytes:
             raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB", is_final=True)
@@ -88,6 +89,7 @@ class Part:
         return Fetched(self.path, self.count, self._digest.hexdigest())
 
     def close(self, *, keep: bool) -> None:
+        """Close the file, and delete it unless it is to be kept."""
         self._out.close()
         if not keep:
             self.path.unlink(missing_ok=True)

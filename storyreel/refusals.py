@@ -58,6 +58,7 @@ class Row:
     fix: str | None = None
 
     def fits(self, answer: Answer, method: str) -> bool:
+        """Does this row decide the answer to a request of that method?"""
         if self.on not in (None, method) or self.json not in (None, answer.is_json):
             return False
         if self.statuses is not None and answer.status not in self.statuses:

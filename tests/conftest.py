@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable
 from datetime import date
 from pathlib import Path
@@ -14,6 +15,8 @@ from storyreel import catalog, manifest
 from storyreel.manifest import Checked
 
 TODAY = date(2026, 11, 22)
+# Code that logs for a flow is tested without one; read when Prefect is first imported.
+os.environ.setdefault("PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW", "ignore")
 
 
 @pytest.fixture(autouse=True)

@@ -70,6 +70,7 @@ def as_json(planned: Plan, catalog: Catalog) -> dict[str, Any]:
                 "id": one.scene.id,
                 "action": str(one.action),
                 "reason": one.reason,
+                "blocked_by": one.blocked_by,
                 "key": one.key,
                 "upstream": list(one.scene.upstream),
                 "model": one.scene.model,

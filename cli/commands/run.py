@@ -18,7 +18,7 @@ from cli.request import prepare
 from storyreel import finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.opening import Prepared
-from storyreel.plan import Plan
+from storyreel.plan import Action, Plan
 from storyreel.report import RunReport, SceneReport
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 
 def _trouble(planned: Plan) -> bool:
-    return any(row is None for _, row in finishing.shown(planned))
+    """Is a scene that was asked for without a clip?"""
+    return any(p.kept is None for p in planned.scenes if p.action is not Action.SKIP)
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:

@@ -21,6 +21,7 @@ class Forms:
     instead: Mapping[str, str]
 
     def all(self) -> str:
+        """Every form, as a list in words."""
         return listing([*self.texts, *self.shown.values()])
 
 

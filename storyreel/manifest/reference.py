@@ -44,7 +44,8 @@ _RULES = """\
 
 Exactly what reaches the API: the composed prompt, model, seconds, size, mode, the bytes (not the names) of its pictures, and the
 takes it is made from. Not: titles, notes, captions, order, the cut, the file's name. A renamed scene keeps its clips. With
-`policy: {on_upstream_change: keep}` a new take above does not make a scene stale. `run --force SCENE` makes it again,
+`policy: {on_upstream_change: keep}` a new take above does not make a scene stale. `run --force SCENE` makes it again: the clip that is here is
+used until the new one is, and a job that is under way already is taken up;
 `storyreel retake FILE SCENE` makes one more take.
 """
 

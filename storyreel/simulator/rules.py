@@ -126,6 +126,7 @@ def read_prompt(body: Any, longest: int = PROMPT_MAX) -> str:
 
 
 def choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
+    """A field's value, one of `allowed`, the first where it is left out. Raises `Refused`."""
     value = body.get(name, allowed[0])
     if not isinstance(value, str):
         raise Refused(f"{name} must be a string")
@@ -154,6 +155,7 @@ def _http(value: Any, name: str) -> str:
 
 
 def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
+    """The pictures of `input_reference` and `image_tail`. Raises `Refused`."""
     if "image_list" in body or "video_list" in body:
         raise Refused("image_list and video_list are for kling-video-o1")
     found = []
@@ -175,6 +177,7 @@ def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
 
 
 def listed(body: Mapping[str, Any]) -> list[Given]:
+    """The pictures of `image_list`. Raises `Refused`."""
     if "input_reference" in body or "image_tail" in body:
         raise Refused("kling-video-o1 takes image_list, not input_reference or image_tail")
     entries = body.get("image_list", [])
@@ -209,6 +212,7 @@ def _entry(entry: Any) -> Given:
 
 
 def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, bool]:
+    """(address, is it to be edited) of `video_list`. Raises `Refused`."""
     entries = body.get("video_list", [])
     if not isinstance(entries, list) or len(entries) > 1:
         raise Refused("video_list takes at most one video")

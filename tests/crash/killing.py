@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ FOUR = """\
   - {id: c, prompt: "c", remix_of: a}
   - {id: d, prompt: "d"}
 """
+FORCED = ("a", "d")
 SURELY_REACHED = 200  # how many points there are differs a little from run to run: a poll more or less
 HELD_SOMEWHERE: set[str] = set()
 
@@ -80,13 +82,15 @@ class Nursery:
     folder: Path
     api: Live
 
-    def run(self, board: Board, number: int, die_at: int, *, watch: bool = False) -> dict[str, Any]:
+    def run(
+        self, board: Board, number: int, die_at: int, *, watch: bool = False, force: tuple[str, ...] = ()
+    ) -> dict[str, Any]:
         """Run a board until the point `die_at`, -1 for its end. `watch`: also the durable state at each point, as a number."""
         file = self.folder / f"board-{number}.yaml"
         file.write_text(board.text(number))
         order = {
             "board": str(file), "workspace": str(self.folder / f"run-{number}"), "die_at": die_at, "watch": watch,
-            "catalog": str(self.folder / "small.yaml"), "here": board.here,
+            "catalog": str(self.folder / "small.yaml"), "here": board.here, "force": force,
             "environment": {
                 "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": f"k{number}", "STORYREEL_TIME_SCALE": "0.0001",
                 **({"STORYREEL_DATABASE_URL": board.ledger} if board.ledger else {}),
@@ -132,6 +136,32 @@ def check(nursery: Nursery, board: Board, number: int, die_at: int) -> str | Non
     return f"{where}: {wrong}" if wrong else None
 
 
+def check_forced(nursery: Nursery, board: Board, number: int, die_at: int) -> str | None:
+    """Kill a run that makes a scene again at a point, and run again plainly; returns what is wrong."""
+    where = f"board {number} forced, point {die_at}"
+    if nursery.run(board, number, -1)["exit"] != 0:
+        return f"{where}: the first run failed"
+    workspace = nursery.folder / f"run-{number}"
+    clips = {path: path.read_bytes() for path in workspace.glob("clips/*/*.mp4")}
+    nursery.run(board, number, die_at, force=FORCED)
+    last = nursery.run(board, number, -1)
+    if last["exit"] != 0:
+        return f"{where}: the run after it failed with {last}"
+    if any(path.read_bytes() != data for path, data in clips.items()):
+        return f"{where}: a clip of before is lost"
+    jobs = accepted(nursery.api, number)
+    twice = [scene for scene, wanted in board.wanted.items() if jobs[scene] > 2 * wanted]
+    report = json.loads((workspace / "report/report.json").read_text())
+    used = {s["id"] for s in report["scenes"] if s["used"] and s["clip"]}
+    held = {
+        s["id"] for s in report["scenes"] if s["status"] in ("held", "blocked")
+    }  # below one that is new: made again too
+    if twice or used | (held - set(FORCED)) != set(board.wanted):
+        return f"{where}: paid for a third time: {twice}; only {used} have a clip"
+    wrong = _disk(workspace) or _ledger(f"sqlite:///{workspace / 'ledger.db'}", number, workspace)
+    return f"{where}: {wrong}" if wrong else None
+
+
 def _disk(workspace: Path) -> str | None:
     if list(workspace.rglob("*.part")) or list(workspace.rglob(".*.part")):
         return "half files are left"
@@ -155,7 +185,10 @@ def _ledger(url: str, number: int, workspace: Path) -> str | None:
     return None
 
 
-def kill_at(nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]]) -> list[str]:
+Check = Callable[[Nursery, Board, int, int], str | None]
+
+
+def kill_at(nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]], check: Check = check) -> list[str]:
     """Each (board, number, point), two at a time; returns what went wrong."""
 
     def at(case: tuple[Board, int, int]) -> str | None:

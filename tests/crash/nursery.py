@@ -158,6 +158,7 @@ async def render(order: dict[str, Any], point: Points) -> None:
             Path(order["board"]),
             workspace=Path(order["workspace"]),
             catalog=Path(order["catalog"]),
+            force=tuple(order["force"]),
         )
     )
     watch(point, order["workspace"])

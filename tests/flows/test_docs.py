@@ -44,6 +44,14 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
     assert (project.folder / "runs/product-batch/summary.html").exists()
 
 
+def test_a_scene_is_made_again_as_the_docs_say(project: Project) -> None:
+    project.storyreel("init", "film")
+    project.storyreel("run", "film/storyboard.yaml", "--yes")
+    for words in commands("docs/how-to.md", "Make a scene again, or only some of them"):
+        project.storyreel(*words)
+    assert len(project.api.accepted) == 4
+
+
 @pytest.mark.parametrize(("name", "text"), [b for b in blocks("yaml") if "scenes:" in b[1]])
 def test_a_storyboard_of_the_docs_becomes_a_film(project: Project, name: str, text: str) -> None:
     project.write(text)

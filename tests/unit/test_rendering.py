@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -18,6 +19,7 @@ from storyreel.manifest import Checked
 from storyreel.plan import ScenePlan, Snapshot, TakePlan
 from storyreel.report import Outcome
 from storyreel.session import Session
+from storyreel.workspace import Workspace
 from tests.unit.test_plan import row
 
 BOARD = "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, takes: 3}\n"
@@ -54,7 +56,9 @@ class Fails(Rendering):
         self.told: list[Outcome] = []
         self.begun = {}
         self.stops: list[StoryreelError] = []
-        self.session = cast(Session, SimpleNamespace(stop=self.stops.append, stopped=None))
+        self.session = cast(
+            Session, SimpleNamespace(stop=self.stops.append, stopped=None, workspace=Workspace(Path("/x/runs/b")))
+        )
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
         raise self.error
@@ -85,8 +89,9 @@ async def test_a_ledger_that_is_gone_stops_the_run_in_its_own_words(check: Calla
     board = check(BOARD).storyboard
     assert board is not None
     planned = plan.make(board, catalog.load(), Snapshot()).scene("a")
-    error = WorkspaceError("the ledger cannot be used: disk full")
+    error = WorkspaceError("the ledger /x/runs/b/ledger.db cannot be used: disk full")
     rendering = Fails(error)
     with disable_run_logger():
         assert await rendering._take(planned, planned.takes[0], 1) is None
-    assert rendering.stops == [error] and "disk full" in rendering.told[0].reason
+    assert rendering.stops == [error]
+    assert rendering.told[0].reason == "transient: the ledger ledger.db cannot be used: disk full"
