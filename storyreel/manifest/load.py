@@ -10,8 +10,8 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog
 from storyreel.errors import StoryboardError
+from storyreel.manifest import comments, shape, source
 from storyreel.manifest import prompt as prompts
-from storyreel.manifest import shape, source
 from storyreel.manifest.document import ID_PATTERN, Document, slug
 from storyreel.manifest.faults import Fault, Severity
 from storyreel.manifest.resolve import Resolver
@@ -65,6 +65,7 @@ def check(
 
 
 def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, str], today: date) -> Storyboard | None:
+    comments.warn(text)
     document, broken = shape.fit(text)
     _top(text, document, broken)
     resolver = Resolver(text, document, broken, catalog, variables)

@@ -18,7 +18,6 @@ from storyreel.manifest.storyboard import FileImage, Image, Remix, Scene, SceneI
 _NOT_FOR_REMIX = (
     "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit"
 )  # fmt: skip
-_FREE_TEXT = ("prompt", "fallback_prompt", "caption", "title", "note", "description", "prefix", "suffix")
 
 
 @dataclass(slots=True)
@@ -33,11 +32,6 @@ class Draft:
     def path(self, name: str) -> Path_:
         """Where the value of a field stands: in the scene, else in the defaults, else the scene itself."""
         return ("scenes", self.index, name) if name in self.own else ("defaults", name)
-
-
-def _is_free_text(path: Path_) -> bool:
-    """Does a text for people or models stand here, which may hold a `#`?"""
-    return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in _FREE_TEXT]
 
 
 def _overlap(one: Path_, other: Path_) -> bool:
@@ -69,7 +63,6 @@ class Resolver:
         """Every scene that could be made, in file order; a scene is left out where its model is not known."""
         for draft in self.drafts:
             self._texts(draft)
-        self._comments()
         edges = {d.id: [s for s, _ in self._references(d) if s in self.by_id] for d in self.drafts}
         self._cycles(edges)
         for draft in self.drafts:
@@ -358,25 +351,6 @@ class Resolver:
                 (("defaults", "caption"), self.document.defaults.caption or ""),
             ):
                 self._variables(text, path_)
-
-    def _comments(self) -> None:
-        """In YAML ` #` begins a comment: what was meant as part of an unquoted text would be left out without a word."""
-        for path in self.source.values:
-            if not _is_free_text(path) or (found := self.source.comment(path)) is None:
-                continue
-            at, comment = found
-            kept = self._kept(path)
-            self.source.error(
-                at,
-                f"`{comment}` is a comment in YAML, so `{path[-1]}` is {kept}",
-                "put the whole text in quotes; if it is a comment, write it on a line of its own",
-                Severity.WARNING,
-            )
-
-    def _kept(self, path: Path_) -> str:
-        span = self.source.values[path]
-        text = " ".join(self.source.text[span.start : span.end].split())
-        return f"only `{text if len(text) <= 60 else '…' + text[-57:]}`" if text else "empty"
 
     def _variables(self, text: str, path: Path_) -> None:
         self.used_variables |= prompts.used(text)

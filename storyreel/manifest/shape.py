@@ -133,6 +133,11 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
         hint = f"; did you mean `{guess}`?" if guess and guess != value else ""
         if str(value) in allowed:
             return f"{shown} is text, not a number", f"write {value} without quotes"
+        if name == "style":
+            return (
+                f"a scene's `style` is {given}",
+                "write `style: none`; prefix and suffix belong to `style:` of the file",
+            )
         return f"{shown} is {given}{hint}", f"use {listing(allowed)}"
     if kind == "missing":
         missing = str(detail["loc"][-1])

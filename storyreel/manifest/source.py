@@ -26,7 +26,6 @@ Path_ = tuple[str | int, ...]
 _BOOL = {"true": True, "false": False}
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _HALF = re.compile("[\ud800-\udfff]")
-_COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -73,19 +72,6 @@ class Source:
             path, key = path[:-1], False
         root = self.values.get(())
         return root.start if root else 0
-
-    def comment(self, path: Path_) -> tuple[int, str] | None:
-        """(offset, text) of a comment behind the plain, unquoted value at `path`, in its last line, that may be meant as part of
-        the value. None for one that is clearly a comment: two spaces before its `#`, and one after it.
-        """
-        span = self.values.get(path)
-        if span is None or self.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
-            return None
-        end = span.end if span.end > span.start else self.text.find(":", self.keys.get(path, span).start) + 1
-        found = _COMMENT.match(self.text, end)
-        if found is None or (len(found["gap"]) > 1 and found["text"][1:2].strip() == ""):
-            return None
-        return found.start("text"), found["text"].rstrip()
 
     def within(self, path: Path_, needle: str, occurrence: int = 0) -> int:
         """The offset of the n-th `needle` in the source text of the value at `path`, or the value's own offset."""

@@ -1,0 +1,50 @@
+"""Comments that may be meant as part of a text: in YAML ` #` begins one, also in the middle of an unquoted text."""
+
+from __future__ import annotations
+
+import re
+
+from storyreel.manifest.faults import Severity
+from storyreel.manifest.source import Path_, Source
+
+FREE_TEXT = ("prompt", "fallback_prompt", "caption", "title", "note", "description", "prefix", "suffix")
+_COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
+
+
+def warn(source: Source) -> None:
+    """Note each comment right behind an unquoted text, at its place: what was meant as text would be left out without a word."""
+    for path in source.values:
+        if not _is_free_text(path) or (found := _behind(source, path)) is None:
+            continue
+        at, comment = found
+        source.error(
+            at,
+            f"`{comment}` is a comment in YAML, so `{path[-1]}` is {_kept(source, path)}",
+            "put the whole text in quotes; if it is a comment, write it on a line of its own",
+            Severity.WARNING,
+        )
+
+
+def _is_free_text(path: Path_) -> bool:
+    """Does a text for people or models stand here, which may hold a `#`?"""
+    return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in FREE_TEXT]
+
+
+def _behind(source: Source, path: Path_) -> tuple[int, str] | None:
+    """(offset, text) of a comment behind the unquoted value at `path`, in its last line; None for one that is clearly a comment:
+    two spaces before its `#`, and one after it.
+    """
+    span = source.values[path]
+    if source.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
+        return None
+    end = span.end if span.end > span.start else source.text.find(":", source.keys.get(path, span).start) + 1
+    found = _COMMENT.match(source.text, end)
+    if found is None or (len(found["gap"]) > 1 and found["text"][1:2].strip() == ""):
+        return None
+    return found.start("text"), found["text"].rstrip()
+
+
+def _kept(source: Source, path: Path_) -> str:
+    span = source.values[path]
+    text = " ".join(source.text[span.start : span.end].split())
+    return f"only `{text if len(text) <= 60 else '…' + text[-57:]}`" if text else "empty"
