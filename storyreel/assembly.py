@@ -66,7 +66,7 @@ def cut(
             seam = measure(_last_picture(workspace, above[1], offset or 0), first_picture(path))
             linked = offset is not None or _share_still(storyboard, above[0], scene_id)
             joined = into == "cut" and linked and seam.is_same
-            if joined and offset:
+            if offset:  # the scene goes on from there, whether or not its first picture is that one again
                 pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
             seams.append(
                 {
@@ -78,7 +78,7 @@ def cut(
                 }
             )
         names.append(scene_id)
-        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
+        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
         above = (scene_id, row)
     style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
     film = assemble(pieces, workspace.film, style, tell=tell)
@@ -94,6 +94,7 @@ def cut(
         "duration_s": film.duration_s,
         "copied": film.copied,
         "seams": seams,
+        "notes": list(film.notes),
     }
 
 
@@ -169,6 +170,6 @@ def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Ima
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size most clips have; the first of equals. Made a multiple of 4, which planes of half the size need."""
+    """The size most clips have; the first of equals. Made even, which pictures of 4:2:0 need."""
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
-    return width // 4 * 4, height // 4 * 4
+    return max(2, width // 2 * 2), max(2, height // 2 * 2)

@@ -107,6 +107,7 @@ class CutReport(_Part):
     duration_s: float
     copied: bool = False
     seams: list[SeamReport] = []
+    notes: list[str] = []  # of clips that had to be changed for the film, or are damaged
 
 
 class Totals(_Part):
@@ -181,7 +182,7 @@ def build(
         finished_at=datetime.fromtimestamp(finished_at, UTC),
         status="completed" if good == len(states) else "partial" if good else "failed",
         stopped=stopped,
-        warnings=_seeds(storyboard, told),
+        warnings=[*_seeds(storyboard, told), *(cut.notes if cut else [])],
         scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
         cut=cut,
         cut_error=cut_error,

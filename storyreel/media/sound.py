@@ -21,20 +21,20 @@ Sound = NDArray[np.float32]  # shape (2, n): stereo, -1 to 1
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a piece lies in the film, all in frames.
+    """Where a piece lies in the film, in frames.
 
-    `skip` pictures of the clip are left out at its beginning; `lead` overlap with the piece before (a dissolve), `held`
-    with the one after; over `rise` it comes out of black, over `fall` it goes into black.
+    It begins at `begin_s` of its clip; `lead` frames overlap with the piece before (a dissolve), `held` with the one
+    after; over `rise` it comes out of black, over `fall` it goes into black.
     """
 
     path: Path | None
     start: int
     count: int
-    skip: int
-    lead: int
-    held: int
-    rise: int
-    fall: int
+    begin_s: Fraction = Fraction(0)
+    lead: int = 0
+    held: int = 0
+    rise: int = 0
+    fall: int = 0
 
 
 def blocks(spans: Sequence[Span], fps: Fraction, music: Path | None, gain_db: float) -> Iterator[av.AudioFrame]:
@@ -63,7 +63,7 @@ def _film(spans: Sequence[Span], fps: Fraction) -> Iterator[Sound]:
     held = np.zeros((2, 0), np.float32)
     for span in spans:
         begin, end = _samples(span.start, fps), _samples(span.start + span.count, fps)
-        heard = _clip(span.path, end - begin, _samples(span.skip, fps)) if span.path else None
+        heard = _clip(span.path, end - begin, round(span.begin_s * RATE)) if span.path else None
         wave = np.zeros((2, end - begin), np.float32) if heard is None else heard
         rise, fall = _samples(span.rise, fps), _samples(span.fall, fps)
         if rise:

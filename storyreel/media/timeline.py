@@ -44,10 +44,12 @@ def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: S
         clip = otio.schema.Clip(
             name,
             _media(piece, span.count, rate, folder),
-            TimeRange(time(span.skip + trimmed), time(span.count - trimmed - cut_off)),
+            TimeRange(time(round(span.begin_s * film.rate) + trimmed), time(span.count - trimmed - cut_off)),
         )
         if piece.caption:
-            clip.markers.append(otio.schema.Marker(piece.caption, TimeRange(time(span.skip + trimmed), time(0))))
+            clip.markers.append(
+                otio.schema.Marker(piece.caption, TimeRange(time(round(span.begin_s * film.rate) + trimmed), time(0)))
+            )
         picture.append(clip)
     if style.music:
         sound = otio.schema.Track("music", kind=otio.schema.TrackKind.Audio)
