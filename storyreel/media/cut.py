@@ -20,11 +20,15 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from storyreel.errors import MediaError
-from storyreel.media import colour, copying, sound, subtitle
+from storyreel.media import colour, copying, mix, sound, subtitle
 from storyreel.media.clip import moving, to_planes
+from storyreel.media.hearing import RATE
 from storyreel.media.picture import Reel, planes, stacked
 
 FPS = 24
+AUDIO_BITS = 192_000
+PEAK_DB = -1.0  # no true peak of the film is above it
+LOUD = 0.5  # a sample below it leaves the encoder no way to that
 CUE_LATE = 6  # frames after which a burned caption appears
 Transition = Literal["cut", "fade", "dissolve"]
 
@@ -103,7 +107,7 @@ def assemble(
             spans = _encode(pieces, silent, style, tell, notes)
         frames = spans[-1].start + spans[-1].count
         _expect(silent, frames)
-        _join(silent, spans, pieces, part, style, fps, notes)
+        _finish(silent, spans, pieces, part, style, fps, notes)
         _expect(part, frames)
         with part.open("rb") as written:
             os.fsync(written.fileno())
@@ -269,29 +273,45 @@ def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
 # ---- joining
 
 
-def _join(
+def _finish(
     silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
     notes: list[str],
 ) -> None:  # fmt: skip
-    """Lay sound and subtitles beside the finished picture."""
+    """Lay sound and subtitles beside the finished picture, once more and lower where the encoder lifted a peak too high."""
+    ceiling, heard = mix.CEILING_DB, notes
+    for _ in range(5):
+        loudest = _join(silent, spans, pieces, out, style, fps, ceiling, heard)
+        if loudest < LOUD:
+            return
+        over = sound.true_peak_db(out) - PEAK_DB
+        if over <= 0:
+            return
+        ceiling, heard = ceiling - over - 0.3, []  # what is wrong with a sound was noted the first time
+
+
+def _join(
+    silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
+    ceiling_db: float, notes: list[str],
+) -> float:  # fmt: skip
+    """Write the film with its sound and subtitles; returns the largest sample, as a share of full scale."""
+    loudest = 0.0
     with (
         av.open(str(silent)) as source,
         av.open(str(out), "w", format="mp4", options={"movflags": "+faststart"}) as container,
     ):
         video = source.streams.video[0]
         stream = container.add_stream_from_template(video)
-        audio = container.add_stream("aac", rate=sound.RATE, layout="stereo")
-        cues = [
-            subtitle.Cue(float((s.start + s.lead / 2) / fps), float((s.start + s.count - s.held / 2) / fps), p.caption)
-            for s, p in zip(spans, pieces, strict=True)
-            if p.caption and p.path
-        ]
-        texts = subtitle.add_track(container, cues) if style.subtitles == "soft" and cues else None
+        audio = container.add_stream("aac", rate=RATE, layout="stereo")
+        audio.bit_rate = AUDIO_BITS
+        cues = _cues(spans, pieces, fps)
+        texts = subtitle.add_track(container, cues) if style.subtitles == "soft" and cues else []
         packets = (p for p in source.demux(video) if p.dts is not None)
         pending = next(packets, None)
-        for block in sound.blocks(spans, fps, style.music, style.music_gain_db):
+        music = sound.Music(style.music, style.music_gain_db) if style.music else None
+        for block in sound.blocks(spans, fps, music, ceiling_db, notes, [piece.title for piece in pieces]):
+            loudest = max(loudest, float(np.abs(block.to_ndarray()).max()))
             container.mux(audio.encode(block))
-            until = Fraction(block.pts or 0, sound.RATE)
+            until = Fraction(block.pts or 0, RATE)
             while pending is not None and (pending.dts or 0) * Fraction(pending.time_base or 0) <= until:
                 pending.stream = stream
                 container.mux(pending)
@@ -301,8 +321,18 @@ def _join(
             pending.stream = stream
             container.mux(pending)
             pending = next(packets, None)
-        for packet in texts or ():
+        for packet in texts:
             container.mux(packet)
+    return loudest
+
+
+def _cues(spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction) -> list[subtitle.Cue]:
+    """When each caption is shown: from the middle of the dissolve into its piece to that of the one out of it."""
+    return [
+        subtitle.Cue(float((s.start + s.lead / 2) / fps), float((s.start + s.count - s.held / 2) / fps), p.caption)
+        for s, p in zip(spans, pieces, strict=True)
+        if p.caption and p.path
+    ]
 
 
 def _expect(path: Path, frames: int) -> None:

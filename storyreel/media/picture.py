@@ -100,10 +100,9 @@ class Reel:
         last, gap = None, None
         for frame in _progressive(self._decoded(container, video), self._canvas.notes):
             base = Fraction(frame.time_base or video.time_base or 1)
+            start = Fraction(0) if last is None else last + step
             if frame.pts is not None:
                 start = frame.pts * base
-            else:
-                start = Fraction(0) if last is None else last + step
             end = start + (frame.duration * base if frame.duration else step)
             if limit is not None and limit > start:
                 end = min(end, limit)
