@@ -428,10 +428,11 @@ class Rendering:
             self.film_error = f"scenes are missing: {', '.join(missing)}" if missing else "the run was stopped"
             return
         try:
+            clips = [(scene, self.session.ledger.take(take) if take else None) for scene, take in shown.items()]
+            key = finishing.key_of(self.plan.storyboard, clips)
             film = await self._run(cut_film, shown, list(self.results.values()))
             self.film = report.CutReport(**film)
-            clips = [(scene, self.session.ledger.take(take) if take else None) for scene, take in shown.items()]
-            finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, clips), self.film)
+            finishing.remember(self.session.workspace, key, self.film)
         except StoryreelError as error:
             self.film_error = error.message
 

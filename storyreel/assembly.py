@@ -12,6 +12,7 @@ import PIL.Image
 from storyreel.catalog import parse_size
 from storyreel.errors import UsageError
 from storyreel.ledger_rows import Take
+from storyreel.manifest.load import look
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard
 from storyreel.media import sheet, timeline
 from storyreel.media.clip import verify
@@ -81,7 +82,9 @@ def cut(
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
         above = (scene_id, row)
     style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
+    before = look(storyboard.music) if storyboard.music else None
     film = assemble(pieces, workspace.film, style, tell=tell)
+    notes = [*film.notes, *_exchanged(storyboard, before)]
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())
     clips = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
@@ -94,7 +97,7 @@ def cut(
         "duration_s": film.duration_s,
         "copied": film.copied,
         "seams": seams,
-        "notes": list(film.notes),
+        "notes": notes,
     }
 
 
@@ -134,12 +137,26 @@ def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path
     return storyboard.folder / image.path if isinstance(image, FileImage) else None
 
 
+def _exchanged(storyboard: Storyboard, before: tuple[int, int] | None) -> list[str]:
+    """What to say of a music file that is another one now than when the storyboard, or the film, was begun."""
+    if storyboard.music is None:
+        return []
+    name = storyboard.music.name
+    if look(storyboard.music) != before:
+        return [
+            f"music {name}: the file changed while the film was cut; make it again: storyreel cut {storyboard.path.name}"
+        ]
+    if storyboard.music_seen not in (None, before):
+        return [f"music {name}: the file changed after the storyboard was read; the film has the new one"]
+    return []
+
+
 def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
     settings = storyboard.cut
     return Style(
         size=size,
         transition_s=settings.transition_s,
-        music=storyboard.folder / settings.music.file if settings.music else None,
+        music=storyboard.music,
         music_gain_db=settings.music.gain_db if settings.music else 0.0,
         subtitles=settings.subtitles,
     )
