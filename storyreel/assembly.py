@@ -10,14 +10,14 @@ from typing import Any
 import PIL.Image
 
 from storyreel.catalog import parse_size
-from storyreel.errors import UsageError
+from storyreel.errors import MediaError, UsageError
 from storyreel.ledger_rows import Take
 from storyreel.manifest.load import look
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard
 from storyreel.media import sheet, timeline
 from storyreel.media.clip import verify
 from storyreel.media.cut import Film, Piece, Style, Transition, assemble
-from storyreel.media.seam import first_picture, measure
+from storyreel.media.seam import Seam, first_picture, measure
 from storyreel.workspace import Workspace, write_whole
 
 
@@ -57,27 +57,22 @@ def cut(
         if row is None:
             if settings.missing == "slate":
                 names.append(scene_id)
-                pieces.append(Piece(None, into=into, caption=scene.title or scene.id))
+                card = Piece(None, into=into, caption=scene.title or scene.id, seconds=scene.seconds)
+                pieces.append(card)
                 above = None
             continue
         path = workspace.root / (row.clip or {})["path"]
         joined = False
         if above is not None:
             offset = _chained(storyboard, above[0], scene_id)
-            seam = measure(_last_picture(workspace, above[1], offset or 0), first_picture(path))
             linked = offset is not None or _share_still(storyboard, above[0], scene_id)
-            joined = into == "cut" and linked and seam.is_same
+            seam = _seam(workspace, above[1], offset or 0, path)
+            joined = into == "cut" and linked and seam is not None and seam.is_same
             if offset:  # the scene goes on from there, whether or not its first picture is that one again
                 pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
-            seams.append(
-                {
-                    "above": above[0],
-                    "below": scene_id,
-                    "chained": linked,
-                    "doubled": joined,
-                    **seam.as_dict(),
-                }
-            )
+            if seam is not None:
+                told = {"above": above[0], "below": scene_id, "chained": linked, "doubled": joined}
+                seams.append(told | seam.as_dict())
         names.append(scene_id)
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
         above = (scene_id, row)
@@ -174,6 +169,14 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
     """Does one scene end on the still on which the other begins?"""
     end, first = storyboard.scene(above).end_frame, storyboard.scene(scene).first_frame
     return end is not None and end == first
+
+
+def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam | None:
+    """How the picture from which a scene goes on compares with its first one; None where one cannot be had."""
+    try:
+        return measure(_last_picture(workspace, above, offset), first_picture(below))
+    except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
+        return None
 
 
 def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Image:

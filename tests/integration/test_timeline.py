@@ -53,7 +53,7 @@ def test_every_track_is_as_long_as_the_film_and_no_clip_longer_than_its_medium(
 
 def test_each_medium_has_a_name_and_a_reel_of_its_own(tmp_path: Path) -> None:
     edit, _ = written(tmp_path)
-    clips = [clip for clip in edit.video_tracks()[0].find_clips()]
+    clips = list(edit.video_tracks()[0].find_clips())
     named = [clip.media_reference.name for clip in clips]
     assert named == ["a-take-1", "b-take-1", "c-take-1", "no clip yet", "e-take-1"]
     reels = [clip.metadata["cmx_3600"]["reel"] for clip in clips]
