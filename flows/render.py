@@ -526,8 +526,9 @@ class Rendering:
             return
         try:
             takes = {scene: take.id if take else None for scene, take in shown}
+            key = finishing.key_of(self.plan.storyboard, shown)
             self.film = report.CutReport(**await self._run(cut_film, takes, list(self.results.values())))
-            finishing.remember(self.session.workspace, finishing.key_of(self.plan.storyboard, shown), self.film)
+            finishing.remember(self.session.workspace, key, self.film)
         except (StoryreelError, OSError) as error:
             self.film_error = error.message if isinstance(error, StoryreelError) else f"the disk failed: {error}"
 

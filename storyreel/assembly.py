@@ -12,11 +12,12 @@ import PIL.Image
 from storyreel.catalog import parse_size
 from storyreel.errors import MediaError, UsageError
 from storyreel.ledger_rows import Take
+from storyreel.manifest.load import look
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, Storyboard
 from storyreel.media import sheet, timeline
 from storyreel.media.clip import verify
 from storyreel.media.cut import Film, Piece, Style, Transition, assemble
-from storyreel.media.seam import first_picture, measure
+from storyreel.media.seam import Seam, first_picture, measure
 from storyreel.workspace import Workspace, write_whole
 
 
@@ -57,32 +58,29 @@ def cut(
         if row is None:
             if settings.missing == "slate":
                 names.append(scene_id)
-                pieces.append(Piece(None, into=into, caption=scene.title or scene.id))
+                card = Piece(None, into=into, caption=scene.title or scene.id, seconds=scene.seconds)
+                pieces.append(card)
                 above = None
             continue
         path = workspace.root / (row.clip or {})["path"]
         joined = False
         if above is not None:
             offset = _chained(storyboard, above[0], scene_id)
-            seam = measure(_last_picture(workspace, above[1], offset or 0), first_picture(path))
             linked = offset is not None or _share_still(storyboard, above[0], scene_id)
-            joined = into == "cut" and linked and seam.is_same
-            if joined and offset:
+            seam = _seam(workspace, above[1], offset or 0, path)
+            joined = into == "cut" and linked and seam is not None and seam.is_same
+            if offset:  # the scene goes on from there, whether or not its first picture is that one again
                 pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
-            seams.append(
-                {
-                    "above": above[0],
-                    "below": scene_id,
-                    "chained": linked,
-                    "doubled": joined,
-                    **seam.as_dict(),
-                }
-            )
+            if seam is not None:
+                told = {"above": above[0], "below": scene_id, "chained": linked, "doubled": joined}
+                seams.append(told | seam.as_dict())
         names.append(scene_id)
-        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption))
+        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
         above = (scene_id, row)
     style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
+    before = look(storyboard.music) if storyboard.music else None
     film = assemble(pieces, workspace.film, style, tell=tell)
+    notes = [*film.notes, *_exchanged(storyboard, before)]
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())
     clips = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
@@ -96,6 +94,7 @@ def cut(
         "copied": film.copied,
         "scenes": [scene for scene, _ in there],
         "seams": seams,
+        "notes": notes,
     }
 
 
@@ -146,12 +145,26 @@ def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path
     return storyboard.folder / image.path if isinstance(image, FileImage) else None
 
 
+def _exchanged(storyboard: Storyboard, before: tuple[int, int] | None) -> list[str]:
+    """What to say of a music file that is another one now than when the storyboard, or the film, was begun."""
+    if storyboard.music is None:
+        return []
+    name = storyboard.music.name
+    if look(storyboard.music) != before:
+        return [
+            f"music {name}: the file changed while the film was cut; make it again: storyreel cut {storyboard.path.name}"
+        ]
+    if storyboard.music_seen not in (None, before):
+        return [f"music {name}: the file changed after the storyboard was read; the film has the new one"]
+    return []
+
+
 def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
     settings = storyboard.cut
     return Style(
         size=size,
         transition_s=settings.transition_s,
-        music=storyboard.folder / settings.music.file if settings.music else None,
+        music=storyboard.music,
         music_gain_db=settings.music.gain_db if settings.music else 0.0,
         subtitles=settings.subtitles,
     )
@@ -171,6 +184,14 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
     return end is not None and end == first
 
 
+def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam | None:
+    """How the picture from which a scene goes on compares with its first one; None where one cannot be had."""
+    try:
+        return measure(_last_picture(workspace, above, offset), first_picture(below))
+    except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
+        return None
+
+
 def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Image:
     """The last picture of a take, or the one `offset` before it; as it was taken out of the clip, if it was."""
     name = f"last{offset}" if offset else "last"
@@ -182,6 +203,6 @@ def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Ima
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size most clips have; the first of equals. Made a multiple of 4, which planes of half the size need."""
+    """The size most clips have; the first of equals. Made even, which pictures of 4:2:0 need."""
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
-    return width // 4 * 4, height // 4 * 4
+    return max(2, width // 2 * 2), max(2, height // 2 * 2)

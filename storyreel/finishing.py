@@ -90,14 +90,22 @@ def cut(
 
 
 def key_of(storyboard: Storyboard, clips: Shown) -> str:
-    """Names the film by what it is made of: the clips in order, and the cut's settings."""
+    """Names the film by what it is made of: the clips in order, the cut's settings, the music's bytes."""
     parts = []
     for scene_id, row in clips:
         scene = storyboard.scene(scene_id)
         clip = (row.clip or {}).get("sha256") if row else None
         parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
-    text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title])
+    text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)])
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _music(storyboard: Storyboard) -> str | None:
+    """What is in the music's file, not only its name."""
+    try:
+        return hashlib.sha256(storyboard.music.read_bytes()).hexdigest() if storyboard.music else None
+    except OSError:
+        return None
 
 
 def recorded(workspace: Workspace) -> tuple[str, CutReport] | None:
@@ -105,14 +113,17 @@ def recorded(workspace: Workspace) -> tuple[str, CutReport] | None:
     try:
         known = json.loads((workspace.root / ".final.json").read_text("utf-8"))
         film = CutReport.model_validate(known["film"])
+        whole = workspace.film.stat().st_size == known.get("bytes", workspace.film.stat().st_size)
     except (OSError, ValueError, KeyError):
         return None
-    return (str(known["key"]), film) if workspace.film.exists() else None
+    return (str(known["key"]), film) if whole else None
 
 
 def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     """Note what the film was made of."""
-    write_whole(workspace.root / ".final.json", json.dumps({"key": key, "film": film.model_dump()}).encode())
+    size = workspace.film.stat().st_size if workspace.film.exists() else 0
+    noted = {"key": key, "film": film.model_dump(), "bytes": size}
+    write_whole(workspace.root / ".final.json", json.dumps(noted).encode())
 
 
 def describe(

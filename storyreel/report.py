@@ -129,6 +129,7 @@ class CutReport(_Part):
     copied: bool = False
     scenes: list[str] = []
     seams: list[SeamReport] = []
+    notes: list[str] = []  # of clips that had to be changed for the film, or are damaged
 
 
 class Totals(_Part):
@@ -220,7 +221,7 @@ def build(
         finished_at=datetime.fromtimestamp(finished_at, UTC),
         status="completed" if is_whole else "partial" if good else "failed",
         stopped=stopped,
-        warnings=[*warnings, *_concerns(storyboard, told)],
+        warnings=[*warnings, *_concerns(storyboard, told), *(cut.notes if cut else [])],
         scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
         cut=cut,
         cut_error=cut_error,

@@ -17,4 +17,6 @@ def run(args: argparse.Namespace) -> int:
     with cutting() as tell:
         film = finishing.cut(prepared, planned, only=bool(args.only or args.start), tell=tell)
     print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")
+    for note in film.notes:
+        print(f"  warning: {note}")
     return 0

@@ -1,4 +1,4 @@
-"""Are the files a storyboard names there, and are they the pictures the models demand?"""
+"""Are the files a storyboard names there, and are they the pictures the models demand, and fit for the film?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from storyreel.catalog import Catalog, Model, parse_size
 from storyreel.errors import MediaError
-from storyreel.manifest import nearby
+from storyreel.manifest import film, nearby
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.faults import listing, nearest
 from storyreel.manifest.resolve import Resolver
@@ -52,7 +52,10 @@ class Stills:
                     self._judge(image, path, model, scene.model, scene.size, scene.fit)
         music = self.r.document.cut.music
         if music:
-            self._inside(music.file, ("cut", "music", "file"))
+            file = self._inside(music.file, ("cut", "music", "file"))
+            if file:
+                film.check_music(self.r, file, music.file)
+        film.check_captions(self.r)
 
     def _inside(self, text: str, path: Path_) -> Path | None:
         """The file, if it exists and lies in the storyboard's folder."""

@@ -110,7 +110,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Storyboard:
-    """A storyboard without errors. `folder` is where relative paths start."""
+    """A storyboard without errors. `folder` is where relative paths start; `music_seen` the size and time of the music's
+    file when it was read.
+    """
 
     id: str
     title: str
@@ -119,6 +121,7 @@ class Storyboard:
     budget: Budget | None
     policy: Policy
     cut: Cut
+    music_seen: tuple[int, int] | None = None
 
     @property
     def folder(self) -> Path:
@@ -127,6 +130,11 @@ class Storyboard:
     def scene(self, scene_id: str) -> Scene:
         """The scene of that id. Raises `KeyError`."""
         return self.by_id[scene_id]
+
+    @property
+    def music(self) -> Path | None:
+        """The file of the music, None for none."""
+        return self.folder / self.cut.music.file if self.cut.music else None
 
     @cached_property
     def by_id(self) -> dict[str, Scene]:

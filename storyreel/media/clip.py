@@ -9,23 +9,19 @@ from __future__ import annotations
 import struct
 from collections import deque
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from av.stream import Disposition
-from av.video.reformatter import Interpolation
 from numpy.typing import NDArray
 from PIL import Image
 
 from storyreel.errors import MediaError
-from storyreel.media import seed
+from storyreel.media import colour, seed
 
-# swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show it.
-HQ = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-UNTAGGED = 2
-HD_HEIGHT_PX = 720
 # What may follow the pictures; one of these that goes past the end is a truncation, anything else is no part of the clip.
 BOXES = (
     b"ftyp",
@@ -46,8 +42,9 @@ BOXES = (
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What a clip is. `colour_assumed`: it carries no matrix, and BT.709 was taken for an HD picture. `concerns`: why its
-    end may be a poor start for another clip. `damage`: what is wrong with it beside its picture.
+    """What a clip is; width and height as it is shown, upright and in square pixels. `colour_assumed`: it carries no
+    matrix, and BT.709 was taken for an HD picture. `concerns`: why its end may be a poor start for another clip.
+    `damage`: what is wrong with it beside its picture.
     """
 
     width: int
@@ -69,25 +66,26 @@ class ClipFacts:
 @dataclass(frozen=True, slots=True)
 class Opened:
     """A verified clip with its outer pictures as they were decoded; `tail` holds the last ones, newest last, as many as
-    were asked for.
+    were asked for. `shape` is the width of its pixels over their height.
     """
 
     facts: ClipFacts
     head: av.VideoFrame
     middle: av.VideoFrame
     tail: list[av.VideoFrame]
+    shape: Fraction = Fraction(1)
 
     @property
     def first(self) -> Image.Image:
-        return to_rgb(self.head)
+        return to_rgb(self.head, shape=self.shape)
 
     @property
     def last(self) -> Image.Image:
-        return to_rgb(self.tail[-1])
+        return to_rgb(self.tail[-1], shape=self.shape)
 
     def before_last(self, count: int) -> Image.Image:
         """The picture so many before the last one; 0 is the last one itself."""
-        return to_rgb(self.tail[-1 - count])
+        return to_rgb(self.tail[-1 - count], shape=self.shape)
 
 
 def verify(path: Path, *, tail: int = 1) -> Opened:
@@ -176,7 +174,7 @@ def _decode(path: Path, tail: int, damage: list[str]) -> Opened:
         if silent:
             damage = [*damage, f"{silent} packet{'s' * (silent != 1)} of its sound cannot be decoded"]
         facts = _facts(video, list(last), frames, bool(audio), damage)
-        return Opened(facts, first, middle or first, list(last)[-max(1, tail) :])
+        return Opened(facts, first, middle or first, list(last)[-max(1, tail) :], pixel_shape(video))
 
 
 def _is_heard(packet: av.Packet[Any]) -> bool:
@@ -214,7 +212,7 @@ def _facts(
         raise MediaError(f"the picture ends at {end:.3f} s, the header says {promised:.3f} s")
     duration = end - (video.start_time or 0) * base
     turned = last.rotation % 180 == 90
-    width, height = video.codec_context.width, video.codec_context.height
+    width, height = squared(video.codec_context.width, video.codec_context.height, pixel_shape(video))
     return ClipFacts(
         width=height if turned else width,
         height=width if turned else height,
@@ -223,30 +221,43 @@ def _facts(
         duration_s=round(duration, 3),
         has_audio=has_audio,
         codec=video.codec.canonical_name,
-        colour_assumed=is_untagged_hd(last),
+        colour_assumed=colour.is_untagged_hd(last),
         suspect=abs(frames - duration * rate) > 1.5,
         concerns=tuple(seed.concerns(tail)),
         damage=tuple(damage),
     )
 
 
-def is_untagged_hd(frame: av.VideoFrame) -> bool:
-    """Does the frame leave its matrix open, at a height where it is BT.709 in practice?"""
-    return frame.colorspace == UNTAGGED and frame.height >= HD_HEIGHT_PX
+def pixel_shape(video: av.VideoStream) -> Fraction:
+    """The width of the clip's pixels over their height; 1 where it says nothing, or nothing that can be shown."""
+    shape = Fraction(video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or 1)
+    return shape if Fraction(1, 4) <= shape <= 4 else Fraction(1)
 
 
-def to_rgb(frame: av.VideoFrame, width_px: int | None = None) -> Image.Image:
-    """The frame as an upright RGB picture, each channel within 2/255 of the truth; small, if a smaller width is given."""
-    options: dict[str, Any] = {"src_colorspace": "ITU709"} if is_untagged_hd(frame) else {}
-    if width_px is not None and width_px < frame.width:
-        options |= {"width": width_px, "height": max(1, round(frame.height * width_px / frame.width))}
-    picture: Image.Image = frame.to_image(interpolation=HQ, **options)  # type: ignore[no-untyped-call]
-    return picture.rotate(frame.rotation, expand=True) if frame.rotation else picture
+def squared(width: int, height: int, shape: Fraction) -> tuple[int, int]:
+    """The size of a picture once its pixels are square; the height stays."""
+    return (width, height) if shape == 1 else (max(2, round(width * shape / 2) * 2), height)
+
+
+def to_rgb(frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction = Fraction(1)) -> Image.Image:
+    """The frame as an upright RGB picture in square pixels, each channel within 2/255 of the truth.
+
+    It is made small if a smaller width is given; HDR and wide colours come down to BT.709.
+    """
+    turn, frame = frame.rotation, colour.narrowed(frame)
+    options = colour.options(frame)
+    width, height = squared(frame.width, frame.height, shape)
+    if width_px is not None and width_px < width:
+        width, height = width_px, max(1, round(height * width_px / width))
+    if (width, height) != (frame.width, frame.height):
+        options |= {"width": width, "height": height}
+    picture: Image.Image = frame.to_image(**options)  # type: ignore[no-untyped-call]
+    return picture.rotate(turn, expand=True) if turn else picture
 
 
 def to_planes(picture: Image.Image) -> NDArray[np.uint8]:
     """An RGB picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2, width); both sides even."""
     frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
-    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=HQ)
+    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ)
     planes: NDArray[np.uint8] = made.to_ndarray().astype(np.uint8)
     return planes

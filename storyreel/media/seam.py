@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from storyreel.media import thumbnail
-from storyreel.media.clip import moving, to_rgb
+from storyreel.media.clip import moving, pixel_shape, to_rgb
 
 # A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48 (levels of 255).
 SAME_LEVELS = 3.0
@@ -55,7 +55,8 @@ def measure(above: Image.Image, below: Image.Image) -> Seam:
 def first_picture(path: Path) -> Image.Image:
     """The first picture of a clip."""
     with av.open(str(path), metadata_errors="replace") as container:
-        return to_rgb(thumbnail.near(container, moving(container), 0))
+        video = moving(container)
+        return to_rgb(thumbnail.near(container, video, 0), shape=pixel_shape(video))
 
 
 def _small(picture: Image.Image) -> NDArray[np.float32]:

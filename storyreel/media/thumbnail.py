@@ -9,7 +9,7 @@ from pathlib import Path
 import av
 from PIL import Image
 
-from storyreel.media.clip import Opened, moving, to_rgb
+from storyreel.media.clip import Opened, moving, pixel_shape, to_rgb
 from storyreel.workspace import write_whole
 
 WIDTH_PX = 320
@@ -18,7 +18,10 @@ QUALITY = 80
 
 def strip(opened: Opened) -> bytes:
     """The first, middle and last picture of a clip side by side, as JPEG: small enough to be kept for report and sheet."""
-    return beside([to_rgb(frame, WIDTH_PX) for frame in (opened.head, opened.middle, opened.tail[-1])], QUALITY)
+    return beside(
+        [to_rgb(frame, WIDTH_PX, shape=opened.shape) for frame in (opened.head, opened.middle, opened.tail[-1])],
+        QUALITY,
+    )
 
 
 def of(clip: Path, kept: Path) -> list[Image.Image]:
@@ -50,7 +53,7 @@ def triple(path: Path) -> list[Image.Image]:
         video = moving(container)
         length = video.duration or 0
         found = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
-    return [to_rgb(frame, WIDTH_PX) for frame in found]
+        return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in found]
 
 
 def near(container: av.container.InputContainer, video: av.VideoStream, pts: int) -> av.VideoFrame:

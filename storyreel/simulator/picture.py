@@ -125,30 +125,27 @@ def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
 
 
 @lru_cache(maxsize=512)
-def _letters(text: str, width: int, height: int, foot: float = 0.93) -> tuple[int, NDArray[np.uint16]]:
-    """(top row, alpha) of a band of text that stands on `foot`, a share of the height; rows and top are even."""
-    face = font.for_text(text, max(14, height // 26))
+def _letters(text: str, width: int, height: int, head: float) -> tuple[int, NDArray[np.uint16]]:
+    """(top row, alpha) of a band of text that hangs from `head`, a share of the height; rows and top are even."""
+    block = font.lay(font.tidy(text), max(14, min(width, height) // 26), int(width * 0.86), 2)
+    block = font.Block(block.lines[:3], block.size_px)  # a prompt may be long, and is no caption
     mask = Image.new("L", (width, height), 0)
-    ImageDraw.Draw(mask).multiline_text(
-        (width // 2, int(height * foot)),
-        font.wrap(text, face, int(width * 0.86), 2),
-        font=face,
-        fill=255,
-        anchor="md",
-        align="center",
-    )
+    font.draw(ImageDraw.Draw(mask), block, 0, int(height * head), width, (255,))
     box = mask.getbbox() or (0, 0, width, 2)
     top, end = box[1] // 2 * 2, -(-box[3] // 2) * 2
     return top, np.asarray(mask.crop((0, top, width, end))).astype(np.uint16)
 
 
 def _write_over(planes: Planes, shot: Shot, i: int, count: int) -> None:
-    """Draw prompt, model, take and time code into the luma plane; all are gone by the outer pictures."""
+    """Draw time code, model, take and prompt into the luma plane, at its top: captions stand at its foot.
+
+    All are gone by the outer pictures.
+    """
     strength = min(1.0, i / 12, (count - 1 - i) / 12)
     code = f"{i / float(shot.fps):04.1f} s"
     for top, alpha in (
-        _letters(f"{shot.label} · {shot.prompt}", shot.width, shot.height),
-        _letters(code, shot.width, shot.height, 0.12),
+        _letters(code, shot.width, shot.height, 0.03),
+        _letters(f"{shot.label} · {shot.prompt}", shot.width, shot.height, 0.11),
     ):
         band = planes[top : top + alpha.shape[0]].astype(np.uint16)
         cover = (alpha * strength).astype(np.uint16)

@@ -206,7 +206,7 @@ def test_music_lies_under_the_film_and_ducks_where_a_clip_is_heard(tmp_path: Pat
 
 def test_subrip_times() -> None:
     assert srt([Cue(0, 1.5, "a\n b"), Cue(3661.25, 3662, "c")]) == (
-        "1\n00:00:00,000 --> 00:00:01,500\na b\n\n2\n01:01:01,250 --> 01:01:02,000\nc\n"
+        "1\n00:00:00,000 --> 00:00:01,500\na\nb\n\n2\n01:01:01,250 --> 01:01:02,000\nc\n"
     )
 
 
