@@ -189,7 +189,7 @@ async def test_a_thousand_jobs_in_flight_are_counted_quickly(tmp_path: Path, clo
     assert jobs.running() == 0 and not jobs._open
 
 
-@pytest.mark.parametrize(("size", "made"), [("1280x720", (256, 144)), ("720x1280", (144, 256))])
+@pytest.mark.parametrize(("size", "made"), [("1280x720", (576, 324)), ("720x1280", (324, 576))])
 async def test_its_pictures_may_be_smaller(tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]) -> None:
     jobs = Jobs(catalog.load(), tmp_path, speed=1.0, scale=0.2, now=clock)
     job = jobs.accept(model="sora-2", prompt="x", seconds=4, size=size, mode=None)
