@@ -25,6 +25,7 @@ from storyreel.simulator.picture import FPS, Shot, render
 
 ODD = {"wrong", "silent", "long_sound", "odd_rate"}
 ODD_FPS = Fraction(30000, 1001)
+SHORT_SIDE_PX = 324  # at least; stills need 300, and 16:9 is exact at 576x324
 RESULT_LIFE_S = 7 * 24 * 3600
 _STAGES = ((0.03, "initializing"), (0.15, "queued"), (0.90, "in_progress"), (0.95, "downloading"), (1.0, "uploading"))
 
@@ -199,10 +200,13 @@ class Jobs:
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """The size in pixels of a clip that is made smaller; both sides are multiples of 4, as the film needs them."""
+    """Return the size in pixels of a clip that is made smaller. Both sides are multiples of 4, as the film needs them,
+    and no smaller than the API accepts in a still.
+    """
     if scale == 1:
         return size
-    width, height = (max(16, round(side * scale / 4) * 4) for side in size)
+    scale = min(1.0, max(scale, SHORT_SIDE_PX / min(size)))
+    width, height = (round(side * scale / 4) * 4 for side in size)
     return width, height
 
 

@@ -20,7 +20,9 @@ import pytest
 from tests.conftest import png
 from tests.server import Live, live
 
-SCALE = 0.2  # of the pictures: a 720p clip costs a second of CPU, and the film of four of them five
+SCALE = (
+    0.2  # of the pictures, 324 px high at least: a 720p clip costs a second of CPU, and the film of four of them five
+)
 KEY = "sk-test-7f3a9c2e-never-to-be-seen"
 
 

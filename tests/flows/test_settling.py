@@ -230,6 +230,7 @@ def test_force_makes_a_scene_again(project: Project) -> None:
 
 def test_a_full_disk_loses_nothing_that_was_paid(project: Project) -> None:
     project.write(ONE)
+    project.api.simulator.jobs.scale = 1.0  # its clip is larger than that
     done = project.storyreel("run", "board.yaml", "--yes", code=1, largest_file=400_000)
     assert "the disk failed" in done.stderr and "Fix: make room" in done.stderr
     assert not list(project.workspace.rglob("*.part"))

@@ -257,7 +257,7 @@ async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(tmp_p
         assert (await api.post("/v1/videos", json={**MINE, "image_list": []})).status_code == 400
 
 
-@pytest.mark.parametrize(("size", "made"), [("1280x720", (256, 144)), ("720x1280", (144, 256))])
+@pytest.mark.parametrize(("size", "made"), [("1280x720", (576, 324)), ("720x1280", (324, 576))])
 async def test_its_pictures_may_be_smaller(tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]) -> None:
     jobs = Jobs(catalog.load(), tmp_path, speed=1.0, scale=0.2, now=clock)
     job = jobs.accept(model="sora-2", prompt="x", seconds=4, size=size, mode=None)
