@@ -255,6 +255,17 @@ def test_a_run_waits_its_turn_while_another_works_on_its_storyboard(home: Home) 
     assert not [one for one in logs if "Traceback" in one["message"]]
 
 
+def test_a_run_whose_worker_is_killed_goes_on_to_its_end_and_holds_nothing_after_it(home: Home) -> None:
+    (home.folder / "orphan.yaml").write_text(BOARD.format(id="orphan", approve="none"))
+    before = len(home.api.accepted)
+    run = home.start(RENDER, storyboard="orphan.yaml", simulate=False, workspace="orphan")
+    home.eventually(lambda: len(home.api.accepted), lambda count: count >= before + 2)
+    os.kill(home.worker(), signal.SIGKILL)
+    assert home.until(run, final)["type"] == "COMPLETED"
+    assert "2 reused" in home.storyreel("run", "orphan.yaml", "--yes", "--workspace", "orphan").stdout
+    assert home.storyreel("up").returncode == 0
+
+
 def test_two_projects_share_nothing_but_the_server(home: Home) -> None:
     other = home.folder.parent / "lake"
     assert home.storyreel("init", str(other)).returncode == 0
