@@ -50,6 +50,7 @@ async def submit(session: Session, planned: ScenePlan, number: int, ready: Ready
     limits = _Limits(session, intent, number)
     shown = ""
     while True:
+        await session.first_look(planned.scene.model)
         session.check()
         try:
             row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))

@@ -114,6 +114,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             variables=request.variables,
             budget=request.budget,
             force=list(request.force),
+            accept_differences=request.accept_differences,
             catalog=request.catalog,
             return_state=True,
         )
