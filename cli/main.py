@@ -66,6 +66,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this, whatever the storyboard says")
     _scenes(one, "--force", "make these scenes again")
+    one.add_argument(
+        "--accept-differences", action="store_true", help="go on where a model's first clip is not what was asked for"
+    )
     one.add_argument("--json", action="store_true", help="the report as JSON on stdout")
 
     one = command("batch", "render a storyboard once for each row of a table")

@@ -51,5 +51,6 @@ def from_args(args: argparse.Namespace) -> Request:
         variables=variables(args),
         budget=Decimal(budget) if budget is not None else None,
         force=tuple(getattr(args, "force", [])),
+        accept_differences=getattr(args, "accept_differences", False),
         catalog=catalog_file(args),
     )

@@ -22,7 +22,7 @@ from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
 
 from flows import announce, approval, interruption, turn
-from storyreel import elsewhere, finishing, opening, plan, report, slots, webhook
+from storyreel import collection, elsewhere, finishing, opening, plan, report, slots, webhook
 from storyreel.client import AT_ONCE
 from storyreel.errors import (
     BudgetReached,
@@ -96,6 +96,7 @@ async def render_storyboard(
     budget_per_run: Decimal | None = None,
     budget_per_day: Decimal | None = None,
     force: list[str] | None = None,
+    accept_differences: bool = False,
     catalog: Path | None = None,
     agreed: str | None = None,
 ) -> State[Any]:
@@ -113,6 +114,7 @@ async def render_storyboard(
         budget_per_run: What this run may spend (of a batch: all of its runs together).
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
+        accept_differences: Go on where the first clip of a model is not as long, or not of the shape, that was asked for.
         catalog: A model catalogue of your own.
         agreed: Names the plan whose price a person agreed to; another one is refused. Leave it empty.
     """
@@ -127,6 +129,7 @@ async def render_storyboard(
         variables=variables or {},
         budget=budget,
         force=tuple(force or ()),
+        accept_differences=accept_differences,
         catalog=catalog,
         caps=Caps(budget_per_run, budget_per_day, row.batch),
         name=row.name,
@@ -434,10 +437,13 @@ class Rendering:
         row = self.desk.row(result["take_id"])
         names = self.wanted_stills[scene.id]
         if row.state is TakeState.COMPLETED or (row.state is TakeState.COLLECTED and row.id in self.taken.missing):
-            result = await self._run(collect_clip, scene.id, row.take, names, result)
-            row = self.desk.row(result["take_id"])
+            with self.session.looks_at(scene.model, row.id):
+                result = await self._run(collect_clip, scene.id, row.take, names, result)
+                row = self.desk.row(result["take_id"])
+                collection.compare(self.session, scene, row)
         if row.state is not TakeState.COLLECTED:
             return row
+        collection.compare(self.session, scene, row)
         if "frames" in result:
             paths = result["frames"]
         elif one.action is Action.REUSE and all(
@@ -462,6 +468,8 @@ class Rendering:
             self.begun[scene.id, number] = result["take_id"]
         if result.get("state") == TakeState.IN_FLIGHT:
             result = await self._run(wait_for_job, scene.id, result["take"], result)
+        if result.get("state") == TakeState.COMPLETED:
+            self.session.finished_first(scene.model, result["take_id"])
         return result
 
     async def _run(self, task: Any, *args: Any) -> Result:

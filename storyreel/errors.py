@@ -11,6 +11,7 @@ StoryreelError
 │   ├── OutOfCredit         the account has no money left                         exit 3
 │   ├── KeyRefused          the endpoint refuses the key                          exit 4
 │   ├── EndpointRefused     something else about this address refuses us          exit 4
+│   ├── FieldsIgnored       the endpoint leaves out what it was asked for         exit 4
 │   ├── StillLimited        too many requests, for minutes, and none is ours      exit 4
 │   └── Unreachable         the endpoint does not answer                          exit 4
 ├── ApiError                one request failed; the subclasses say what it means
@@ -113,6 +114,12 @@ class KeyRefused(ApiError, Stopped):
 
 class EndpointRefused(ApiError, Stopped):
     """Not the key: nothing of the API at this address, or a firewall, a proxy, a rule about this machine before it."""
+
+    exit_code = 4
+
+
+class FieldsIgnored(Stopped):
+    """The first clip of a model is not what was asked for: the endpoint takes a field, bills it, and ignores it."""
 
     exit_code = 4
 

@@ -797,6 +797,6 @@ def _take(row: sa.Row[Any]) -> Take:
 
 def _time(seconds: float | None) -> float | None:
     """A time of a row: one that no calendar has is read as milliseconds, or as none."""
-    if seconds is None or 0 <= seconds <= LATEST_S:
+    if seconds is None or (isinstance(seconds, (int, float)) and 0 <= seconds <= LATEST_S):
         return seconds
     return moment(seconds)

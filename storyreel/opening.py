@@ -53,6 +53,7 @@ class Request:
     variables: dict[str, str] = field(default_factory=dict)
     budget: Decimal | None = None
     force: tuple[str, ...] = ()
+    accept_differences: bool = False  # go on where the first clip of a model is not what was asked for
     catalog: Path | None = None
     caps: Caps = NO_CAPS
     name: str | None = None  # instead of the storyboard's own id: one storyboard, many films (a batch)
@@ -491,6 +492,7 @@ async def open_session(
                 caps=request.caps,
                 tell=tell,
                 simulated=request.simulate,
+                accept_differences=request.accept_differences,
             )
             session.stop_mark = ledger.stop_mark(session.account)
             try:

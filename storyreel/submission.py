@@ -53,6 +53,7 @@ async def submit(
     limits = _Limits(session, intent, number)
     shown = ""
     while True:
+        await session.first_look(planned.scene.model)
         session.check()
         try:
             row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))

@@ -98,6 +98,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             variables=request.variables,
             budget=request.budget,
             force=list(request.force),
+            accept_differences=request.accept_differences,
             catalog=request.catalog,
             agreed=None if request.simulate else plan.agreement(planned),
             return_state=True,

@@ -243,3 +243,16 @@ def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_sent(proj
     (project.folder / "runs").write_text("a file where the folder should be")
     done = project.storyreel("run", "board.yaml", "--yes", code=2)
     assert "cannot be written" in done.stderr and project.api.accepted == []
+
+
+def test_the_first_clip_is_looked_at_and_the_run_stops_before_more_of_that_model_is_paid(project: Project) -> None:
+    project.write(ONE.replace("cut:", "  - {id: two, prompt: scene two}\n  - {id: three, prompt: scene three}\ncut:"))
+    project.environment["STORYREEL_MAX_IN_FLIGHT"] = "1"
+    project.api.faults({"on": "create", "do": "wrong"})
+    done = project.storyreel("run", "board.yaml", "--yes", code=4)
+    assert "`size`: 1920x1080 (landscape) was asked for" in done.stderr and "--accept-differences" in done.stderr
+    assert len(project.api.accepted) == 1
+    project.storyreel("run", "board.yaml", "--yes", code=4)  # nor does another run pay before it is accepted
+    assert len(project.api.accepted) == 1
+    report = project.run("--accept-differences")
+    assert set(statuses(report).values()) == {"completed", "reused"} and len(project.api.accepted) == 3

@@ -16,7 +16,7 @@ FORBIDDEN = {
     "tasks": {"flows", "cli"},
     "flows": {"cli"},
 }
-PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "moments", "bodies", "links", "answers", "refusals", "verdict",
+PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "moments", "bodies", "links", "answers", "refusals", "verdict", "comparison",
         "manifest/prompt", "manifest/faults",
         "manifest/document", "manifest/storyboard", "manifest/resolve", "manifest/rules", "manifest/shape")  # fmt: skip
 IO = {
