@@ -8,7 +8,7 @@ TESTS ?=
 # What a run's processes import. Imported once in the set-up, it is compiled once: uv leaves that to the first use, pip compiles all.
 IMPORTED := flows.serving, flows.render, cli.commands.run, cli.display, storyreel.simulator.serve, storyreel.media.intake, \
 	storyreel.assembly, storyreel.writers.html, alembic.command, pandas
-IMPORTED_BY_TESTS := $(IMPORTED), prefect.cli.root, prefect.workers.process, pytest, xdist, hypothesis, openai, schemathesis, moto.server
+IMPORTED_BY_TESTS := $(IMPORTED), prefect.cli.deploy, prefect.workers.process, pytest, xdist, hypothesis, openai, schemathesis, moto.server
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check format schema coverage venv bench constraints clean
