@@ -6,8 +6,8 @@ USER_STAMP := $(VENV)/.installed-user
 DEV_STAMP := $(VENV)/.installed-dev
 TESTS ?=
 # What a run's processes import. Imported once in the set-up, it is compiled once: uv leaves that to the first use, pip compiles all.
-IMPORTED := flows.serving, flows.render, cli.commands.run, cli.display, storyreel.simulator.serve, storyreel.media.intake, \
-	storyreel.assembly, storyreel.writers.html, alembic.command, pandas
+IMPORTED := storyreel.flows.server.serving, storyreel.flows.render, storyreel.cli.commands.run, storyreel.cli.display, storyreel.simulator.serve, storyreel.film.media.intake, \
+	storyreel.film.assembly, storyreel.report.writers.html, alembic.command, pandas
 IMPORTED_BY_TESTS := $(IMPORTED), prefect.cli.deploy, prefect.workers.process, pytest, xdist, hypothesis, openai, schemathesis, moto.server
 
 .DEFAULT_GOAL := help
@@ -25,6 +25,7 @@ test: $(DEV_STAMP)  ## the whole suite, about five minutes on two cores; TESTS=t
 check: $(DEV_STAMP)  ## format, lint, types and unit tests: before every commit
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(PYTHON) .ci/typing.py
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/unit
 

@@ -27,14 +27,17 @@ from numpy.typing import NDArray
 from PIL import Image
 from ruamel.yaml import YAML
 
-from storyreel import catalog, manifest, opening, plan
-from storyreel.ledger import Ledger
-from storyreel.media import thumbnail
-from storyreel.media.cut import Piece, Style, assemble
-from storyreel.plan import Snapshot
-from storyreel.polling import Expected, next_delay
+from storyreel import manifest
+from storyreel.api.polling import Expected, next_delay
+from storyreel.catalog import load as catalog
+from storyreel.film.media import thumbnail
+from storyreel.film.media.cut import Piece, Style, assemble
+from storyreel.ledger.gate import Ledger
+from storyreel.plan import make as plan
+from storyreel.plan.make import Snapshot
+from storyreel.run import opening
 from storyreel.simulator.picture import Shot, render
-from storyreel.workspace import write_whole
+from storyreel.workspace.folder import write_whole
 
 TIMES = 5
 SPREAD = 0.35  # of the long-tailed waits: the deviation of their logarithm
@@ -70,7 +73,7 @@ def told(what: str, value: float, beside: str, other: float, aim: str) -> None:
 
 def help_text() -> None:
     ours = median(
-        lambda: subprocess.run([sys.executable, "-m", "cli.main", "--help"], check=True, stdout=subprocess.DEVNULL)
+        lambda: subprocess.run([sys.executable, "-m", "storyreel", "--help"], check=True, stdout=subprocess.DEVNULL)
     )
     plain = median(lambda: subprocess.run([sys.executable, "-c", "import argparse, json"], check=True))
     told("storyreel --help", ours, "python -c 'import argparse, json'", plain, "<= 3")
@@ -118,7 +121,7 @@ def planning(folder: Path) -> None:
 
 def command(*words: str) -> None:
     subprocess.run(
-        [sys.executable, "-m", "cli.main", *words],
+        [sys.executable, "-m", "storyreel", *words],
         check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OPENAI_API_KEY": "k"},
     )  # fmt: skip
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 
-from storyreel import catalog
+from storyreel.catalog import load as catalog
 from storyreel.simulator.picture import Shot, render
 
 JOB_S = 60.0
@@ -93,7 +93,7 @@ def board(folder: Path, scenes: int, chain: int = 1) -> Path:
 
 
 def ours(folder: Path, url: str, job_s: float, scenes: int, chain: int = 1) -> Cost:
-    command = [sys.executable, "-m", "cli.main", "run", str(board(folder, scenes, chain)), "--yes"]
+    command = [sys.executable, "-m", "storyreel", "run", str(board(folder, scenes, chain)), "--yes"]
     command += ["--catalog", str(models(folder, job_s)), "--workspace", str(folder / f"ws-{scenes}-{chain}-{job_s}")]
     return measure(command, environment(folder, url))
 

@@ -13,14 +13,16 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
+from storyreel.flows import render
+from storyreel.flows.server import announce, interruption
 
-from flows import announce, interruption, render
-from storyreel import batch, finishing, opening, plan
 from storyreel.errors import StoryreelError
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import counted
-from storyreel.report import RunReport
-from storyreel.settings import read as read_settings
+from storyreel.plan import make as plan
+from storyreel.report.model import RunReport
+from storyreel.run import batch, finishing, opening
+from storyreel.workspace.settings import read as read_settings
 
 
 @flow(name="render-batch", persist_result=False)

@@ -20,10 +20,13 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
+from storyreel.flows.server import announce, approval, interruption, turn
+from storyreel.tasks.desk import Desk, current
+from storyreel.tasks.film import cut_film
+from storyreel.tasks.scene import collect_clip, submit_job, take_frames, wait_for_job
 
-from flows import announce, approval, interruption, turn
-from storyreel import collection, elsewhere, finishing, opening, plan, report, slots, webhook
-from storyreel.client import AT_ONCE
+from storyreel.api import webhook
+from storyreel.api.client import AT_ONCE
 from storyreel.errors import (
     BudgetReached,
     DeadlinePassed,
@@ -36,16 +39,16 @@ from storyreel.errors import (
     UsageError,
     WorkspaceError,
 )
-from storyreel.ledger_rows import Caps, Take
-from storyreel.ledger_rows import State as TakeState
+from storyreel.ledger.rows import Caps, Take
+from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
-from storyreel.plan import Action, Plan, ScenePlan, Snapshot, TakePlan
-from storyreel.report import Outcome, RunReport
-from storyreel.session import Progress, Session
-from storyreel.writers import files
-from tasks.desk import Desk, current
-from tasks.film import cut_film
-from tasks.scene import collect_clip, submit_job, take_frames, wait_for_job
+from storyreel.plan import make as plan
+from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot, TakePlan
+from storyreel.report import model as report
+from storyreel.report.model import Outcome, RunReport
+from storyreel.report.writers import files
+from storyreel.run import collection, elsewhere, finishing, opening, slots
+from storyreel.run.session import Progress, Session
 
 listener: ContextVar[Callable[[Progress], None]] = ContextVar("storyreel_listener", default=lambda progress: None)
 finished: ContextVar[Callable[[RunReport, StoryreelError | None], None]] = ContextVar(

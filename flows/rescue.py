@@ -11,9 +11,9 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from storyreel import opening, rescue
 from storyreel.errors import StoryreelError
-from storyreel.rescue import Rescued
+from storyreel.run import opening, rescue
+from storyreel.run.rescue import Rescued
 
 
 @flow(name="rescue-clips", persist_result=False)

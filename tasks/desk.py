@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 
-from storyreel.ledger_rows import Take
-from storyreel.plan import ScenePlan
-from storyreel.session import Session
+from storyreel.ledger.rows import Take
+from storyreel.plan.make import ScenePlan
+from storyreel.run.session import Session
 
 
 @dataclass(slots=True)

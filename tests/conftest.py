@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from storyreel import catalog, manifest
+from storyreel import manifest
+from storyreel.catalog import load as catalog
 from storyreel.manifest import Checked
 
 TODAY = date(2026, 11, 22)

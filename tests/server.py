@@ -10,7 +10,7 @@ from typing import Any
 
 import uvicorn
 
-from storyreel import catalog
+from storyreel.catalog import load as catalog
 from storyreel.simulator.app import Simulator
 from storyreel.simulator.faults import parse
 from storyreel.simulator.jobs import Jobs

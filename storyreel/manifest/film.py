@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storyreel.catalog import parse_size
+from storyreel.catalog.load import parse_size
 from storyreel.errors import MediaError
 from storyreel.manifest.faults import Severity
 from storyreel.manifest.resolve import Draft, Resolver
@@ -15,7 +15,7 @@ SHOWN = 8  # characters that are named in one warning
 
 def check_music(resolver: Resolver, file: Path, name: str) -> None:
     """Note an error where nothing is heard in the music."""
-    from storyreel.media import music
+    from storyreel.film.media import music
 
     try:
         music.inspect(file)
@@ -35,7 +35,7 @@ def check_captions(resolver: Resolver) -> None:
 
 
 def _caption(resolver: Resolver, draft: Draft, scene: Scene, text: str) -> None:
-    from storyreel.media import font, subtitle
+    from storyreel.film.media import font, subtitle
 
     at = resolver.source.at(draft.path("caption"))
 

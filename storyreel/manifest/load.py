@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from storyreel.catalog import Catalog
+from storyreel.catalog.load import Catalog
 from storyreel.errors import StoryboardError
 from storyreel.manifest import comments, shape, source
 from storyreel.manifest import prompt as prompts

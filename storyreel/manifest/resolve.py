@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from storyreel.catalog import Catalog
+from storyreel.catalog.load import Catalog
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.document import Document, FrameRef, KeyframeRef, SceneEntry, VideoIdRef
 from storyreel.manifest.faults import Severity, nearest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
-from storyreel.catalog import Catalog, Model, parse_size
+from storyreel.catalog.load import Catalog, Model, parse_size
 from storyreel.manifest.faults import Severity, listing
 from storyreel.manifest.resolve import Draft, Resolver
 from storyreel.manifest.source import Path_

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from storyreel import catalog as catalogs
-from storyreel.catalog import Catalog
+from storyreel.catalog import load as catalogs
+from storyreel.catalog.load import Catalog
 from storyreel.manifest.document import Document
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"

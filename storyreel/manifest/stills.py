@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from storyreel.catalog import Catalog, Model, parse_size
+from storyreel.catalog.load import Catalog, Model, parse_size
 from storyreel.errors import MediaError
 from storyreel.manifest import film, nearby
 from storyreel.manifest import prompt as prompts
@@ -96,7 +96,7 @@ class Stills:
         file = self._inside(text, path)
         if file is None:
             return None
-        from storyreel.media import still
+        from storyreel.film.media import still
 
         try:
             self.seen[text] = still.inspect(file, HARD_LIMIT_BYTES)

@@ -22,7 +22,7 @@ from starlette.responses import FileResponse, JSONResponse, Response, StreamingR
 from starlette.routing import Route
 
 from storyreel.errors import MediaError
-from storyreel.media.clip import verify
+from storyreel.film.media.clip import verify
 from storyreel.simulator import describe, offered, rules
 from storyreel.simulator.faults import GATEWAY_PAGE, Fault, Faults, Where, parse
 from storyreel.simulator.forms import read_form

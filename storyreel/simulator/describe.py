@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from storyreel.media import thumbnail
+from storyreel.film.media import thumbnail
 from storyreel.simulator.jobs import RESULT_LIFE_S, Jobs, SimJob
 
 _SECRET = "simulator"

@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from storyreel.catalog import Catalog, parse_size
+from storyreel.catalog.load import Catalog, parse_size
 from storyreel.simulator import rules
 from storyreel.simulator.picture import FPS, Shot, render
 

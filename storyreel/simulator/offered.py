@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from storyreel import catalog as catalogs
-from storyreel.catalog import Catalog, Model
+from storyreel.catalog import load as catalogs
+from storyreel.catalog.load import Catalog, Model
 from storyreel.simulator import rules
 from storyreel.simulator.rules import Given, Refused, Wanted
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from storyreel.media import clip, font
+from storyreel.film.media import clip, font
 
 FPS = Fraction(24)
 ZOOM = 0.08  # how far the camera moves in by the middle of the shot

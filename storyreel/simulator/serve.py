@@ -17,11 +17,12 @@ from pathlib import Path
 
 import uvicorn
 
-from storyreel import catalog, children
+from storyreel.catalog import load as catalog
 from storyreel.errors import UsageError, WorkspaceError
 from storyreel.simulator import faults as fault_rules
 from storyreel.simulator.app import Profile, Simulator
 from storyreel.simulator.jobs import Jobs
+from storyreel.workspace import children
 
 
 def serve(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from storyreel import catalog
+from storyreel.catalog import load as catalog
 from tests.crash.killing import SMALL, Nursery
 from tests.server import live
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from storyreel.ledger import Ledger
-from storyreel.ledger_rows import State
+from storyreel.ledger.gate import Ledger
+from storyreel.ledger.rows import State
 from storyreel.simulator.app import account_of
 from tests.crash.nursery import KILLED
 from tests.server import Live

@@ -25,20 +25,20 @@ import httpx
 import psycopg
 import sqlalchemy as sa
 from prefect.logging import disable_run_logger
+from storyreel.flows.render import Rendering
 
-from flows.render import Rendering
-from storyreel import opening
-from storyreel.client import Client
-from storyreel.settings import Settings
-from storyreel.workers import Workers
-from storyreel.writers import html
+from storyreel.api.client import Client
+from storyreel.report.writers import html
+from storyreel.run import opening
+from storyreel.workspace.settings import Settings
+from storyreel.workspace.workers import Workers
 
 # What a run imports late is imported here once, before the forks: it would be half of a run's CPU.
 LATE = (
     "PIL.BmpImagePlugin", "PIL.JpegImagePlugin", "PIL.PngImagePlugin", "PIL.PpmImagePlugin", "PIL.ImageSequence",
     "alembic.command", "alembic.context", "alembic.ddl.mysql", "alembic.ddl.postgresql", "alembic.op", "pandas",
     "PIL.GifImagePlugin", "anyio._backends._asyncio", "encodings.idna", "encodings.utf_8_sig", "sqlalchemy.dialects.sqlite",
-    "storyreel.media.intake",
+    "storyreel.film.media.intake",
 )  # fmt: skip
 
 KILLED = 77

@@ -120,7 +120,7 @@ class Project:
                        "STORYREEL_TIME_SCALE": "0.001", "STORYREEL_SIMULATOR_SCALE": str(SCALE), **self.environment}  # fmt: skip
         try:
             done = subprocess.run(
-                [sys.executable, "-m", "cli.main", *arguments],
+                [sys.executable, "-m", "storyreel", *arguments],
                 cwd=self.folder, env=environment, capture_output=True, text=True, timeout=240, check=False,
                 stdin=subprocess.DEVNULL if typed is None else terminal, preexec_fn=limited,
             )  # fmt: skip

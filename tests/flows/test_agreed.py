@@ -28,7 +28,7 @@ def asked(project: Project, *arguments: str, then: Callable[[], object]) -> tupl
     keyboard, terminal = pty.openpty()
     environment = {**bare(), "PREFECT_HOME": str(project.home), "OPENAI_BASE_URL": project.api.url, "OPENAI_API_KEY": KEY,
                    "STORYREEL_TIME_SCALE": "0.001"}  # fmt: skip
-    command = [sys.executable, "-m", "cli.main", *arguments]
+    command = [sys.executable, "-m", "storyreel", *arguments]
     with subprocess.Popen(
         command, cwd=project.folder, env=environment, stdin=terminal, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storyreel.media.clip import verify
+from storyreel.film.media.clip import verify
 from tests.flows.conftest import Project
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "manifests").glob("*.yaml"))

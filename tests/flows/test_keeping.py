@@ -72,7 +72,7 @@ def test_a_force_that_was_interrupted_is_taken_up_and_never_paid_again(project: 
     project.api.simulator.jobs.speed = 1.0
     environment = {**bare(), "PREFECT_HOME": str(project.home), "OPENAI_BASE_URL": project.api.url,
                    "OPENAI_API_KEY": KEY, "STORYREEL_TIME_SCALE": "0.001"}  # fmt: skip
-    command = [sys.executable, "-m", "cli.main", "run", "board.yaml", "--yes", "--force", "one"]
+    command = [sys.executable, "-m", "storyreel", "run", "board.yaml", "--yes", "--force", "one"]
     with subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.PIPE) as run:
         deadline = time.monotonic() + 60
         retrieved = project.api.simulator.truth["retrieved"]

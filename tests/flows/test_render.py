@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from storyreel.client import AT_ONCE
-from storyreel.media.clip import verify
+from storyreel.api.client import AT_ONCE
+from storyreel.film.media.clip import verify
 from tests.flows.conftest import KEY, Project, bare
 
 
@@ -187,7 +187,7 @@ def test_an_interrupted_run_goes_on_where_it_was(project: Project, kind: signal.
         "OPENAI_BASE_URL": project.api.url, "OPENAI_API_KEY": KEY, "STORYREEL_TIME_SCALE": "0.001",
     }  # fmt: skip
     project.api.simulator.jobs.speed = 1.0  # nothing finishes
-    command = [sys.executable, "-m", "cli.main", "run", "board.yaml", "--yes"]
+    command = [sys.executable, "-m", "storyreel", "run", "board.yaml", "--yes"]
     with subprocess.Popen(
         command,
         cwd=project.folder,
@@ -274,7 +274,7 @@ def test_a_prefect_server_of_yours_that_dies_delays_no_job_and_loses_no_clip(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         server = subprocess.Popen(
-            [sys.executable, "-m", "flows.serving", str(listening.fileno()), str(info)],
+            [sys.executable, "-m", "storyreel.flows.server.serving", str(listening.fileno()), str(info)],
             env={**bare(), "PREFECT_HOME": str(new_home(tmp_path / "prefect")), "PREFECT_API_URL": url},
             pass_fds=[listening.fileno()],
             process_group=0,

@@ -82,7 +82,7 @@ def test_the_answer_to_a_paid_request_outlives_the_signal(
         ledger = project.environment["STORYREEL_DATABASE_URL"] = request.getfixturevalue("database")
     project.write(BOARD.format(id=name))
     project.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
-    with start(project, "cli.main", "run", "board.yaml", "--yes", "--workspace", f"runs/{name}") as run:
+    with start(project, "storyreel", "run", "board.yaml", "--yes", "--workspace", f"runs/{name}") as run:
         until_sent(project, run)
         for _ in range(times):
             run.send_signal(kind)
@@ -108,7 +108,7 @@ def test_it_does_so_in_a_process_that_a_worker_starts(project: Project, kind: si
     parameters = {"storyboard": "board.yaml", "workspace": "runs/engine"}
     wanted = {"flow_id": flow, "parameters": parameters, "state": {"type": "PENDING"}}
     made = httpx.post(f"{url}/flow_runs/", json=wanted, timeout=30, trust_env=False).json()["id"]
-    entry = "flows.render.render_storyboard"
+    entry = "storyreel.flows.render.render_storyboard"
     prefect = {"PREFECT_API_URL": url, "PREFECT__FLOW_RUN_ID": made, "PREFECT__FLOW_ENTRYPOINT": entry}
     with start(project, "prefect.engine", env=prefect) as run:
         until_sent(project, run)

@@ -11,11 +11,14 @@ from pathlib import Path
 import av
 import pytest
 
-from storyreel import assembly, catalog, finishing, manifest
-from storyreel.ledger_rows import State, Take
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.film import assembly
+from storyreel.film.media.clip import to_rgb
+from storyreel.ledger.rows import State, Take
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.media.clip import to_rgb
-from storyreel.workspace import Workspace
+from storyreel.run import finishing
+from storyreel.workspace.folder import Workspace
 from tests.zoo import Odd, ffmpeg, make, number_of
 
 BOARD = """version: 1

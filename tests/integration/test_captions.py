@@ -10,10 +10,11 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from storyreel import catalog, manifest
-from storyreel.media import clip, font
-from storyreel.media.cut import Piece, Style, assemble
-from storyreel.media.subtitle import Overlay, card, lay
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.film.media import clip, font
+from storyreel.film.media.cut import Piece, Style, assemble
+from storyreel.film.media.subtitle import Overlay, card, lay
 from tests.zoo import Odd, make
 
 TEXTS = {

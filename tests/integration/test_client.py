@@ -11,10 +11,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from storyreel import answers, errors
-from storyreel.client import Client
-from storyreel.media import clip
-from storyreel.settings import Settings
+from storyreel import errors
+from storyreel.api import answers
+from storyreel.api.client import Client
+from storyreel.film.media import clip
+from storyreel.workspace.settings import Settings
 from tests.server import Live, live
 
 KEY = "sk-very-secret-key"
@@ -357,7 +358,7 @@ async def test_answers_that_drip_byte_by_byte_are_given_up_in_time(
     async with Client(settings) as api:
         job = await _made(api)
         server.faults(*({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content")))
-        monkeypatch.setattr("storyreel.client.REQUEST_DEADLINE_S", 0.2)
+        monkeypatch.setattr("storyreel.api.client.REQUEST_DEADLINE_S", 0.2)
         monkeypatch.setattr("storyreel.download.DOWNLOAD_DEADLINE_S", 0.2)
         with pytest.raises(errors.AnswerLost):
             await api.create({"model": "sora-2", "prompt": "y", "seconds": "4", "size": "1280x720"})

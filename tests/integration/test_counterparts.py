@@ -20,10 +20,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from storyreel.client import Client
+from storyreel.api.client import Client
 from storyreel.errors import RequestRefused
-from storyreel.media.clip import verify
-from storyreel.settings import Settings
+from storyreel.film.media.clip import verify
+from storyreel.workspace.settings import Settings
 from tests.conftest import png
 from tests.litellm_proxy import proxy
 from tests.server import Live, live

@@ -11,12 +11,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from cli.main import main
-from storyreel import catalog, manifest
-from storyreel.media import timeline
-from storyreel.media.clip import verify
-from storyreel.media.cut import Film, Piece, Style, assemble
-from storyreel.media.subtitle import Cue, srt
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.cli.main import main
+from storyreel.film.media import timeline
+from storyreel.film.media.clip import verify
+from storyreel.film.media.cut import Film, Piece, Style, assemble
+from storyreel.film.media.subtitle import Cue, srt
 
 SIZE = (320, 180)
 RATE = 48_000

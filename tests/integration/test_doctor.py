@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from cli import probe
-from cli.main import main
-from storyreel.settings import Settings
+from storyreel.cli import probe
+from storyreel.cli.main import main
+from storyreel.workspace.settings import Settings
 from tests.server import live
 
 Answer = tuple[int, str, str]
@@ -159,7 +159,7 @@ def _apart(folder: Path) -> tuple[int, str]:
     import sys
 
     done = subprocess.run(
-        [sys.executable, "-m", "cli.main", "doctor"],
+        [sys.executable, "-m", "storyreel", "doctor"],
         cwd=folder, env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -174,7 +174,7 @@ def test_a_store_is_written_read_and_deleted(tmp_path: Path, monkeypatch: pytest
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    from cli.commands import doctor
+    from storyreel.cli.commands import doctor
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

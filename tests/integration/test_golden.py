@@ -11,9 +11,9 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from storyreel import opening
-from storyreel.opening import Prepared, Request
-from storyreel.plan import Action
+from storyreel.plan.make import Action
+from storyreel.run import opening
+from storyreel.run.opening import Prepared, Request
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

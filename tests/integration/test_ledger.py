@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from storyreel import report
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
-from storyreel.ledger import AlreadyPaid, CoolingDown, Ledger, SlotsFull
-from storyreel.ledger import _meta as ledger_tables
-from storyreel.ledger_rows import Caps, Intent, State
+from storyreel.ledger.gate import AlreadyPaid, CoolingDown, Ledger, SlotsFull
+from storyreel.ledger.gate import _meta as ledger_tables
+from storyreel.ledger.rows import Caps, Intent, State
+from storyreel.report import model as report
 from tests.postgres import server
 
 

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from storyreel.errors import MediaError
-from storyreel.media import sheet, still
-from storyreel.media.clip import verify
-from storyreel.media.cut import Piece, Style, assemble
-from storyreel.media.seam import first_picture, measure
+from storyreel.film.media import sheet, still
+from storyreel.film.media.clip import verify
+from storyreel.film.media.cut import Piece, Style, assemble
+from storyreel.film.media.seam import first_picture, measure
 from storyreel.simulator.picture import Shot, render
 
 SIZE = (320, 180)

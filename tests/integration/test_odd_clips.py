@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from storyreel.media.clip import to_rgb, verify
-from storyreel.media.cut import Film, Piece, Style, assemble
+from storyreel.film.media.clip import to_rgb, verify
+from storyreel.film.media.cut import Film, Piece, Style, assemble
 from tests.zoo import Odd, colour_error, ffmpeg, make, number_of
 
 SIZE = (320, 180)

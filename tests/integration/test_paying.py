@@ -13,8 +13,9 @@ import httpx
 import pytest
 import sqlalchemy as sa
 
-from storyreel import catalog, delivery, manifest, plan, rescue, submission, waiting
-from storyreel.client import Client
+from storyreel import manifest
+from storyreel.api.client import Client
+from storyreel.catalog import load as catalog
 from storyreel.errors import (
     DownloadError,
     EndpointRefused,
@@ -28,13 +29,15 @@ from storyreel.errors import (
     Unreachable,
     WorkspaceError,
 )  # fmt: skip
-from storyreel.inputs import Ready
-from storyreel.ledger import Ledger
-from storyreel.ledger_rows import Intent, State, Take
-from storyreel.plan import Snapshot
-from storyreel.session import Progress, Session
-from storyreel.settings import Settings
-from storyreel.workspace import Workspace
+from storyreel.ledger.gate import Ledger
+from storyreel.ledger.rows import Intent, State, Take
+from storyreel.plan import make as plan
+from storyreel.plan.make import Snapshot
+from storyreel.run import delivery, rescue, submission, waiting
+from storyreel.run.inputs import Ready
+from storyreel.run.session import Progress, Session
+from storyreel.workspace.folder import Workspace
+from storyreel.workspace.settings import Settings
 
 BOARD = "version: 1\nid: b\nscenes:\n  - {id: s, prompt: x, model: kling-video-o1}\n"
 CLIP = "https://cdn.example/clip.mp4"

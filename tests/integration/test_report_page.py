@@ -12,12 +12,14 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from storyreel import catalog, manifest, report
-from storyreel.ledger_rows import State, Take
-from storyreel.plan import PriceRange
-from storyreel.report import CutReport, Outcome, RunReport, SeamReport
-from storyreel.workspace import Workspace
-from storyreel.writers import html
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.ledger.rows import State, Take
+from storyreel.plan.make import PriceRange
+from storyreel.report import model as report
+from storyreel.report.model import CutReport, Outcome, RunReport, SeamReport
+from storyreel.report.writers import html
+from storyreel.workspace.folder import Workspace
 from tests.zoo import Odd, make
 
 NASTY = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -12,9 +12,10 @@ import av
 import httpx
 import pytest
 
-from storyreel import answers, catalog, refusals
+from storyreel.api import answers, refusals
+from storyreel.catalog import load as catalog
 from storyreel.errors import UsageError
-from storyreel.media.clip import verify
+from storyreel.film.media.clip import verify
 from storyreel.simulator.app import Simulator
 from storyreel.simulator.faults import parse
 from storyreel.simulator.jobs import Jobs

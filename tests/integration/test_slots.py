@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from storyreel import slots
-from storyreel.answers import parse_job
+from storyreel.api.answers import parse_job
 from storyreel.errors import AnswerLost
-from storyreel.ledger import DAY_S, Ledger, SlotsFull
-from storyreel.ledger_rows import State
+from storyreel.ledger.gate import DAY_S, Ledger, SlotsFull
+from storyreel.ledger.rows import State
+from storyreel.run import slots
 from tests.integration.test_ledger import intent, reserve
 
 NOW = 1_800_000_000.0

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from storyreel import catalog, manifest
-from storyreel.media.cut import Film, Piece, Style, assemble
-from storyreel.media.hearing import Ear
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.film.media.cut import Film, Piece, Style, assemble
+from storyreel.film.media.hearing import Ear
 from tests.zoo import Odd, ffmpeg, make
 
 SIZE = (320, 180)

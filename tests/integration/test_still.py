@@ -7,7 +7,7 @@ from pathlib import Path, PosixPath
 
 import pytest
 
-from storyreel.media import still
+from storyreel.film.media import still
 from tests.conftest import png
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from moto.server import ThreadedMotoServer
 
+from storyreel.api.store import LoopbackStore, open_store
 from storyreel.errors import UsageError
-from storyreel.settings import Settings
-from storyreel.store import LoopbackStore, open_store
+from storyreel.workspace.settings import Settings
 from tests.conftest import png
 
 

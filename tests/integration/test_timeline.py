@@ -8,8 +8,8 @@ from pathlib import Path
 import opentimelineio as otio
 import pytest
 
-from storyreel.media import timeline
-from storyreel.media.cut import Film, Piece, Style, assemble
+from storyreel.film.media import timeline
+from storyreel.film.media.cut import Film, Piece, Style, assemble
 from tests.zoo import Odd, ffmpeg, make
 
 STYLE = Style((320, 180))

@@ -12,10 +12,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from storyreel import webhook
+from storyreel.api import webhook
 from storyreel.errors import ApiError, UsageError
-from storyreel.settings import Settings
-from storyreel.settings import read as read_settings
+from storyreel.workspace.settings import Settings
+from storyreel.workspace.settings import read as read_settings
 
 SECRET = "whsec_" + base64.b64encode(b"a key of ours").decode()
 
@@ -47,7 +47,7 @@ def listener(monkeypatch: pytest.MonkeyPatch) -> Iterator[Listener]:
     async def at_once(seconds: float) -> None:
         pass
 
-    monkeypatch.setattr("storyreel.webhook.asyncio.sleep", at_once)
+    monkeypatch.setattr("storyreel.api.webhook.asyncio.sleep", at_once)
     one = Listener()
     thread = threading.Thread(target=one.server.serve_forever, args=(0.02,), daemon=True)
     thread.start()

@@ -13,12 +13,13 @@ from typing import Any
 
 import pytest
 
-from storyreel import opening, project
 from storyreel.errors import UsageError, WorkspaceError
-from storyreel.ledger_rows import Intent, State
-from storyreel.opening import Prepared, Request
-from storyreel.plan import Action, Plan
-from storyreel.settings import Settings
+from storyreel.ledger.rows import Intent, State
+from storyreel.plan.make import Action, Plan
+from storyreel.run import opening
+from storyreel.run.opening import Prepared, Request
+from storyreel.workspace import project
+from storyreel.workspace.settings import Settings
 
 BOARD = """\
 version: 1

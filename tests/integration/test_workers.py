@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from storyreel.errors import MediaError
-from storyreel.media import intake
-from storyreel.workers import Workers
+from storyreel.film.media import intake
+from storyreel.workspace.workers import Workers
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import av
 import pytest
 from PIL import Image
 
-from storyreel.media import seam
-from storyreel.media.clip import to_rgb, verify
-from storyreel.media.cut import Piece, Style, assemble
+from storyreel.film.media import seam
+from storyreel.film.media.clip import to_rgb, verify
+from storyreel.film.media.cut import Piece, Style, assemble
 from tests.zoo import Odd, colour_error, ffmpeg, make, number_of
 
 HD = (1280, 720)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storyreel import answers, bodies, links
-from storyreel.answers import JobStatus, parse_job
+from storyreel.api import answers, bodies, links
+from storyreel.api.answers import JobStatus, parse_job
 
 BASE = "https://api.example/v1"
 CLIP = "https://cdn.example/a/clip.mp4"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli import arguments
-from cli.examples import EXAMPLES
-from cli.main import main, parser
+from storyreel.cli import arguments
+from storyreel.cli.examples import EXAMPLES
+from storyreel.cli.main import main, parser
 from storyreel.errors import UsageError
 
 

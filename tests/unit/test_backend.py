@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from storyreel.flows.server import backend, upkeep
+from storyreel.flows.server.backend import Backend, listen
 
-from flows import backend, upkeep
-from flows.backend import Backend, listen
 from storyreel.errors import UsageError
 
 

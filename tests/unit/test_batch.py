@@ -7,10 +7,10 @@ from pathlib import Path
 import pandas
 import pytest
 
-from storyreel import batch
-from storyreel.batch import BadRows
 from storyreel.errors import UsageError
-from storyreel.opening import Request
+from storyreel.run import batch
+from storyreel.run.batch import BadRows
+from storyreel.run.opening import Request
 
 BOARD = """\
 version: 1

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storyreel import catalog
+from storyreel.catalog import load as catalog
 from storyreel.errors import CatalogError
 
 MINE = """\

@@ -8,7 +8,7 @@ import urllib.request
 import httpx
 import pytest
 
-from storyreel import children
+from storyreel.workspace import children
 
 
 @pytest.mark.parametrize(

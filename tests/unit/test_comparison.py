@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from storyreel.comparison import ignored
 from storyreel.manifest.storyboard import Remix, UrlImage, Video
+from storyreel.run.comparison import ignored
 from tests.unit.test_wire import scene
 
 PICTURE = UrlImage("https://x.example/p.png", "url")

@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from cli.complaint import complain_of, said
+from storyreel.cli.complaint import complain_of, said
 from storyreel.errors import BudgetReached, UsageError
 
 

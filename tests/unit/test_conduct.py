@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from cli import conduct
+from storyreel.cli import conduct
 
 
 async def _failing(error: Exception) -> Any:

@@ -8,11 +8,12 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from cli.display import Display
-from storyreel import catalog, plan
+from storyreel.catalog import load as catalog
+from storyreel.cli.display import Display
 from storyreel.manifest import Checked
-from storyreel.plan import Plan, Snapshot
-from storyreel.session import FILM, Progress
+from storyreel.plan import make as plan
+from storyreel.plan.make import Plan, Snapshot
+from storyreel.run.session import FILM, Progress
 
 BOARD = "version: 1\ndefaults: {model: kling-video-o1}\nscenes:\n" + "".join(
     f"  - {{id: s{i}, prompt: x}}\n" for i in range(40)

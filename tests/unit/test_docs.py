@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import parser
-from storyreel import catalog
+from storyreel.catalog import load as catalog
+from storyreel.cli.main import parser
 from storyreel.manifest import Checked, reference
 from storyreel.simulator import faults
 from tests.conftest import png
@@ -65,7 +65,7 @@ def test_every_link_in_the_docs_leads_somewhere() -> None:
 
 
 def test_every_setting_is_in_the_readme() -> None:
-    from storyreel.settings import Settings
+    from storyreel.workspace.settings import Settings
 
     text = (ROOT / "README.md").read_text("utf-8")
     for name, field in Settings.model_fields.items():

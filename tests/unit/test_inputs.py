@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from storyreel import inputs
 from storyreel.errors import UsageError
 from storyreel.manifest.storyboard import FileImage
+from storyreel.run import inputs
 from tests.conftest import png
 
 IMAGE = FileImage("dawn.png", "file dawn.png")

@@ -10,8 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
-
-from flows import interruption
+from storyreel.flows.server import interruption
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -11,19 +11,37 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-FORBIDDEN = {
-    "storyreel": {"prefect", "tasks", "flows", "cli"},
-    "tasks": {"flows", "cli"},
-    "flows": {"cli"},
-}
-PURE = ("errors", "catalog", "plan", "wire", "polling", "report", "ledger_rows", "matching", "moments", "bodies", "links", "answers", "refusals", "verdict", "comparison",
-        "manifest/prompt", "manifest/faults",
-        "manifest/document", "manifest/storyboard", "manifest/resolve", "manifest/rules", "manifest/shape")  # fmt: skip
-IO = {
-    "storyreel.settings", "storyreel.client", "storyreel.download", "storyreel.part", "storyreel.ledger", "storyreel.media", "storyreel.store", "storyreel.session",
-    "storyreel.workers", "storyreel.workspace", "storyreel.simulator", "storyreel.writers", "httpx", "sqlalchemy", "av", "PIL",
+# Which room imports which. A room imports only what is named here; errors may be imported by all.
+ROOMS = {
+    "workspace": set(),
+    "catalog": set(),
+    "manifest": {"catalog", "film"},
+    "ledger": set(),
+    "plan": {"catalog", "ledger", "manifest"},
+    "api": {"catalog", "ledger", "manifest", "workspace"},
+    "film": {"catalog", "ledger", "manifest", "workspace"},
+    "report": {"catalog", "film", "ledger", "manifest", "plan", "workspace"},
+    "simulator": {"catalog", "film", "workspace"},
+    "run": {"api", "catalog", "film", "ledger", "manifest", "plan", "report", "simulator", "workspace"},
+    "cli": {
+        "api", "catalog", "film", "flows", "ledger", "manifest", "plan", "report", "run", "simulator", "workspace",
+    },
 }  # fmt: skip
-KNOW_HTTPX = {"storyreel/client.py", "storyreel/download.py", "storyreel/simulator/app.py", "storyreel/webhook.py"}
+PURE = (
+    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/moments", "report/model",
+    "api/wire", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
+    "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
+    "manifest/resolve", "manifest/rules", "manifest/shape",
+)  # fmt: skip
+IO = {
+    "storyreel.workspace", "storyreel.api.client", "storyreel.api.download", "storyreel.api.part", "storyreel.api.store",
+    "storyreel.ledger.gate", "storyreel.film", "storyreel.run.session", "storyreel.simulator", "storyreel.report.writers",
+    "httpx", "sqlalchemy", "av", "PIL",
+}  # fmt: skip
+KNOW_HTTPX = {
+    "storyreel/api/client.py", "storyreel/api/download.py", "storyreel/api/webhook.py", "storyreel/simulator/app.py",
+    "storyreel/cli/conduct.py", "storyreel/cli/probe.py",
+}  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:
@@ -37,11 +55,26 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("package", FORBIDDEN)
-def test_imports_run_only_downwards(package: str) -> None:
-    for path in (ROOT / package).rglob("*.py"):
-        tops = {name.partition(".")[0] for name in imports(path)}
-        assert not tops & FORBIDDEN[package], path
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_its_docstring_says(room: str) -> None:
+    for path in (ROOT / "storyreel" / room).rglob("*.py"):
+        parts = [name.split(".") for name in imports(path)]
+        found = {part[1] for part in parts if part[0] == "storyreel" and len(part) > 1}
+        assert found - {room, "errors", "__version__"} <= ROOMS[room], path
+
+
+def test_every_package_is_a_room() -> None:
+    packages = {path.parent.name for path in (ROOT / "storyreel").glob("*/__init__.py")}
+    assert packages == set(ROOMS) and len(packages) + 1 <= 12, "a dozen doors, errors among them"
+
+
+def test_only_flows_and_tasks_know_prefect() -> None:
+    for path in (ROOT / "storyreel").rglob("*.py"):
+        if path.relative_to(ROOT).parts[1] != "cli":
+            assert "prefect" not in {name.partition(".")[0] for name in imports(path)}, path
+    for folder, forbidden in (("tasks", ("storyreel.flows", "storyreel.cli")), ("flows", ("storyreel.cli",))):
+        for path in (ROOT / folder).rglob("*.py"):
+            assert not {name for name in imports(path) if name.startswith(forbidden)}, path
 
 
 @pytest.mark.parametrize("module", PURE)
@@ -58,9 +91,8 @@ def test_only_client_simulator_and_webhook_know_httpx() -> None:
 
 def test_only_submission_pays() -> None:
     """`create` and `remix` of the client are called in one module, behind the ledger's gate."""
-    for path in [*(ROOT / "storyreel").rglob("*.py"), *(ROOT / "tasks").rglob("*.py"), *(ROOT / "flows").rglob("*.py"),
-                 *(ROOT / "cli").rglob("*.py")]:  # fmt: skip
-        if path.relative_to(ROOT).as_posix() == "storyreel/submission.py":
+    for path in [path for folder in ("storyreel", "tasks", "flows") for path in (ROOT / folder).rglob("*.py")]:
+        if path.relative_to(ROOT).as_posix() == "storyreel/run/submission.py":
             continue
         text = path.read_text("utf-8")
         assert "client.create(" not in text and "client.remix(" not in text, path
@@ -79,7 +111,7 @@ HEAVY = ("prefect", "pandas", "av", "PIL", "numpy", "sqlalchemy", "httpx", "pyda
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     code = (
-        "import sys\nfrom cli.main import main\n"
+        "import sys\nfrom storyreel.cli.main import main\n"
         f"try: main({arguments!r})\nexcept SystemExit: pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
     )
@@ -89,7 +121,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 def test_validate_and_plan_import_no_prefect() -> None:
     code = (
-        "import sys\nfrom cli.main import main\n"
+        "import sys\nfrom storyreel.cli.main import main\n"
         "main(['validate', 'manifests/lighthouse.yaml'])\nmain(['plan', 'manifests/lighthouse.yaml', '--workspace', '/nowhere'])\n"
         "sys.exit('prefect' in sys.modules or 'pandas' in sys.modules)"
     )

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from storyreel import catalog, plan
+from storyreel.catalog import load as catalog
 from storyreel.manifest import Checked
+from storyreel.plan import make as plan
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "manifests").glob("*.yaml"))
 PIECES = [

@@ -198,7 +198,8 @@ def test_parts_of_a_prompt_are_joined_by_what_reads_well() -> None:
 
 
 def test_every_example_storyboard_is_sound(check: Check) -> None:
-    from storyreel import catalog, manifest
+    from storyreel import manifest
+    from storyreel.catalog import load as catalog
 
     examples = sorted((Path(__file__).parents[2] / "manifests").glob("*.yaml"))
     assert examples

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from storyreel import catalog, manifest
+from storyreel import manifest
+from storyreel.catalog import load as catalog
 from storyreel.errors import UsageError
 from storyreel.manifest import Checked, Severity
 from tests.conftest import png

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storyreel.moments import EARLIEST_S, LATEST_S, moment, number, shown
+from storyreel.ledger.moments import EARLIEST_S, LATEST_S, moment, number, shown
 
 NINE = 1_763_802_000.0  # 2025-11-22T09:00:00Z
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from storyreel import catalog, plan
-from storyreel.ledger_rows import State, Take
+from storyreel.catalog import load as catalog
+from storyreel.ledger.rows import State, Take
 from storyreel.manifest import Checked, Storyboard
-from storyreel.plan import Action, Plan, Snapshot
+from storyreel.plan import make as plan
+from storyreel.plan.make import Action, Plan, Snapshot
 
 CATALOG = catalog.load()
 Check = Callable[..., Checked]

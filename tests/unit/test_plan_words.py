@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from storyreel import catalog, plan
+from storyreel.catalog import load as catalog
 from storyreel.manifest import Checked
 from storyreel.manifest.faults import counted
-from storyreel.plan import Snapshot
+from storyreel.plan import make as plan
+from storyreel.plan.make import Snapshot
 
 ONE = "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x}\n"
 TWO = ONE + "  - {id: b, prompt: y}\n"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storyreel.polling import ENOUGH, Expected, next_delay
+from storyreel.api.polling import ENOUGH, Expected, next_delay
 
 
 def asked(ends: float, expected: Expected) -> tuple[int, float]:

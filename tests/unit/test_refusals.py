@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storyreel import refusals
-from storyreel.refusals import TABLE, Meaning, decide, read
+from storyreel.api import refusals
+from storyreel.api.refusals import TABLE, Meaning, decide, read
 
 
 def error(message: str, code: str | None = None, type: str | None = None) -> str:

@@ -10,16 +10,17 @@ from typing import cast
 
 import pytest
 from prefect.logging import disable_run_logger
+from storyreel.flows.render import Rendering
 
-from flows.render import Rendering
-from storyreel import catalog, plan
+from storyreel.catalog import load as catalog
 from storyreel.errors import AnswerLost, ApiError, StoryreelError, WorkspaceError
-from storyreel.ledger_rows import State, Take
+from storyreel.ledger.rows import State, Take
 from storyreel.manifest import Checked
-from storyreel.plan import ScenePlan, Snapshot, TakePlan
-from storyreel.report import Outcome
-from storyreel.session import Session
-from storyreel.workspace import Workspace
+from storyreel.plan import make as plan
+from storyreel.plan.make import ScenePlan, Snapshot, TakePlan
+from storyreel.report.model import Outcome
+from storyreel.run.session import Session
+from storyreel.workspace.folder import Workspace
 from tests.unit.test_plan import row
 
 BOARD = "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, takes: 3}\n"

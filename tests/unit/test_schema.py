@@ -10,7 +10,8 @@ import jsonschema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from storyreel import catalog, manifest
+from storyreel import manifest
+from storyreel.catalog import load as catalog
 from storyreel.manifest import schema
 
 MANIFESTS = Path(__file__).parents[2] / "manifests"

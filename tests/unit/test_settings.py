@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from storyreel import settings
 from storyreel.errors import UsageError
+from storyreel.workspace import settings
 
 NAMES = [
     "OPENAI_BASE_URL", "OPENAI_API_KEY",

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from cli.main import main
-from storyreel import catalog, manifest, opening, starter
+from storyreel import manifest
+from storyreel.catalog import load as catalog
+from storyreel.cli import starter
+from storyreel.cli.main import main
 from storyreel.manifest.storyboard import Storyboard
+from storyreel.run import opening
 
 
 def written(folder: Path) -> Storyboard:

@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from storyreel import answers, catalog
-from storyreel.answers import JobStatus
+from storyreel.api import answers
+from storyreel.api.answers import JobStatus
+from storyreel.api.verdict import OVER_S
+from storyreel.catalog import load as catalog
 from storyreel.errors import AnswerLost, ApiError, DeadlinePassed, MadeElsewhere, NotFound
-from storyreel.verdict import OVER_S
-from storyreel.waiting import wait
+from storyreel.run.waiting import wait
 
 
 class Clock:

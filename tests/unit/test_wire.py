@@ -6,7 +6,8 @@ import dataclasses
 
 import pytest
 
-from storyreel import catalog, wire
+from storyreel.api import wire
+from storyreel.catalog import load as catalog
 from storyreel.manifest.storyboard import Remix, Scene, UrlImage, Video
 from storyreel.simulator import rules
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from storyreel.workspace import move_whole
+from storyreel.workspace.folder import move_whole
 
 
 def test_a_clip_is_on_disk_before_it_is_in_its_place_and_its_place_is_too(

@@ -1,1 +1,0 @@
-"""The command line: reads arguments, asks, prints. May import flows, tasks and storyreel."""

@@ -1,0 +1,3 @@
+"""Prefect's server, worker, deployments and artifacts, for the flows beside it and for the command
+line.
+"""

@@ -1,0 +1,44 @@
+"""Which listed job may be the one whose answer was lost? For servers that can list their jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from storyreel.api.answers import Job
+from storyreel.api.bodies import clean
+from storyreel.ledger.rows import Take
+
+CLOCKS_APART_S = 120.0  # how far the server's clock may be from ours
+LATEST_S = 900.0  # a request that took longer was given up long before
+
+
+def matches(take: Take, jobs: Iterable[Job], known: Iterable[str]) -> list[Job]:
+    """The jobs that may be `take`'s, likeliest first: made at that time, asked for with those words, and nobody else's.
+
+    `known` are the ids that the ledger has already. What a job does not tell does not speak against it.
+    """
+    taken = set(known)
+    found = [job for job in jobs if job.id not in taken and _fits(take, job)]
+    return sorted(found, key=lambda job: abs((job.created_at or 0) - take.created_at))
+
+
+def _fits(take: Take, job: Job) -> bool:
+    sent = take.request
+    if job.created_at is None or not -CLOCKS_APART_S <= job.created_at - take.created_at <= LATEST_S:
+        return False
+    said = ((job.prompt, sent.get("prompt")), (job.model, sent.get("model")), (job.seconds, sent.get("seconds")))
+    return all(theirs is None or ours is None or theirs == ours for theirs, ours in said)
+
+
+def differences(take: Take, job: Job) -> list[str]:
+    """Where a job was asked for with other words, model or length than the take: a sentence each."""
+    pairs = (
+        ("prompt", job.prompt, take.request.get("prompt")),
+        ("model", job.model, take.request.get("model")),
+        ("length", job.seconds, take.request.get("seconds")),
+    )
+    return [
+        f"job {job.id} was made with another {name}: `{clean(theirs)}`, not `{clean(str(ours))}`"
+        for name, theirs, ours in pairs
+        if theirs is not None and ours is not None and theirs != str(ours)
+    ]

@@ -1,0 +1,1 @@
+"""The command line; the only room that may import flows, and may import everything else."""

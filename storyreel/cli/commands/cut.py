@@ -1,0 +1,22 @@
+"""`storyreel cut`: the film again, from what is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from storyreel.cli.display import cutting
+from storyreel.cli.request import prepare
+from storyreel.run import finishing, opening
+
+
+def run(args: argparse.Namespace) -> int:
+    """Make final.mp4 and the contact sheet."""
+    prepared = prepare(args)
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    with cutting() as tell:
+        film = finishing.cut(prepared, planned, only=bool(args.only or args.start), tell=tell)
+    print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")
+    for note in film.notes:
+        print(f"  warning: {note}")
+    return 0

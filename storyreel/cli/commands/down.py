@@ -1,0 +1,15 @@
+"""`storyreel down`: end what `storyreel up` started."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """End it, and nothing else."""
+    from storyreel.flows.server import upkeep
+
+    ended = upkeep.down(Path(args.dir).resolve())
+    print(f"ended: {', '.join(ended)}" if ended else "nothing was up")
+    return 0

@@ -1,0 +1,142 @@
+"""`storyreel plan`: what would run, why, for how much."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from typing import Any
+
+from storyreel.api import wire
+from storyreel.catalog.load import Catalog
+from storyreel.cli.complaint import said
+from storyreel.cli.request import prepare
+from storyreel.manifest.faults import counted
+from storyreel.plan.make import Action, Plan, ScenePlan, price
+from storyreel.run import opening
+from storyreel.run.opening import Prepared
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the plan; nothing is sent, and nothing is written but the animatic that was asked for."""
+    prepared = prepare(args)
+    for fault in prepared.warnings:
+        print(fault, file=sys.stderr)
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    if args.json:
+        print(json.dumps(as_json(planned, prepared.catalog), ensure_ascii=False, indent=1))
+        return 0
+    if args.animatic:
+        _animatic(prepared)
+    _table(planned)
+    if args.show_requests:
+        for one in planned.scenes:
+            if one.to_make:
+                body = json.dumps(request_of(one, prepared.catalog), ensure_ascii=False, indent=1)
+                print(f"\n{one.scene.id}: {_address(one)}\n{body}")
+    return 0
+
+
+def _animatic(prepared: Prepared) -> None:
+    from storyreel.cli.display import cutting
+    from storyreel.film import assembly
+
+    with cutting() as tell:
+        film = assembly.animatic(prepared.storyboard, prepared.workspace, tell=tell)
+    print(f"animatic: {os.path.relpath(prepared.workspace.animatic)} ({film.duration_s} s)\n")
+
+
+def request_of(planned: ScenePlan, catalog: Catalog) -> dict[str, Any]:
+    """The request that would be sent, with each picture by where it is from."""
+    scene = planned.scene
+    if scene.remix:
+        return wire.remix_body(scene.prompt)
+    labels = {role: f"<{planned.inputs[role][0]}>" for role, _ in scene.images}
+    video = f"<{planned.inputs['reference_video'][0]}>" if scene.video else None
+    return wire.create_body(scene, catalog.models[scene.model], labels, video)
+
+
+def _address(planned: ScenePlan) -> str:
+    remix = planned.scene.remix
+    return f"POST /videos/<{planned.inputs['remix_of'][0]}>/remix" if remix else "POST /videos"
+
+
+def as_json(planned: Plan, catalog: Catalog) -> dict[str, Any]:
+    """The whole plan as plain data; amounts of money are strings."""
+    return {
+        "storyboard": planned.storyboard.id,
+        "scenes": [
+            {
+                "id": one.scene.id,
+                "action": str(one.action),
+                "reason": one.reason,
+                "blocked_by": one.blocked_by,
+                "key": one.key,
+                "upstream": list(one.scene.upstream),
+                "model": one.scene.model,
+                "mode": one.scene.mode,
+                "seconds": one.scene.seconds,
+                "size": one.scene.size,
+                "prompt": one.scene.prompt,
+                "inputs": {role: label for role, (label, _) in one.inputs.items()},
+                "takes": [
+                    {"action": str(t.action), "reason": t.reason, "take": t.row.take if t.row else None}
+                    for t in one.takes
+                ],
+                "to_make": one.to_make,
+                "price": {
+                    "low": str(one.price.low * one.to_make),
+                    "high": str(one.price.high * one.to_make),
+                    "currency": one.price.currency,
+                }
+                if one.price
+                else None,
+                "expected_wait_s": list(one.wait_s),
+                "request": request_of(one, catalog) if one.to_make else None,
+            }
+            for one in planned.scenes
+        ],
+        "totals": {
+            "jobs": planned.jobs,
+            "price": {c: {"low": str(low), "high": str(high)} for c, (low, high) in planned.cost().items()},
+            "expected_s": list(planned.expected_s),
+        },
+        "critical_path": list(planned.critical_path),
+    }
+
+
+def _table(planned: Plan) -> None:
+    width = max((len(p.scene.id) for p in planned.scenes), default=5)
+    for one in planned.scenes:
+        if one.action is Action.SKIP:
+            continue
+        amount = f"{one.price.high * one.to_make} {one.price.currency}" if one.price and one.to_make else ""
+        takes = f" x{one.to_make}" if one.to_make > 1 else ""
+        print(f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {amount:>10}  {said(one.action, one.reason)}")
+    print()
+    costs = f": {price(planned.cost(), planned.unpriced)}" if planned.jobs else ""
+    print(f"{counted(planned.jobs, 'job')} to pay for{costs}{' (list prices)' * bool(planned.cost())}")
+    if planned.critical_path:
+        low, high = planned.expected_s
+        print(
+            f"expected: {low / 60:.0f} to {counted(high / 60, 'minute')}; critical path: {' > '.join(planned.critical_path)}"
+        )
+        _sooner(planned)
+
+
+def _sooner(planned: Plan) -> None:
+    """Say what shared keyframes win over a chain."""
+    shared: dict[str, list[str]] = {}
+    for one in planned.scenes:
+        for _, (label, _id) in one.inputs.items():
+            if label.startswith("keyframe "):
+                shared.setdefault(label, []).append(one.scene.id)
+    linked = {scene for scenes in shared.values() if len(scenes) > 1 for scene in scenes}
+    making = [p for p in planned.scenes if p.scene.id in linked and p.to_make and not p.scene.upstream]
+    if len(making) > 1:
+        chain = sum(p.wait_s[1] for p in making) / 60
+        longest = max(p.wait_s[1] for p in making) / 60
+        print(
+            f"shared keyframes let {len(making)} scenes run side by side: {counted(longest, 'minute')} instead of {chain:.0f} as a chain"
+        )

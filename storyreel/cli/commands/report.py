@@ -1,0 +1,22 @@
+"""`storyreel report`: the report again, from what is there."""
+
+from __future__ import annotations
+
+import argparse
+import os
+
+from storyreel.cli.request import prepare
+from storyreel.report.writers import files
+from storyreel.run import finishing, opening
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the report's files."""
+    prepared = prepare(args)
+    prepared.workspace.prepare()
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    known = finishing.recorded(prepared.workspace)
+    film = known[1] if known else None
+    files.write_all(finishing.describe(prepared, planned, film, None), prepared.workspace)
+    print(os.path.relpath(prepared.workspace.report_folder / "report.html"))
+    return 0

@@ -1,0 +1,52 @@
+"""`storyreel rescue`: bring home what is paid for, before its links expire. Submits nothing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from pathlib import Path
+
+from storyreel.cli.complaint import complain
+from storyreel.cli.request import catalog_file, variables
+from storyreel.errors import StoryreelError, UsageError
+from storyreel.run import opening, rescue
+from storyreel.run.opening import Prepared
+from storyreel.run.rescue import Rescued
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetch every finished clip of every storyboard and workspace named; 1 if one could not be fetched."""
+    if args.workspace and len(args.files) > 1:
+        raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
+    found: list[Prepared] = []
+    good = True
+    for name in args.files or opening.runs_here():
+        request = opening.Request(
+            storyboard=Path(name),
+            workspace=Path(args.workspace) if args.workspace else None,
+            variables=variables(args),
+            catalog=catalog_file(args),
+        )
+        try:
+            found += opening.prepare_rescue(request)
+        except StoryreelError as error:
+            complain(str(name), error)
+            good = False
+    for prepared in found:
+        if not prepared.has_ledger():
+            print(f"{prepared.storyboard.id}: nothing was ever sent")
+    ready = [prepared for prepared in found if prepared.has_ledger()]
+    told_off: list[str] = []
+
+    def scold(name: str, error: StoryreelError) -> None:
+        complain(name, error)
+        told_off.append(name)
+
+    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, scold))
+    for name in lacking_nothing:
+        print(f"{name}: everything that is paid for is here")
+    return 0 if good and not told_off and all(one.is_good for one in outcomes) else 1
+
+
+def _say(one: Rescued) -> None:
+    print(f"{one.storyboard}: {one.scene} take {one.take}: {one.words}", flush=True)

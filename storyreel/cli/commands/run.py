@@ -1,0 +1,188 @@
+"""`storyreel run`: render a storyboard."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from storyreel.cli import asking, conduct
+from storyreel.cli.complaint import complain
+from storyreel.cli.request import prepare
+from storyreel.errors import StoryreelError
+from storyreel.plan import make as plan
+from storyreel.plan.make import Action, Plan
+from storyreel.report.model import RunReport, SceneReport
+from storyreel.run import finishing, opening
+from storyreel.run.opening import Prepared
+
+if TYPE_CHECKING:
+    from storyreel.flows.server.backend import Backend
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, price, ask, render, tell."""
+    prepared = prepare(args)
+    for fault in prepared.warnings:
+        print(fault, file=sys.stderr)
+    with _unlocked(prepared):
+        planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    opening.check_ready(prepared, planned)
+    if not planned.has_work:
+        planned = opening.take_over(prepared, planned)
+        print(
+            "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
+            file=sys.stderr,
+        )
+        prepared.workspace.prepare()
+        told = finishing.finish(prepared, planned)
+        return _tell(args, prepared, told, None)
+    from storyreel.flows.server import backend as backends
+
+    pays = planned.jobs and not args.simulate
+    if pays:
+        asking.check_can_ask(plan.bill(planned), is_given=args.yes)
+    backend = backends.start()
+    try:
+        if pays:
+            asking.consent(plan.bill(planned), is_given=args.yes)
+        return _render(args, prepared, planned, backend)
+    finally:
+        backend.release()
+
+
+@contextlib.contextmanager
+def _unlocked(prepared: Prepared) -> Iterator[None]:
+    """Fail early where another run works here; the run itself takes the lock again."""
+    if prepared.workspace.root.exists():
+        with prepared.workspace.locked():
+            yield
+    else:
+        yield
+
+
+def _trouble(planned: Plan) -> bool:
+    """Is a scene that was asked for without a clip?"""
+    return any(p.kept is None for p in planned.scenes if p.action is not Action.SKIP)
+
+
+def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
+    from storyreel.cli.display import Display
+    from storyreel.flows import render
+
+    if not args.debug:
+        conduct.quiet_prefect()
+    if not prepared.has_ledger():
+        importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
+    backend.wait_until_ready()
+    told: list[tuple[RunReport, StoryreelError | None]] = []
+    display = Display(planned)
+    render.listener.set(display.tell)
+    render.finished.set(lambda report, stopped: told.append((report, stopped)))
+    request = prepared.request
+
+    async def flow() -> Any:
+        call: Any = render.render_storyboard  # Prefect's overloads lose the `async` where a state is returned
+        state = await call(
+            storyboard=request.storyboard.absolute(),
+            workspace=prepared.workspace.root,
+            simulate=request.simulate,
+            speed=request.speed,
+            only=list(request.only),
+            start=request.start,
+            variables=request.variables,
+            budget=request.budget,
+            force=list(request.force),
+            accept_differences=request.accept_differences,
+            catalog=request.catalog,
+            agreed=None if request.simulate else plan.agreement(planned),
+            return_state=True,
+        )
+        if not told:
+            await state.result()  # raises what went wrong before the first scene
+        return state
+
+    with display:
+        try:
+            state = conduct.conduct(flow(), told)
+        except conduct.ServerLost as error:
+            if not told:
+                raise
+            print(f"storyreel: {error}: its UI does not show how the run ended; the report does", file=sys.stderr)
+            return _tell(args, prepared, *told[0])
+    if state is None:
+        return _interrupted(args, prepared)
+    if backend.is_ours:
+        backend.drain(render.tasks_started())
+    report, stopped = told[0]
+    return _tell(args, prepared, report, stopped)
+
+
+def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
+    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    flying = [
+        p.scene.id
+        for p in planned.scenes
+        if any(t.row and t.row.job_id and t.row.collected_at is None for t in p.takes)
+    ]
+    print("storyreel: interrupted; nothing more was submitted", file=sys.stderr)
+    if flying:
+        print(f"  in flight, and in the ledger: {', '.join(flying)}", file=sys.stderr)
+        print("  Fix: run the same command again; it takes them up without paying again", file=sys.stderr)
+    return 130
+
+
+def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped: StoryreelError | None) -> int:
+    """The results on stdout, and the exit code."""
+    root = prepared.workspace.root
+    if args.json:
+        print(told.model_dump_json(indent=1, by_alias=True))
+    else:
+        totals = told.totals
+        counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
+        print(f"{told.storyboard}: {', '.join(f'{count} {name}' for name, count in counts.items() if count)}")
+        for scene in told.scenes:
+            if scene.status in ("failed", "held", "blocked"):
+                print(f"  {scene.id}: {scene.reason}")
+                if fix := advice(scene, args.file):
+                    print(f"    Fix: {fix}")
+        for warning in told.warnings:
+            print(f"  warning: {warning}")
+        if told.cut_error:
+            print(f"  no {'new ' if told.cut else ''}film: {told.cut_error}")
+        if told.cut:
+            print(f"film           {_shown(root / 'final.mp4')} ({told.cut.duration_s} s)")
+        if (root / "contact-sheet.jpg").exists() and told.cut:
+            print(f"contact sheet  {_shown(root / 'contact-sheet.jpg')}")
+        print(f"report         {_shown(root / 'report' / 'report.html')}")
+    if stopped is not None:
+        complain("storyreel: stopped", stopped)
+        return stopped.exit_code
+    return 0 if told.status == "completed" and not told.cut_error else 1
+
+
+def advice(scene: SceneReport, file: str) -> str | None:
+    """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
+    if scene.error and scene.error.fix:
+        return scene.error.fix
+    if scene.status == "held":
+        return f"storyreel resolve {shlex.quote(file)} {scene.id}"
+    return _USUAL.get(scene.error.class_ if scene.error else "")
+
+
+_USUAL = {
+    "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
+    "timeout": "run again: its job is taken up, not paid for again",
+    "transient": "run again; `storyreel plan` says what that costs",
+    "invalid": "correct what the API refuses in this scene; then run again",
+}
+
+
+def _shown(path: Path) -> str:
+    return os.path.relpath(path)

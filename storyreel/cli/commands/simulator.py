@@ -1,0 +1,27 @@
+"""`storyreel simulator`: the stand-in API by itself."""
+
+from __future__ import annotations
+
+import argparse
+from decimal import Decimal
+from pathlib import Path
+
+from storyreel.cli.request import catalog_file
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until interrupted; the first line on stdout is the base URL."""
+    from storyreel.simulator.serve import serve
+
+    serve(
+        port=args.port,
+        speed=args.speed,
+        folder=Path(args.folder) if args.folder else None,
+        faults=Path(args.faults) if args.faults else None,
+        profile=args.profile,
+        max_running=args.max_running,
+        per_minute=args.per_minute,
+        credit=Decimal(args.credit) if args.credit else None,
+        extra_catalog=catalog_file(args),
+    )
+    return 0

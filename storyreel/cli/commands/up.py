@@ -1,0 +1,18 @@
+"""`storyreel up`: server, UI, deployments and worker on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Bring up what is not up yet, and say where."""
+    from storyreel.flows.server import upkeep
+
+    def say(line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+    print(upkeep.up(Path(args.dir).resolve(), say, host=args.host, port=args.port, limit=args.limit))
+    return 0

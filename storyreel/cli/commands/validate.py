@@ -1,0 +1,55 @@
+"""`storyreel validate`: every fault at once."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from storyreel import manifest
+from storyreel.catalog import load as catalogs
+from storyreel.cli.request import catalog_file, variables
+from storyreel.errors import UsageError
+from storyreel.manifest import Checked, Fault, Severity
+from storyreel.run import opening
+from storyreel.workspace import settings
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the faults of each file; 2 if one of them is an error."""
+    now = settings.read()
+    catalog = catalogs.load(catalog_file(args) or now.catalog)
+    faults: list[Fault] = []
+    for name in args.files:
+        try:
+            checked = manifest.check(Path(name), catalog, variables(args))
+        except UsageError as error:  # one file that cannot be read hides no fault of another
+            checked = Checked(None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),))
+        found = list(checked.faults)
+        if checked.storyboard:
+            found += _store(name, checked.storyboard, catalog, now)
+        faults += found
+        for fault in found:
+            print(fault, file=sys.stderr)
+        if not args.json and not any(f.severity is Severity.ERROR for f in found):
+            count = len(checked.storyboard.scenes) if checked.storyboard else 0
+            print(f"{name}: good, {count} scene{'s' * (count != 1)}")
+    if args.json:
+        print(json.dumps([dataclasses.asdict(f) for f in faults], ensure_ascii=False, indent=1))
+    return 2 if any(f.severity is Severity.ERROR for f in faults) else 0
+
+
+def _store(
+    name: str, storyboard: manifest.Storyboard, catalog: catalogs.Catalog, now: settings.Settings
+) -> list[Fault]:
+    """A picture that the API could not fetch: an error where the environment is set for real work, else a warning."""
+    if not opening.open_store_is_missing(now):
+        return []
+    scene = opening.first_to_publish(storyboard, catalog, [s.id for s in storyboard.scenes])
+    if scene is None:
+        return []
+    severity = Severity.ERROR if now.api_key else Severity.WARNING
+    message = f"scene `{scene}` sends a picture that the API must fetch from a public address, and no store is set"
+    return [Fault(name, 1, 1, severity, message, "set STORYREEL_STORE, or rehearse with --simulate")]

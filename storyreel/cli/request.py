@@ -1,0 +1,56 @@
+"""Command-line options -> the request that the rest of the program knows."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+from storyreel.errors import UsageError
+from storyreel.run import opening
+from storyreel.run.opening import Prepared, Request
+
+
+def variables(args: argparse.Namespace) -> dict[str, str]:
+    """The `--var name=value` options. Raises `UsageError`."""
+    found = {}
+    for text in args.var:
+        name, separator, value = text.partition("=")
+        if not separator or not name:
+            raise UsageError(f"--var {text}: there is no `=`", fix="write --var name=value")
+        if any("\ud800" <= c <= "\udfff" for c in text):
+            raise UsageError(f"--var {name}: its value is not UTF-8", fix="write it in UTF-8")
+        found[name] = value
+    return found
+
+
+def catalog_file(args: argparse.Namespace) -> Path | None:
+    """The `--catalog` option."""
+    return Path(args.catalog) if args.catalog else None
+
+
+def prepare(args: argparse.Namespace) -> Prepared:
+    """Read the storyboard and find its results; says where they are, if that is not where one would look."""
+    prepared = opening.prepare(from_args(args))
+    if prepared.note:
+        print(f"storyreel: {prepared.note}", file=sys.stderr)
+    return prepared
+
+
+def from_args(args: argparse.Namespace) -> Request:
+    """The request of plan, run, status, cut and report."""
+    budget = getattr(args, "budget", None)
+    return Request(
+        storyboard=Path(args.file),
+        workspace=Path(args.workspace) if args.workspace else None,
+        simulate=args.simulate,
+        speed=getattr(args, "speed", 60.0),
+        only=tuple(args.only),
+        start=args.start,
+        variables=variables(args),
+        budget=Decimal(budget) if budget is not None else None,
+        force=tuple(getattr(args, "force", [])),
+        accept_differences=getattr(args, "accept_differences", False),
+        catalog=catalog_file(args),
+    )

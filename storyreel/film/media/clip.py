@@ -1,0 +1,263 @@
+"""A clip on disk: is it whole, what is it, and what are its first and last pictures?
+
+One full decode answers all of it. The box walk catches every truncation, even by one byte; the decode catches damage.
+A clip was paid for: what leaves its picture whole (a damaged sound, garbage after its end) is told, and it is used.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.stream import Disposition
+from numpy.typing import NDArray
+from PIL import Image
+
+from storyreel.errors import MediaError
+from storyreel.film.media import colour, seed
+
+# What may follow the pictures; one of these that goes past the end is a truncation, anything else is no part of the clip.
+BOXES = (
+    b"ftyp",
+    b"moov",
+    b"mdat",
+    b"moof",
+    b"free",
+    b"skip",
+    b"wide",
+    b"udta",
+    b"uuid",
+    b"meta",
+    b"sidx",
+    b"mfra",
+    b"pdin",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClipFacts:
+    """What a clip is; width and height as it is shown, upright and in square pixels. `colour_assumed`: it carries no
+    matrix, and BT.709 was taken for an HD picture. `concerns`: why its end may be a poor start for another clip.
+    `damage`: what is wrong with it beside its picture.
+    """
+
+    width: int
+    height: int
+    fps: float
+    frames: int
+    duration_s: float
+    has_audio: bool
+    codec: str
+    colour_assumed: bool
+    suspect: bool
+    concerns: tuple[str, ...] = ()
+    damage: tuple[str, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A verified clip with its outer pictures as they were decoded; `tail` holds the last ones, newest last, as many as
+    were asked for. `shape` is the width of its pixels over their height.
+    """
+
+    facts: ClipFacts
+    head: av.VideoFrame
+    middle: av.VideoFrame
+    tail: list[av.VideoFrame]
+    shape: Fraction = Fraction(1)
+
+    @property
+    def first(self) -> Image.Image:
+        return to_rgb(self.head, shape=self.shape)
+
+    @property
+    def last(self) -> Image.Image:
+        return to_rgb(self.tail[-1], shape=self.shape)
+
+    def before_last(self, count: int) -> Image.Image:
+        """The picture so many before the last one; 0 is the last one itself."""
+        return to_rgb(self.tail[-1 - count], shape=self.shape)
+
+
+def verify(path: Path, *, tail: int = 1) -> Opened:
+    """Decode the whole clip and return its facts, its first and middle picture, and its last `tail` ones.
+
+    Raises:
+        MediaError: truncated, its picture damaged, not an mp4, without pictures, or not on disk.
+    """
+    try:
+        damage = _check_boxes(path)
+        return _decode(path, tail, damage)
+    except FileNotFoundError as error:
+        raise MediaError(f"the clip {path.name} is not on disk") from error
+    except av.FFmpegError as error:
+        raise MediaError(f"the clip is damaged: {type(error).__name__}: {error.strerror}") from error
+
+
+def _check_boxes(path: Path) -> list[str]:
+    """The top-level boxes of an mp4 must fill the file exactly, with `moov` and `mdat` among them; what follows them and is
+    no box is returned as damage."""
+    size, at, seen = path.stat().st_size, 0, set[bytes]()
+    if size == 0:
+        raise MediaError("the clip is empty")
+    with path.open("rb") as file:
+        while at < size:
+            file.seek(at)
+            head = file.read(16)
+            length, kind = _box(head, size - at)
+            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # of what follows, no picture is made
+            if is_whole and (kind not in BOXES or length < 8):
+                return [f"{size - at} bytes that are no part of it follow its end"]
+            if len(head) < 8:
+                raise MediaError("the clip is truncated inside a box header")
+            if length < 8 or not all(31 < c < 127 for c in kind):
+                raise MediaError("the file is not an mp4")
+            seen.add(kind)
+            at += length
+    if at != size:
+        raise MediaError(f"the clip is truncated: its boxes need {at} bytes, the file has {size}")
+    for needed in (b"moov", b"mdat"):
+        if needed not in seen:
+            raise MediaError(f"the file is an mp4 without a {needed.decode()} box")
+    return []
+
+
+def _box(head: bytes, rest: int) -> tuple[int, bytes]:
+    """(length in bytes, kind) of the box that begins with `head`; 0 where it is cut off."""
+    if len(head) < 8:
+        return 0, b""
+    length, kind = struct.unpack(">I4s", head[:8])
+    if length == 1 and len(head) == 16:
+        length = struct.unpack(">Q", head[8:])[0]
+    elif length == 0:
+        length = rest
+    return length, kind
+
+
+def _decode(path: Path, tail: int, damage: list[str]) -> Opened:
+    with av.open(str(path), format="mp4", metadata_errors="replace") as container:
+        video = moving(container)
+        audio = list(container.streams.audio)
+        first: av.VideoFrame | None = None
+        middle: av.VideoFrame | None = None
+        last: deque[av.VideoFrame] = deque(maxlen=max(tail, seed.LOOKED_AT))
+        frames = packets = silent = 0
+        for packet in container.demux([video, *audio]):
+            if packet.stream is not video:
+                silent += not _is_heard(packet)
+                continue
+            if packet.size and packet.is_corrupt:
+                raise MediaError("the clip has a corrupt packet")
+            packets += bool(packet.size) and not packet.is_discard
+            for frame in packet.decode():
+                if not isinstance(frame, av.VideoFrame):
+                    continue
+                if frame.is_corrupt:
+                    raise MediaError(f"the clip is corrupt at frame {frames}")
+                first = first or frame
+                middle = frame if frames <= video.frames // 2 else middle
+                last.append(frame)
+                frames += 1
+        if first is None:
+            raise MediaError("the clip has no pictures in it")
+        if frames < packets:
+            raise MediaError(f"{packets - frames} pictures of the clip are lost")
+        if silent:
+            damage = [*damage, f"{silent} packet{'s' * (silent != 1)} of its sound cannot be decoded"]
+        facts = _facts(video, list(last), frames, bool(audio), damage)
+        return Opened(facts, first, middle or first, list(last)[-max(1, tail) :], pixel_shape(video))
+
+
+def _is_heard(packet: av.Packet[Any]) -> bool:
+    """Can a packet of sound be decoded? One that cannot is no reason to give up the picture."""
+    try:
+        if packet.size and (packet.is_corrupt or packet.stream.codec_context is None):
+            return False
+        if packet.stream.codec_context is not None:
+            packet.decode()
+    except (av.FFmpegError, ValueError):
+        return False
+    return True
+
+
+def moving(container: av.container.InputContainer) -> av.VideoStream:
+    """The clip's pictures: its first video stream that is no cover.
+
+    Raises:
+        MediaError: it has none.
+    """
+    for video in container.streams.video:
+        if not video.disposition & Disposition.attached_pic:
+            return video
+    raise MediaError("the clip has no picture")
+
+
+def _facts(
+    video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool, damage: list[str]
+) -> ClipFacts:
+    last = tail[-1]
+    base, rate = float(video.time_base or 0), float(video.average_rate or 24)
+    end = ((last.pts or 0) + (last.duration or 0)) * base
+    promised = ((video.start_time or 0) + (video.duration or 0)) * base
+    if video.duration and end < promised - 1.5 / rate:
+        raise MediaError(f"the picture ends at {end:.3f} s, the header says {promised:.3f} s")
+    duration = end - (video.start_time or 0) * base
+    turned = last.rotation % 180 == 90
+    width, height = squared(video.codec_context.width, video.codec_context.height, pixel_shape(video))
+    return ClipFacts(
+        width=height if turned else width,
+        height=width if turned else height,
+        fps=round(rate, 3),
+        frames=frames,
+        duration_s=round(duration, 3),
+        has_audio=has_audio,
+        codec=video.codec.canonical_name,
+        colour_assumed=colour.is_untagged_hd(last),
+        suspect=abs(frames - duration * rate) > 1.5,
+        concerns=tuple(seed.concerns(tail)),
+        damage=tuple(damage),
+    )
+
+
+def pixel_shape(video: av.VideoStream) -> Fraction:
+    """The width of the clip's pixels over their height; 1 where it says nothing, or nothing that can be shown."""
+    shape = Fraction(video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or 1)
+    return shape if Fraction(1, 4) <= shape <= 4 else Fraction(1)
+
+
+def squared(width: int, height: int, shape: Fraction) -> tuple[int, int]:
+    """The size of a picture once its pixels are square; the height stays."""
+    return (width, height) if shape == 1 else (max(2, round(width * shape / 2) * 2), height)
+
+
+def to_rgb(frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction = Fraction(1)) -> Image.Image:
+    """The frame as an upright RGB picture in square pixels, each channel within 2/255 of the truth.
+
+    It is made small if a smaller width is given; HDR and wide colours come down to BT.709.
+    """
+    turn, frame = frame.rotation, colour.narrowed(frame)
+    options = colour.options(frame)
+    width, height = squared(frame.width, frame.height, shape)
+    if width_px is not None and width_px < width:
+        width, height = width_px, max(1, round(height * width_px / width))
+    if (width, height) != (frame.width, frame.height):
+        options |= {"width": width, "height": height}
+    picture: Image.Image = frame.to_image(**options)  # type: ignore[no-untyped-call]
+    return picture.rotate(turn, expand=True) if turn else picture
+
+
+def to_planes(picture: Image.Image) -> NDArray[np.uint8]:
+    """An RGB picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2, width); both sides even."""
+    frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
+    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ)
+    planes: NDArray[np.uint8] = made.to_ndarray().astype(np.uint8)
+    return planes

@@ -1,0 +1,3 @@
+"""The record of paid jobs and the one gate in front of every paid request; may import workspace,
+errors.
+"""

@@ -1,0 +1,292 @@
+"""Submits a take: through the ledger's gate, then one POST, then the job's id into the ledger."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+from storyreel.api import wire
+from storyreel.api.answers import Job
+from storyreel.api.verdict import pace
+from storyreel.errors import (
+    AnswerLost,
+    ApiError,
+    BudgetReached,
+    EndpointRefused,
+    KeyRefused,
+    Moderated,
+    NotSent,
+    OutOfCredit,
+    RateLimited,
+    RequestRefused,
+    StillLimited,
+    Stopped,
+    Unreachable,
+    WorkspaceError,
+)
+from storyreel.ledger.gate import AlreadyPaid, CoolingDown, SlotsFull
+from storyreel.ledger.rows import Intent, State, Take
+from storyreel.plan.make import ScenePlan
+from storyreel.run import slots
+from storyreel.run.inputs import Ready
+from storyreel.run.session import Progress, Session
+
+TRIES_NOT_SENT = 5
+SLOT_PAUSE_S = 1.0
+COOL_DOWN_S = 15.0
+LIMITED_S = 900.0  # so long may the API say "too many" while no job of ours is running
+NOTE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts to write a job's id down
+
+
+async def submit(
+    session: Session, planned: ScenePlan, number: int, ready: Ready, replaces: int | None = None
+) -> Take | None:
+    """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released, failed).
+
+    `number` is for display; `replaces` is the row that is used until this take's clip is here. Returns None where another run has paid for it meanwhile.
+
+    Raises:
+        Stopped: the run was stopped, before or by this request; nothing was paid for by it.
+    """
+    intent = replace(_intent(session, planned, ready), replaces=replaces)
+    unsent = 0
+    limits = _Limits(session, intent, number)
+    shown = ""
+    while True:
+        await session.first_look(planned.scene.model)
+        session.check()
+        try:
+            row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
+        except AlreadyPaid:
+            return None
+        except NotSent as error:
+            unsent += 1
+            if unsent == TRIES_NOT_SENT:
+                stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
+                session.stop(stop)
+                raise stop from error
+            await session.sleep(2.0**unsent * pace(session.settings.time_scale))
+        except RateLimited as error:
+            await limits.refused(error)
+        except SlotsFull:
+            holders = await session.slots.look(session)
+            waits = slots.words(holders, session.settings.max_in_flight)
+            shown = _wait(session, intent, number, shown, waits)
+            await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
+        except CoolingDown as error:
+            await limits.cooling(error.until)
+        except (OutOfCredit, KeyRefused, EndpointRefused) as error:
+            session.stop(error)
+            if not isinstance(error, EndpointRefused):
+                await session.write(session.ledger.stop_account, session.account, error.message)
+            raise
+        except (Stopped, WorkspaceError) as error:
+            session.stop(error)
+            raise
+        else:
+            if row.state is State.AMBIGUOUS and _may_resubmit(session, row):
+                return await resubmit(session, planned, ready, row)
+            return row
+
+
+class _Limits:
+    """What the API says of too many requests, as one take sees it; shown from the first, and bounded."""
+
+    def __init__(self, session: Session, intent: Intent, number: int) -> None:
+        self._session = session
+        self._intent = intent
+        self._number = number
+        self._since: float | None = None
+        self._shown = ""
+
+    async def refused(self, error: RateLimited) -> None:
+        """Show the API's own words, and let the account cool down.
+
+        Raises:
+            StillLimited: it has said so for minutes, while none of our jobs was running.
+        """
+        session = self._session
+        scale = pace(session.settings.time_scale)
+        wish = error.retry_after_s
+        wait = max(wish, SLOT_PAUSE_S * scale) if wish is not None else COOL_DOWN_S * scale
+        holding = await session.write(session.ledger.in_flight, session.account)
+        if any(take.state is State.IN_FLIGHT for take in holding):
+            self._since = None
+        elif self._since is None:
+            self._since = session.clock()
+        elif session.clock() - self._since > LIMITED_S * scale:
+            stop = StillLimited(
+                f"the API has answered for {LIMITED_S * scale:.0f} s that there are too many requests, while no job of yours "
+                f"was running: {error.message}",
+                fix="look at the account's quota and its plan, and whether others use this key; then run again",
+            )
+            session.stop(stop)
+            raise stop from error
+        asks = f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
+        self._show(f"{asks}; it says: {error.message}", error.message)
+        until = session.now() + wait * session.rng.uniform(1.0, 1.25)
+        await session.write(session.ledger.cool_down, session.account, until)
+
+    async def cooling(self, until: float) -> None:
+        """Wait for a part of the account's cool-down, whoever's request began it."""
+        pause = max(0.01, until - self._session.now())
+        if not self._shown:
+            self._show(f"the account waits {_seconds(pause)}: the API had too many requests", "the account")
+        await self._session.sleep(min(pause, 5.0))
+
+    def _show(self, words: str, kind: str) -> None:
+        if kind != self._shown:
+            self._shown = kind
+            self._session.tell(Progress(self._intent.scene, self._number, "waiting", words))
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
+
+
+async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int) -> Take:
+    """Reserve, POST once, and write the answer down; never left half done by a cancellation.
+
+    Returns the row: in flight, ambiguous, refused (released) or moderated (failed). Raises what the caller may try again
+    after it was written down as not accepted.
+    """
+    session.check()
+    take = await session.write(
+        session.ledger.reserve,
+        intent,
+        slots=session.settings.max_in_flight,
+        budget=session.budget,
+        currency=session.currency,
+        caps=session.caps,
+        stop_mark=session.stop_mark,
+    )
+    if session.stopped:  # meanwhile; nothing was sent
+        await session.write(session.ledger.released, take.id, "transient", None, session.stopped.message)
+        session.check()
+    session.tell(Progress(planned.scene.id, number, "submitting"))
+    try:
+        job = await _post(session, planned, ready)
+    except AnswerLost as error:
+        return await session.write(session.ledger.lost, take.id, error.with_fix)
+    except Moderated as error:
+        return await session.write(session.ledger.failed, take.id, "moderation", error.code, error.with_fix)
+    except RequestRefused as error:
+        return await session.write(session.ledger.released, take.id, "invalid", error.code, error.with_fix)
+    except ApiError as error:
+        await session.write(
+            session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.with_fix
+        )
+        raise
+    return await _note(session, take, job)
+
+
+async def _note(session: Session, take: Take, job: Job) -> Take:
+    """Write the job's id down: the one fact that cannot be had again. Tried for a minute, then said.
+
+    Raises:
+        WorkspaceError: it cannot be written; the message has the id, and how to adopt it.
+    """
+    name = f"scene `{take.scene}` take {take.take}"
+    adopt = f"storyreel resolve {session.storyboard.path} {take.scene} --take {take.take} --adopt {job.id}"
+    for pause in (*NOTE_PAUSES_S, None):
+        try:
+            return await session.write(session.ledger.submitted, take.id, job.id)
+        except Exception as error:  # whatever it is: what was paid for must not be lost with it
+            words = f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
+            session.tell(Progress(take.scene, take.take, "submitting", words))
+            logging.getLogger(__name__).error("%s", words)
+            if pause is None:
+                raise WorkspaceError(words, fix=f"make the ledger writable, then: {adopt}") from error
+        await session.sleep(pause or 0.0)
+    raise AssertionError("not reached")
+
+
+_KINDS: dict[type[ApiError], str] = {
+    RateLimited: "rate",
+    OutOfCredit: "quota",
+    KeyRefused: "auth",
+    EndpointRefused: "auth",
+}
+
+
+def _may_resubmit(session: Session, take: Take) -> bool:
+    """Under `on_ambiguous: resubmit` exactly one more request may follow a lost answer."""
+    return session.storyboard.policy.on_ambiguous == "resubmit" and take.submissions == 1 and not session.stopped
+
+
+async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
+    """Send a held take once more, whatever became of the first request. The possible double charge is counted.
+
+    Raises:
+        Stopped: the budget does not cover it.
+    """
+    return await session.uninterrupted(_again(session, planned, ready, take))
+
+
+async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
+    intent = _intent(session, planned, ready)
+    try:
+        await session.write(
+            session.ledger.resubmitted,
+            take.id,
+            intent,
+            budget=session.budget,
+            currency=session.currency,
+            caps=session.caps,
+        )
+    except BudgetReached as error:
+        session.stop(error)
+        raise
+    try:
+        job = await _post(session, planned, ready)
+    except AnswerLost as error:
+        return await session.write(session.ledger.lost, take.id, error.with_fix)
+    except ApiError as error:
+        return await session.write(session.ledger.resubmission_refused, take.id, error.with_fix)
+    return await _note(session, take, job)
+
+
+def _wait(session: Session, intent: Intent, number: int, shown: str, detail: str) -> str:
+    """Show once that a take waits, and for what; returns what was shown."""
+    kind = detail.partition(" ")[2][:8]
+    if kind != shown:
+        session.tell(Progress(intent.scene, number, "waiting", detail))
+    return kind
+
+
+async def _post(session: Session, planned: ScenePlan, ready: Ready) -> Job:
+    scene = planned.scene
+    if scene.remix:
+        return await session.client.remix(ready.remix_of or "", wire.remix_body(scene.prompt))
+    model = session.catalog.models[scene.model]
+    return await session.client.create(wire.create_body(scene, model, ready.images, ready.video_url))
+
+
+def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
+    scene = planned.scene
+    return Intent(
+        storyboard=session.storyboard.id,
+        scene=scene.id,
+        key=planned.key,
+        account=session.account,
+        run_id=session.run_id,
+        request=describe(session, planned),
+        inputs=ready.record,
+        price=planned.price.high if planned.price else None,
+        currency=planned.price.currency if planned.price else None,
+        wanted=len(planned.takes),
+        model=scene.model,
+        seconds=scene.seconds,
+        endpoint=session.endpoint,
+    )
+
+
+def describe(session: Session, planned: ScenePlan) -> dict[str, Any]:
+    """The request as it may be shown and kept: pictures by where they are from, never by content or signed address."""
+    scene = planned.scene
+    if scene.remix:
+        return wire.remix_body(scene.prompt)
+    labels = {role: planned.inputs[role][0] for role, _ in scene.images}
+    video = planned.inputs["reference_video"][0] if scene.video else None
+    return wire.create_body(scene, session.catalog.models[scene.model], labels, video)

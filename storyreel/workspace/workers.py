@@ -1,0 +1,110 @@
+"""Processes for work that is heavy, or that a damaged file could make die: the run's own process waits, and stays alive.
+
+`python -m storyreel.workspace.workers` is one of them: asked on stdin, it answers on stdout, and ends with whoever asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from storyreel.errors import MediaError
+from storyreel.workspace import children
+
+LENGTH_BYTES = 4
+CLOSED_WITHIN_S = 5.0
+NICENESS = 5  # what submits and waits goes first
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Workers:
+    """Up to `most` processes, each started when it is first needed, and kept until `close`."""
+
+    def __init__(self, most: int) -> None:
+        self._turn = asyncio.Semaphore(most)
+        self._idle: list[Process] = []
+
+    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """The function's result, made in another process; what it raises there is raised here. All of it must pickle.
+
+        Raises:
+            MediaError: the process died over it. The next call gets another.
+        """
+        question = pickle.dumps((function, args, kwargs))
+        async with self._turn:
+            worker = self._idle.pop() if self._idle else await _start()
+            try:
+                is_result, value = await _ask(worker, question)
+            except BaseException as error:  # its answer must not be taken for that to the next question
+                with contextlib.suppress(ProcessLookupError):
+                    worker.kill()
+                code = await worker.wait()
+                if isinstance(error, (asyncio.IncompleteReadError, ConnectionError)):
+                    raise MediaError(f"the process that works on it died (exit status {code})") from error
+                raise
+            self._idle.append(worker)
+        if not is_result:
+            raise value
+        result: T = value
+        return result
+
+    async def close(self) -> None:
+        """Let the processes end; one that does not is made to."""
+        for worker in self._idle:
+            assert worker.stdin is not None
+            worker.stdin.close()
+        for worker in self._idle:
+            try:
+                await asyncio.wait_for(worker.wait(), CLOSED_WITHIN_S)
+            except TimeoutError:
+                worker.kill()
+                await worker.wait()
+        self._idle.clear()
+
+
+async def _start() -> Process:
+    return await asyncio.create_subprocess_exec(
+        *children.command(__name__),
+        stdin=PIPE,
+        stdout=PIPE,
+        env=children.environment(),
+        process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
+    )
+
+
+async def _ask(worker: Process, question: bytes) -> tuple[bool, Any]:
+    assert worker.stdin is not None and worker.stdout is not None
+    worker.stdin.write(question)
+    await worker.stdin.drain()
+    length = int.from_bytes(await worker.stdout.readexactly(LENGTH_BYTES), "big")
+    is_result, value = pickle.loads(await worker.stdout.readexactly(length))
+    return is_result, value
+
+
+def serve() -> None:
+    """Answer one question after the other until there are no more."""
+    os.nice(NICENESS)
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a library prints is no answer
+    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # whoever asked is gone
+        while True:
+            function, args, kwargs = pickle.load(sys.stdin.buffer)
+            try:
+                answer = True, function(*args, **kwargs)
+            except Exception as error:
+                answer = False, error
+            data = pickle.dumps(answer)
+            answers.write(len(data).to_bytes(LENGTH_BYTES, "big") + data)
+            answers.flush()
+
+
+if __name__ == "__main__":
+    serve()
