@@ -119,10 +119,10 @@ def _ramp(samples: int) -> NDArray[np.float32]:
 
 def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
     """Fill `wave` with the clip's sound from sample `skip` on; silence stays where it has none. Returns what is wrong with it."""
-    ear, samples = Ear(path), wave.shape[1]
+    ear, samples, heard = Ear(path), wave.shape[1], False
     try:
         for block, place in ear.blocks():
-            at = place - skip
+            heard, at = True, place - skip
             first, last = max(at, 0), min(at + block.shape[1], samples)
             if last > first:
                 wave[:, first:last] = block[:, first - at : last - at]
@@ -130,4 +130,6 @@ def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
                 break
     except av.FFmpegError:
         ear.damaged += 1
+    if ear.tracks and not heard:
+        return ["its sound cannot be decoded: silent"]
     return [f"{ear.damaged} places of its sound cannot be decoded: silent there"] if ear.damaged else []
