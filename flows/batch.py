@@ -13,10 +13,10 @@ from prefect import flow, get_run_logger
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
-from storyreel.flows import render
-from storyreel.flows.server import announce, interruption
 
 from storyreel.errors import StoryreelError
+from storyreel.flows import render
+from storyreel.flows.server import announce, interruption
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import counted
 from storyreel.plan import make as plan

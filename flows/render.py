@@ -20,10 +20,6 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.states import Completed, Failed
-from storyreel.flows.server import announce, approval, interruption, turn
-from storyreel.tasks.desk import Desk, current
-from storyreel.tasks.film import cut_film
-from storyreel.tasks.scene import collect_clip, submit_job, take_frames, wait_for_job
 
 from storyreel.api import webhook
 from storyreel.api.client import AT_ONCE
@@ -39,6 +35,7 @@ from storyreel.errors import (
     UsageError,
     WorkspaceError,
 )
+from storyreel.flows.server import announce, approval, interruption, turn
 from storyreel.ledger.rows import Caps, Take
 from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
@@ -49,6 +46,9 @@ from storyreel.report.model import Outcome, RunReport
 from storyreel.report.writers import files
 from storyreel.run import collection, elsewhere, finishing, opening, slots
 from storyreel.run.session import Progress, Session
+from storyreel.tasks.desk import Desk, current
+from storyreel.tasks.film import cut_film
+from storyreel.tasks.scene import collect_clip, submit_job, take_frames, wait_for_job
 
 listener: ContextVar[Callable[[Progress], None]] = ContextVar("storyreel_listener", default=lambda progress: None)
 finished: ContextVar[Callable[[RunReport, StoryreelError | None], None]] = ContextVar(

@@ -7,10 +7,10 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from storyreel.tasks.desk import current
 
 from storyreel.film import assembly
 from storyreel.run.session import FILM, Progress, Session
+from storyreel.tasks.desk import current
 
 
 @task(name="cut", task_run_name="cut the film", persist_result=False, cache_policy=NO_CACHE)

@@ -11,11 +11,11 @@ from typing import Any
 
 from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
-from storyreel.tasks import retries
-from storyreel.tasks.desk import current
 
 from storyreel.ledger.rows import Take
 from storyreel.run import collection, inputs, submission, waiting
+from storyreel.tasks import retries
+from storyreel.tasks.desk import current
 
 Result = dict[str, Any]
 _OPTIONS: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}

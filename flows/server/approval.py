@@ -10,8 +10,8 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterState, Fl
 from prefect.client.schemas.objects import FlowRun
 from prefect.context import FlowRunContext
 from prefect.flow_runs import asuspend_flow_run
-from storyreel.flows.server import announce
 
+from storyreel.flows.server import announce
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.plan.make import Plan
 

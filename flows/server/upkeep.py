@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from storyreel.flows.server import backend
 
 from storyreel.errors import UsageError, WorkspaceError
+from storyreel.flows.server import backend
 from storyreel.manifest.document import slug
 
 if TYPE_CHECKING:
@@ -50,11 +50,17 @@ class Project:
         """The name on the server of what prefect.yaml calls `name`."""
         return name if name == self.name or name.startswith(f"{self.name}-") else f"{self.name}-{name}"
 
+    def _entrypoint(self, written: str) -> str:
+        """A flow of ours by its name; `flows.render…` was its name in earlier versions, and is a user's own beside such a folder."""
+        is_old = written.startswith("flows.") and not (self.folder / "flows").is_dir()
+        return f"storyreel.{written}" if is_old else written
+
     def as_deployed(self) -> dict[str, Any]:
         """prefect.yaml with the project's own names in it. A work pool of another name is the user's, and stays."""
         made = copy.deepcopy(self.written)
         for entry in made.get("deployments") or ():
             entry["name"] = self.deployment(str(entry["name"]))
+            entry["entrypoint"] = self._entrypoint(str(entry.get("entrypoint", "")))
             pool = entry.get("work_pool") or {}
             if pool.get("name", POOL) == POOL:
                 entry["work_pool"] = {**pool, "name": self.pool}

@@ -79,7 +79,7 @@ def cut(
         above = (scene_id, row)
     style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
     before = look(storyboard.music) if storyboard.music else None
-    film = assemble(pieces, workspace.film, style, tell=tell)
+    film = assemble(pieces, workspace.film, style, shelf=workspace.pieces, tell=tell)
     notes = [*film.notes, *_exchanged(storyboard, before)]
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())

@@ -49,6 +49,11 @@ class Workspace:
         return self.root / "final.otio"
 
     @property
+    def pieces(self) -> Path:
+        """The film's encoded pieces, kept so that a change of one scene encodes one."""
+        return self.root / "pieces"
+
+    @property
     def animatic(self) -> Path:
         return self.root / "animatic.mp4"
 

@@ -25,9 +25,9 @@ import httpx
 import psycopg
 import sqlalchemy as sa
 from prefect.logging import disable_run_logger
-from storyreel.flows.render import Rendering
 
 from storyreel.api.client import Client
+from storyreel.flows.render import Rendering
 from storyreel.report.writers import html
 from storyreel.run import opening
 from storyreel.workspace.settings import Settings

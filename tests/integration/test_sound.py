@@ -205,3 +205,19 @@ def test_music_that_is_no_sound_is_an_error_at_its_place(tmp_path: Path, kind: s
     assert [(f.line, f.column) for f in found] == [(5, 17)]
     ffmpeg("-f", "lavfi", "-i", "sine=d=2", tmp_path / "m.mp3")
     assert not [f for f in manifest.check(tmp_path / "b.yaml", catalog.load()).faults if "m.mp3" in f.message]
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_sound_that_no_decoder_knows_is_silent_and_named_unless_another_track_is_known(
+    tmp_path: Path, second: bool
+) -> None:
+    more = ("-map", 0, "-map", 1, "-map", 1, "-c:a:0", "libopus", "-c:a:1", "aac")
+    one = clip(tmp_path / "1.mp4", "sine=d=4", *(more if second else ("-c:a", "libopus")))
+    one.write_bytes(one.read_bytes().replace(b"Opus", b"apac").replace(b"dOps", b"xxxx"))
+    made, path = film(tmp_path, Piece(one, name="scene x"))
+    assert made.frames == 96
+    if second:
+        assert level_db(heard(path), 1, 3) > -40
+    else:
+        assert level_db(heard(path), 1, 3) < -80
+        assert any("scene x: its sound" in note for note in made.notes)

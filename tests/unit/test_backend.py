@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from storyreel.flows.server import backend, upkeep
-from storyreel.flows.server.backend import Backend, listen
 
 from storyreel.errors import UsageError
+from storyreel.flows.server import backend, upkeep
+from storyreel.flows.server.backend import Backend, listen
 
 
 def test_a_port_is_free_again_as_soon_as_its_server_has_ended() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from rich.console import Console
+
 from storyreel.flows.server import interruption
 
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

@@ -10,10 +10,10 @@ from typing import cast
 
 import pytest
 from prefect.logging import disable_run_logger
-from storyreel.flows.render import Rendering
 
 from storyreel.catalog import load as catalog
 from storyreel.errors import AnswerLost, ApiError, StoryreelError, WorkspaceError
+from storyreel.flows.render import Rendering
 from storyreel.ledger.rows import State, Take
 from storyreel.manifest import Checked
 from storyreel.plan import make as plan

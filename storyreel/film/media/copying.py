@@ -113,25 +113,38 @@ def _units(data: bytes, length: int) -> Iterator[int]:
         at += length + size
 
 
-def write(paths: Sequence[Path], plain: Plain, out: Path) -> list[Span]:
-    """Write the clips' own packets one after the other; returns where each lies in the film."""
+def write(paths: Sequence[Path], out: Path) -> list[Span]:
+    """Write the packets of files of one rate and one kind one after the other; returns where each lies in the film.
+
+    They are decoded in the order in which they lie, the first one so early that none is shown before its time.
+    """
     spans: list[Span] = []
     with av.open(str(out), "w", format="mp4") as container:
         stream: av.VideoStream | None = None
-        total = 0
+        total, early = 0, max(_delay(path) for path in paths)
         for path in paths:
             count = 0
             with av.open(str(path), metadata_errors="replace") as source:
                 video = moving(source)
                 stream = stream or container.add_stream_from_template(video)
+                ticks = int(1 / Fraction(video.average_rate or 0) / Fraction(video.time_base or 0))
                 for packet in source.demux(video):
                     if packet.pts is None or packet.dts is None:
                         continue
-                    packet.pts += total * plain.ticks
-                    packet.dts += total * plain.ticks
+                    packet.pts += total * ticks
+                    packet.dts = (total + count - early) * ticks
                     packet.stream = stream
                     container.mux(packet)
                     count += 1
             spans.append(Span(path, total, count))
             total += count
     return spans
+
+
+def _delay(path: Path) -> int:
+    """How many pictures early the first packet of a file is decoded."""
+    with av.open(str(path), metadata_errors="replace") as source:
+        video = moving(source)
+        packet = next(source.demux(video))
+        seconds = Fraction(-(packet.dts or 0)) * Fraction(video.time_base or 0)
+        return max(0, round(seconds * Fraction(video.average_rate or 0)))

@@ -8,89 +8,42 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import deque
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
 
 import av
 import numpy as np
-from PIL import Image, ImageOps
 
 from storyreel.errors import MediaError
-from storyreel.film.media import colour, copying, mix, sound, subtitle
-from storyreel.film.media.clip import moving, to_planes
+from storyreel.film.media import copying, mix, sound, subtitle
+from storyreel.film.media.encode import Bench
 from storyreel.film.media.hearing import RATE
-from storyreel.film.media.picture import Reel, planes, stacked
+from storyreel.film.media.parts import FPS, Film, Piece, Style, Transition
+from storyreel.film.media.pieces import Shelf
 
-FPS = 24
+__all__ = ["FPS", "Film", "Piece", "Style", "Transition", "assemble"]
 AUDIO_BITS = 192_000
 PEAK_DB = -1.0  # no true peak of the film is above it
 LOUD = 0.5  # a sample below it leaves the encoder no way to that
-CUE_LATE = 6  # frames after which a burned caption appears
-Transition = Literal["cut", "fade", "dissolve"]
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out. `leave_out_last`:
-    so many of the clip's own pictures at its end, because the next clip begins before them.
-
-    `name` is what messages call it. `into` is how the film comes into it. `path` None: a slate of `seconds` that shows `caption`, on the picture `still` if
-    there is one.
-    """
-
-    path: Path | None
-    skip_first: bool = False
-    into: Transition = "cut"
-    caption: str | None = None
-    leave_out_last: int = 0
-    still: Path | None = None
-    seconds: float = 2.0
-    name: str | None = None
-
-    @property
-    def title(self) -> str:
-        return self.name or (self.path.name if self.path else "a slate")
-
-
-@dataclass(frozen=True, slots=True)
-class Style:
-    """How the film is made. `size` is (width, height) in pixels, both even."""
-
-    size: tuple[int, int]
-    fps: int = FPS
-    transition_s: float = 0.5
-    music: Path | None = None
-    music_gain_db: float = -12.0
-    subtitles: Literal["none", "soft", "burned"] = "none"
-
-
-@dataclass(frozen=True, slots=True)
-class Film:
-    """What was made: pictures and seconds; `copied` if no picture was encoded again; `spans`, where each piece lies in it;
-    `rate` in pictures a second; `notes` on clips that had to be changed or are damaged, each with its piece's name.
-    """
-
-    frames: int
-    duration_s: float
-    copied: bool = False
-    spans: tuple[sound.Span, ...] = field(default=(), compare=False)
-    rate: Fraction = field(default=Fraction(FPS), compare=False)
-    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def assemble(
-    pieces: Sequence[Piece], out: Path, style: Style, *, tell: Callable[[int, int], None] = lambda done, total: None
+    pieces: Sequence[Piece],
+    out: Path,
+    style: Style,
+    *,
+    shelf: Path | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Film:
     """Write the film to `out` and return what it is: H.264 and AAC, constant rate, BT.709 tags, faststart.
 
     Clips of another shape get black bars, silent ones silence. Pictures are copied where every clip is what the film must
     be, all agree, and nothing is to be changed; else all are encoded. The same clips and tools give the same bytes. A clip
     that is odd or damaged is in the film as far as it decodes, and `notes` say so. `tell` hears of the pictures encoded,
-    and of how many there will be, near enough.
+    and of how many there will be, near enough. In the folder `shelf` the encoded pieces are kept for the next time; what
+    this film does not need is removed from it.
 
     Raises:
         MediaError: nothing of a clip can be decoded. `out` is left as it was.
@@ -102,9 +55,12 @@ def assemble(
         plain = _common(pieces, style)
         fps = plain.rate if plain else Fraction(style.fps)
         if plain:
-            spans = copying.write([piece.path for piece in pieces if piece.path], plain, silent)
+            spans = copying.write([piece.path for piece in pieces if piece.path], silent)
         else:
-            spans = _encode(pieces, silent, style, tell, notes)
+            with _shelf(shelf, silent) as kept:
+                paths, spans = Bench(pieces, style, kept, tell).run(notes)
+                copying.write(paths, silent)
+                kept.clear()
         frames = spans[-1].start + spans[-1].count
         _expect(silent, frames)
         _finish(silent, spans, pieces, part, style, fps, notes)
@@ -133,141 +89,14 @@ def _common(pieces: Sequence[Piece], style: Style) -> copying.Plain | None:
     return None
 
 
-def _seconds(piece: Piece) -> float:
-    """How long the piece says it is; nothing is decoded."""
-    if piece.path is None:
-        return piece.seconds
-    with _reading(piece), av.open(str(piece.path), metadata_errors="replace") as container:
-        video = moving(container)
-        return float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
-
-
 @contextlib.contextmanager
-def _reading(piece: Piece) -> Iterator[None]:
-    """Names the piece in whatever its clip raises."""
-    try:
-        yield
-    except av.FFmpegError as error:
-        raise MediaError(f"{piece.title} cannot be decoded: {type(error).__name__}: {error.strerror}") from error
-    except MediaError as error:
-        raise MediaError(f"{piece.title}: {error.message}") from error
-
-
-def _encode(
-    pieces: Sequence[Piece], out: Path, style: Style, tell: Callable[[int, int], None], notes: list[str]
-) -> list[sound.Span]:
-    """Write the film without sound; returns where each piece lies in it."""
-    width, height = style.size
-    overlap = round(style.transition_s * style.fps)
-    promised = [round(_seconds(piece) * style.fps) for piece in pieces]
-    expected = sum(promised) - sum(overlap for piece in pieces[1:] if piece.into == "dissolve")
-    spans: list[sound.Span] = []
-    with av.open(str(out), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=style.fps, options={"crf": "18", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        context = stream.codec_context
-        context.colorspace = context.color_primaries = context.color_trc = colour.BT709
-        context.color_range = colour.LIMITED
-        context.thread_type = "AUTO"
-        total = 0
-
-        def put(frame: av.VideoFrame) -> None:
-            nonlocal total
-            frame.pts, frame.time_base = total, Fraction(1, style.fps)
-            frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
-            container.mux(stream.encode(frame))
-            total += 1
-            tell(total, max(total, expected))
-
-        tail: deque[av.VideoFrame] = deque()
-        for i, piece in enumerate(pieces):
-            leaves: Transition = pieces[i + 1].into if i + 1 < len(pieces) else "cut"
-            with _reading(piece):
-                span, tail, said = _piece(piece, leaves, tail, total, style, put)
-            spans.append(span)
-            if abs(span.count + piece.skip_first - promised[i]) > 2 and not piece.leave_out_last:
-                said.append(f"its header promises {promised[i]} pictures of the film, it has {span.count}")
-            notes += [f"{piece.title}: {note}" for note in said]
-        container.mux(stream.encode(None))
-    return spans
-
-
-def _piece(
-    piece: Piece,
-    leaves: Transition,
-    tail: deque[av.VideoFrame],
-    start: int,
-    style: Style,
-    put: Callable[[av.VideoFrame], None],
-) -> tuple[sound.Span, deque[av.VideoFrame], list[str]]:
-    """Put one piece; returns its place, the pictures that the next one dissolves out of, and what is odd about it."""
-    whole = round(style.transition_s * style.fps)
-    held = {"cut": 0, "fade": whole // 2, "dissolve": whole}[leaves]
-    lead = len(tail) if piece.into == "dissolve" else 0
-    rise = whole // 2 if piece.into == "fade" else 0
-    write = _caption(piece, style, lead)
-    queue: deque[tuple[int, av.VideoFrame]] = deque()
-    count = 0
-    reel = _reel(piece, style) if piece.path else None
-    for frame in reel or _slate(piece, style):
-        if tail:
-            frame = _blend(tail.popleft(), frame, (count + 1) / (lead + 1))
-        elif count < rise:
-            frame = _dim(frame, (count + 1) / (rise + 1))
-        queue.append((count, frame))
-        count += 1
-        if len(queue) > held:
-            put(write(*queue.popleft()))
-    lead -= len(tail)  # a piece shorter than the dissolve into it
-    fall = len(queue) if leaves == "fade" else 0
-    if leaves == "fade":
-        for i in range(fall):
-            put(_dim(write(*queue.popleft()), 1 - (i + 1) / (fall + 1)))
-    span = sound.Span(piece.path, start, count, reel.begin_s if reel else Fraction(0), lead, len(queue), rise, fall)
-    return span, deque(frame for _, frame in queue), reel.notes if reel else []
-
-
-def _reel(piece: Piece, style: Style) -> Reel:
-    assert piece.path is not None
-    return Reel(
-        piece.path, style.size, Fraction(style.fps), skip_first=piece.skip_first, leave_out_last=piece.leave_out_last
-    )
-
-
-def _caption(piece: Piece, style: Style, lead: int) -> Callable[[int, av.VideoFrame], av.VideoFrame]:
-    """What writes the caption into the picture of that number: not while another piece's may still be seen."""
-    shows = piece.caption and (piece.still or (piece.path and style.subtitles == "burned"))
-    overlay = subtitle.Overlay(piece.caption or "", *style.size) if shows else None
-    return lambda number, frame: overlay.over(frame) if overlay and number >= max(CUE_LATE, lead) else frame
-
-
-def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
-    """A card with the caption, or a still with the caption on it, for as long as the piece lasts."""
-    width, height = style.size
-    if piece.still:
-        with Image.open(piece.still) as picture:
-            shown = to_planes(ImageOps.pad(picture.convert("RGB"), style.size, Image.Resampling.LANCZOS))
-    else:
-        shown = subtitle.card(piece.caption or "", width, height)
-    for _ in range(round(piece.seconds * style.fps)):
-        yield av.VideoFrame.from_ndarray(shown, format="yuv420p")
-
-
-def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFrame:
-    """`share` of the second picture over the first; both yuv420p of one size."""
-    k = round(share * 256)
-    mixed = (
-        (below.astype(np.uint16) * (256 - k) + above.astype(np.uint16) * k + 128) >> 8
-        for below, above in zip(planes(one), planes(other), strict=True)
-    )
-    return stacked([plane.astype(np.uint8) for plane in mixed])
-
-
-def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
-    """The picture at `share` of its light; 0 is black."""
-    black = (16, 128, 128)
-    dark = (zero + (plane.astype(np.float32) - zero) * share for zero, plane in zip(black, planes(frame), strict=True))
-    return stacked([np.rint(plane).astype(np.uint8) for plane in dark])
+def _shelf(folder: Path | None, beside: Path) -> Iterator[Shelf]:
+    """The shelf in `folder`, or one for this film only."""
+    if folder is not None:
+        yield Shelf(folder)
+        return
+    with tempfile.TemporaryDirectory(prefix=f"{beside.name}.", dir=beside.parent) as passing:
+        yield Shelf(Path(passing))
 
 
 # ---- joining
@@ -277,21 +106,21 @@ def _finish(
     silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
     notes: list[str],
 ) -> None:  # fmt: skip
-    """Lay sound and subtitles beside the finished picture, once more and lower where the encoder lifted a peak too high."""
-    ceiling, heard = mix.CEILING_DB, notes
-    for _ in range(5):
+    """Lay sound and subtitles beside the finished picture; again with its peaks limited where the first is too loud."""
+    ceiling: float | None = None
+    heard = notes
+    for _ in range(6):
         loudest = _join(silent, spans, pieces, out, style, fps, ceiling, heard)
-        if loudest < LOUD:
-            return
-        over = sound.true_peak_db(out) - PEAK_DB
+        over = sound.true_peak_db(out) - PEAK_DB if loudest >= LOUD else 0.0
         if over <= 0:
             return
-        ceiling, heard = ceiling - over - 0.3, []  # what is wrong with a sound was noted the first time
+        ceiling = mix.CEILING_DB if ceiling is None else ceiling - over - 0.3
+        heard = []  # what is wrong with a sound was noted the first time
 
 
 def _join(
     silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
-    ceiling_db: float, notes: list[str],
+    ceiling_db: float | None, notes: list[str],
 ) -> float:  # fmt: skip
     """Write the film with its sound and subtitles; returns the largest sample, as a share of full scale."""
     loudest = 0.0

@@ -39,6 +39,7 @@ class Block:
 
     @property
     def height_px(self) -> int:
+        """How much of the picture's height its lines take."""
         return round(len(self.lines) * self.size_px * _SPACING)
 
 

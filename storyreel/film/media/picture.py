@@ -55,6 +55,7 @@ class Reel:
 
     @property
     def notes(self) -> list[str]:
+        """What had to be changed, or is wrong with it."""
         found = list(self._canvas.notes)
         if self._uneven:
             found.append("its rate varies: shown at an even one")

@@ -46,9 +46,14 @@ class Music:
 
 
 def blocks(
-    spans: Sequence[Span], fps: Fraction, under: Music | None, ceiling_db: float, notes: list[str], names: Sequence[str]
+    spans: Sequence[Span],
+    fps: Fraction,
+    under: Music | None,
+    ceiling_db: float | None,
+    notes: list[str],
+    names: Sequence[str],
 ) -> Iterator[av.AudioFrame]:
-    """The whole sound as stereo frames of 1,024 samples, with their times; its true peak is below `ceiling_db`.
+    """The whole sound as stereo frames of 1,024 samples, with their times; its true peak is below `ceiling_db`, if one is given.
 
     `names` are those of the pieces; what is wrong with a sound is added to `notes`.
     """
@@ -57,7 +62,9 @@ def blocks(
     if under:
         mixed = mix.ducked(mixed, music.blocks(under.path, under.gain_db, total, notes))
     at, carry = 0, np.zeros((2, 0), np.float32)
-    for part in itertools.chain(mix.limited(mixed, ceiling_db), [None]):
+    if ceiling_db is not None:
+        mixed = mix.limited(mixed, ceiling_db)
+    for part in itertools.chain(mixed, [None]):
         if part is None:
             carry = np.concatenate([carry, np.zeros((2, max(0, total - at - carry.shape[1])), np.float32)], axis=1)
         else:
@@ -92,7 +99,8 @@ def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequenc
         edge = min(round(EDGE_S * RATE), wave.shape[1] // 2)
         rise = max(_samples(span.rise, fps), 0 if span.lead else edge)
         fall = max(_samples(span.fall, fps), 0 if span.held else edge)
-        wave[:, :rise] *= _ramp(rise)
+        wave[:, :rise] *= _ramp(rise)[: wave.shape[1]]  # a piece may be shorter than its fade
+        fall = min(fall, wave.shape[1])
         wave[:, wave.shape[1] - fall :] *= _ramp(fall)[::-1]
         lead = min(held.shape[1], wave.shape[1])
         if lead:
@@ -111,10 +119,10 @@ def _ramp(samples: int) -> NDArray[np.float32]:
 
 def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
     """Fill `wave` with the clip's sound from sample `skip` on; silence stays where it has none. Returns what is wrong with it."""
-    ear, samples = Ear(path), wave.shape[1]
+    ear, samples, heard = Ear(path), wave.shape[1], False
     try:
         for block, place in ear.blocks():
-            at = place - skip
+            heard, at = True, place - skip
             first, last = max(at, 0), min(at + block.shape[1], samples)
             if last > first:
                 wave[:, first:last] = block[:, first - at : last - at]
@@ -122,4 +130,6 @@ def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
                 break
     except av.FFmpegError:
         ear.damaged += 1
+    if ear.tracks and not heard:
+        return ["its sound cannot be decoded: silent"]
     return [f"{ear.damaged} places of its sound cannot be decoded: silent there"] if ear.damaged else []

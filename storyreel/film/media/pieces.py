@@ -1,0 +1,106 @@
+"""The shelf: encoded pieces of a film, kept under what they were made of, so that none is encoded twice."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+
+from storyreel.film.media.parts import Piece, Style
+from storyreel.film.media.sound import Span
+from storyreel.workspace.folder import write_whole
+
+VERSION = 1  # raise it when the same inputs give other pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A piece as it was encoded: its pictures, how many of them are in its file (`put`), and the rest of its `Span`."""
+
+    count: int
+    put: int
+    begin_s: Fraction
+    lead: int
+    held: int
+    rise: int
+    fall: int
+    notes: tuple[str, ...] = ()
+
+    def span(self, path: Path | None, start: int) -> Span:
+        """Where its sound is in the film; `start` is its first picture there."""
+        return Span(path, start, self.count, self.begin_s, self.lead, self.held, self.rise, self.fall)
+
+
+class Shelf:
+    """A folder of pieces: `KEY.mp4`, and `KEY.json` beside it once it is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: set[str] = set()
+        self._digests: dict[Path, str] = {}
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def key(self, made_of: Sequence[object], style: Style) -> str:
+        """Names a piece by the bytes of its files, what is done with them, and the tools."""
+        burned = style.subtitles == "burned"
+        how = [style.size, style.fps, style.transition_s, burned]
+        parts = [self._described(part, burned) if isinstance(part, Piece) else part for part in made_of]
+        text = json.dumps([VERSION, av.__version__, *sorted(av.library_versions.items()), how, parts])
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    def _described(self, piece: Piece, burned: bool) -> list[Any]:
+        seconds = None if piece.path else piece.seconds
+        drawn = piece.caption if burned or seconds is not None else None
+        files = [self._digest(file) if file else None for file in (piece.path, piece.still)]
+        return [*files, piece.skip_first, piece.into, drawn, piece.leave_out_last, seconds]
+
+    def _digest(self, file: Path) -> str:
+        if file not in self._digests:
+            with file.open("rb") as data:
+                self._digests[file] = hashlib.file_digest(data, "sha256").hexdigest()
+        return self._digests[file]
+
+    def file(self, key: str) -> Path:
+        """Where a whole piece is."""
+        return self._folder / f"{key}.mp4"
+
+    def part(self, key: str) -> Path:
+        """Where a piece is written until it is whole."""
+        return self._folder / f".{key}.{os.getpid()}.part"
+
+    def find(self, key: str) -> Encoded | None:
+        """The piece of that key, None if it is not there, or not whole."""
+        self._used.add(key)
+        try:
+            known = json.loads((self._folder / f"{key}.json").read_text("utf-8"))
+            size = known.pop("bytes")
+            known["begin_s"] = Fraction(known["begin_s"])
+            known["notes"] = tuple(known["notes"])
+            made = Encoded(**known)
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        file = self.file(key)
+        return made if file.exists() and file.stat().st_size == size else None
+
+    def keep(self, key: str, made: Encoded) -> Encoded:
+        """Put the piece that was written to `part` on the shelf."""
+        file = self.file(key)
+        self.part(key).touch()  # a piece that is all dissolve has no pictures of its own
+        self.part(key).replace(file)
+        known = {name: getattr(made, name) for name in made.__dataclass_fields__}
+        known |= {"begin_s": str(made.begin_s), "bytes": file.stat().st_size}
+        write_whole(self._folder / f"{key}.json", json.dumps(known).encode())
+        return made
+
+    def clear(self) -> None:
+        """Remove what this film did not need."""
+        for file in self._folder.iterdir():
+            if file.suffix == ".part" or file.stem not in self._used:
+                file.unlink(missing_ok=True)
