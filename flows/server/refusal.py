@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any, ParamSpec
 
-from prefect import get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
@@ -23,7 +23,10 @@ def in_a_sentence(function: Callable[P, Awaitable[State[Any]]]) -> Callable[P, A
         try:
             return await function(*args, **kwargs)
         except StoryreelError as error:
-            get_run_logger().error("%s", error.with_fix)
-            return Failed(message=error.with_fix, data=error.with_traceback(None))
+            faults = [str(fault) for fault in getattr(error, "faults", ())]
+            words = " ".join(": ".join([error.with_fix, *faults]).split())  # Prefect logs it, in one line
+            return Failed(message=words, data=error.with_traceback(None))
 
+    run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]  # for Prefect's form
+    run.__annotations__ = inspect.get_annotations(function, eval_str=True)
     return run
