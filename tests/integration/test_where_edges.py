@@ -5,9 +5,13 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
-from storyreel.ledger.rows import State
+import pytest
+
+from storyreel.ledger.gate import AlreadyPaid
+from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
 from storyreel.report import model as report
 from storyreel.run import batch, opening
@@ -42,6 +46,10 @@ def test_a_ledger_whose_takes_replace_themselves_is_survived(tmp_path: Path) -> 
     assert plan(prepare(prepared.request.storyboard)).jobs == 0
     with closing(prepared.open_ledger()) as ledger:
         assert ledger.collected(1, {"path": "clips/one/take-1.mp4"}).state is State.COLLECTED
+        one = ledger.take(1)
+        again = Intent("board", "one", one.key, "acc", "r2", {}, {}, Decimal(4), "CNY", wanted=1)
+        with pytest.raises(AlreadyPaid):
+            ledger.reserve(again, slots=5, budget=None)
 
 
 def test_a_project_and_its_storyboard_may_both_be_renamed(tmp_path: Path) -> None:
