@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from storyreel.manifest.faults import Severity
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 FREE_TEXT = ("prompt", "fallback_prompt", "caption", "title", "note", "description", "prefix", "suffix")
 _COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
@@ -25,12 +25,12 @@ def warn(source: Source) -> None:
         )
 
 
-def _is_free_text(path: Path_) -> bool:
+def _is_free_text(path: YamlPath) -> bool:
     """Does a text for people or models stand here, which may hold a `#`?"""
     return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in FREE_TEXT]
 
 
-def _behind(source: Source, path: Path_) -> tuple[int, str] | None:
+def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
     """(offset, text) of a comment behind the unquoted value at `path`, in its last line; None for one that is clearly a comment:
     two spaces before its `#`, and one after it.
     """
@@ -44,7 +44,7 @@ def _behind(source: Source, path: Path_) -> tuple[int, str] | None:
     return found.start("text"), found["text"].rstrip()
 
 
-def _kept(source: Source, path: Path_) -> str:
+def _kept(source: Source, path: YamlPath) -> str:
     span = source.values[path]
     text = " ".join(source.text[span.start : span.end].split())
     return f"only `{text if len(text) <= 60 else '…' + text[-57:]}`" if text else "empty"

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from storyreel.catalog.load import parse_size
 from storyreel.errors import MediaError
+from storyreel.manifest.draft import Draft
 from storyreel.manifest.faults import Severity
-from storyreel.manifest.resolve import Draft, Resolver
+from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.storyboard import Scene
 
 SHOWN = 8  # characters that are named in one warning
@@ -28,7 +29,7 @@ def check_captions(resolver: Resolver) -> None:
     """Warn of captions that are to be burned in and cannot be drawn, or fill the picture."""
     if resolver.document.cut.subtitles != "burned":
         return
-    for draft in resolver.drafts:
+    for draft in resolver.drafts.all:
         scene = resolver.scenes.get(draft.id)
         if scene and scene.caption:
             _caption(resolver, draft, scene, scene.caption)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from storyreel.manifest.faults import listing, nearest
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ STILL = Forms(texts=("an https:// address", "the path of a file"), mappings={}, 
 _FIELDS = {"first_frame": IMAGE, "end_frame": IMAGE, "reference_video": VIDEO, "remix_of": REMIX}
 
 
-def left_out(path: Path_) -> Path_:
+def left_out(path: YamlPath) -> YamlPath:
     """What to take out with the value at `path`: the whole of a value in several forms where its form hangs on it."""
     start = 2 if path[:1] == ("scenes",) else 1
     field = path[start] if len(path) > start else None
@@ -65,7 +65,7 @@ def left_out(path: Path_) -> Path_:
     return path[:held] if forms and len(path) == held + 1 and path[held] in forms.mappings else path
 
 
-def misfits(source: Source, data: Any) -> set[Path_]:
+def misfits(source: Source, data: Any) -> set[YamlPath]:
     """The places of all values of no form, or of several; each is noted as a fault in `source`."""
     found = set()
     for path, forms, value in _values(data):
@@ -76,10 +76,10 @@ def misfits(source: Source, data: Any) -> set[Path_]:
     return found
 
 
-def _values(data: Any) -> Iterator[tuple[Path_, Forms, Any]]:
+def _values(data: Any) -> Iterator[tuple[YamlPath, Forms, Any]]:
     """(path, forms, value) of every value in several forms."""
     scenes = data.get("scenes")
-    owners: list[tuple[Path_, Any]] = [(("defaults",), data.get("defaults"))]
+    owners: list[tuple[YamlPath, Any]] = [(("defaults",), data.get("defaults"))]
     owners += [(("scenes", i), scene) for i, scene in enumerate(scenes if isinstance(scenes, list) else [])]
     for path, owner in owners:
         if not isinstance(owner, dict):

@@ -14,9 +14,9 @@ from storyreel.manifest import comments, shape, source
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.document import ID_PATTERN, Document, slug
 from storyreel.manifest.faults import Fault, Severity
+from storyreel.manifest.places import Source, YamlPath
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.rules import Rules
-from storyreel.manifest.source import Source
 from storyreel.manifest.stills import Stills
 from storyreel.manifest.storyboard import Storyboard
 
@@ -78,7 +78,7 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
         return None
     return Storyboard(
         id=board_id,
-        title=prompts.replace(document.title or board_id, resolver.variables),
+        title=prompts.replace(document.title or board_id, resolver.texts.variables),
         path=path,
         scenes=tuple(scenes),
         budget=document.budget,
@@ -97,7 +97,7 @@ def look(file: Path) -> tuple[int, int] | None:
     return found.st_size, found.st_mtime_ns
 
 
-def _top(text: Source, document: Document, broken: set[source.Path_]) -> None:
+def _top(text: Source, document: Document, broken: set[YamlPath]) -> None:
     if document.version is None and ("version",) not in broken:
         text.error(text.at(()), "`version` is missing; 1 is assumed", "add `version: 1` at the top", Severity.WARNING)
     if not document.scenes and ("scenes",) not in broken:

@@ -23,7 +23,7 @@ from storyreel.manifest.document import (
     VideoRef,
 )
 from storyreel.manifest.faults import listing, nearest
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 _PARTS: dict[str, type[BaseModel]] = {
     "defaults": SceneFields,
@@ -39,7 +39,7 @@ HARMLESS_IMAGE = "https://left.out.invalid/"
 _SCENE_ONLY = ("id", "prompt", "remix_of", "fallback_prompt")
 
 
-def fit(source: Source) -> tuple[Document, set[Path_]]:
+def fit(source: Source) -> tuple[Document, set[YamlPath]]:
     """Return the document made of everything that has the right shape, and the paths that had to be left out."""
     data = copy.deepcopy(source.data)
     broken = forms.misfits(source, data)
@@ -58,7 +58,7 @@ def fit(source: Source) -> tuple[Document, set[Path_]]:
                 _leave_out(data, forms.left_out(path))
 
 
-def _path(loc: tuple[int | str, ...], data: Any) -> Path_:
+def _path(loc: tuple[int | str, ...], data: Any) -> YamlPath:
     """The place in the data that an error speaks of, without pydantic's union tags."""
     path: list[str | int] = []
     for step in loc:
@@ -72,7 +72,7 @@ def _holds(data: Any, step: int | str) -> bool:
     return (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int))
 
 
-def _leave_out(data: Any, path: Path_) -> None:
+def _leave_out(data: Any, path: YamlPath) -> None:
     """Take the value at `path` out; an element of a list is replaced by a harmless one, so its neighbours keep their index."""
     for step in path[:-1]:
         if not _holds(data, step):
@@ -84,7 +84,7 @@ def _leave_out(data: Any, path: Path_) -> None:
         data.pop(path[-1], None)
 
 
-def _part(path: Path_) -> type[BaseModel]:
+def _part(path: YamlPath) -> type[BaseModel]:
     """The class that describes the mapping at `path`."""
     if not path:
         return Document
@@ -98,7 +98,7 @@ def _part(path: Path_) -> type[BaseModel]:
     return _PARTS.get(last, Document)
 
 
-def _report(source: Source, detail: ErrorDetails, path: Path_) -> None:
+def _report(source: Source, detail: ErrorDetails, path: YamlPath) -> None:
     name = str(path[-1]) if path and isinstance(path[-1], str) else ""
     shown = f"`{name}`" if name else "this entry"
     kind, ctx = detail["type"], detail.get("ctx") or {}
@@ -109,7 +109,7 @@ def _report(source: Source, detail: ErrorDetails, path: Path_) -> None:
     source.error(source.at(path), message, fix)
 
 
-def _unknown_key(source: Source, path: Path_) -> None:
+def _unknown_key(source: Source, path: YamlPath) -> None:
     key, parent = str(path[-1]), path[:-1]
     known = list(_part(parent).model_fields)
     if parent == ("defaults",) and key in _SCENE_ONLY:

@@ -9,8 +9,8 @@ from storyreel.errors import MediaError
 from storyreel.manifest import film, nearby
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.faults import listing, nearest
+from storyreel.manifest.places import YamlPath
 from storyreel.manifest.resolve import Resolver
-from storyreel.manifest.source import Path_
 from storyreel.manifest.storyboard import FileImage
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -37,10 +37,12 @@ class Stills:
     def run(self) -> None:
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
-                self._look(prompts.replace(place, self.r.variables) if "${" in place else place, ("keyframes", name))
-        for place, path in self.r.files.items():  # whatever is wrong with the scene that names it
+                self._look(
+                    prompts.replace(place, self.r.texts.variables) if "${" in place else place, ("keyframes", name)
+                )
+        for place, path in self.r.references.files.items():  # whatever is wrong with the scene that names it
             self._look(place, path)
-        for draft in self.r.drafts:
+        for draft in self.r.drafts.all:
             scene = self.r.scenes.get(draft.id)
             model = self.catalog.models.get(scene.model) if scene else None
             if scene is None or model is None:
@@ -57,7 +59,7 @@ class Stills:
                 film.check_music(self.r, file, music.file)
         film.check_captions(self.r)
 
-    def _inside(self, text: str, path: Path_) -> Path | None:
+    def _inside(self, text: str, path: YamlPath) -> Path | None:
         """The file, if it exists and lies in the storyboard's folder."""
         at = self.source.at(path)
         if "\\" in text or Path(text).is_absolute() or text.startswith("~"):
@@ -88,7 +90,7 @@ class Stills:
             return None
         return file
 
-    def _look(self, text: str, path: Path_) -> tuple[str, int, int, int] | None:
+    def _look(self, text: str, path: YamlPath) -> tuple[str, int, int, int] | None:
         """(format, width, height, bytes) of a picture file, or None after a fault was noted."""
         if text in self.seen:
             return self.seen[text]
@@ -106,7 +108,7 @@ class Stills:
             )
         return self.seen[text]
 
-    def _judge(self, image: FileImage, path: Path_, model: Model, name: str, size: str, fit: str) -> None:
+    def _judge(self, image: FileImage, path: YamlPath, model: Model, name: str, size: str, fit: str) -> None:
         facts = self._look(image.path, path)
         if facts is None:
             return
