@@ -128,17 +128,7 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
     value = detail["input"]
     given = _given(value)
     if kind == "literal_error":
-        allowed = [w.strip("'") for w in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
-        guess = nearest(str(value), allowed)
-        hint = f"; did you mean `{guess}`?" if guess and guess != value else ""
-        if str(value) in allowed:
-            return f"{shown} is text, not a number", f"write {value} without quotes"
-        if name == "style":
-            return (
-                f"a scene's `style` is {given}",
-                "write `style: none`; prefix and suffix belong to `style:` of the file",
-            )
-        return f"{shown} is {given}{hint}", f"use {listing(allowed)}"
+        return _literal(str(ctx["expected"]), value, shown, name)
     if kind == "missing":
         missing = str(detail["loc"][-1])
         return f"`{missing}` is missing", f"add `{missing}:`"
@@ -152,7 +142,26 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
         return f"{shown} is empty", f"give {shown} a value, or delete it"
     if kind == "value_error":
         return f"{shown} is {given}; it {ctx.get('error')}", "write a plain amount, e.g. `40` or `12.50`"
-    wanted = _WANTED.get(kind, detail["msg"])
+    return _mistyped(kind, detail, shown)
+
+
+def _literal(expected: str, value: Any, shown: str, name: str) -> tuple[str, str]:
+    """(message, fix) for a value that is not one of the words allowed."""
+    allowed = [w.strip("'") for w in expected.replace(" or ", ", ").split(", ")]
+    if str(value) in allowed:
+        return f"{shown} is text, not a number", f"write {value} without quotes"
+    if name == "style":
+        fix = "write `style: none`; prefix and suffix belong to `style:` of the file"
+        return f"a scene's `style` is {_given(value)}", fix
+    guess = nearest(str(value), allowed)
+    hint = f"; did you mean `{guess}`?" if guess and guess != value else ""
+    return f"{shown} is {_given(value)}{hint}", f"use {listing(allowed)}"
+
+
+def _mistyped(kind: str, detail: ErrorDetails, shown: str) -> tuple[str, str]:
+    """(message, fix) for a value of another type."""
+    value = detail["input"]
+    given, wanted = _given(value), _WANTED.get(kind, detail["msg"])
     if kind == "string_type" and isinstance(value, (int, float, bool)):
         return f"{shown} is {given}, not text", f'put it in quotes: "{str(value).lower()}"'
     if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():
