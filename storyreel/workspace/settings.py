@@ -18,7 +18,7 @@ DEFAULT_ENDPOINT = "https://api.qnaigc.com/v1"
 
 
 class Settings(BaseSettings):
-    """Every setting with its default. The names of the variables are in the README."""
+    """Every setting with its default. The README lists the variables."""
 
     model_config = SettingsConfigDict(env_prefix="STORYREEL_", frozen=True, extra="ignore", populate_by_name=True)
 
@@ -37,7 +37,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _empty_means_not_set(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Compose files and CI write variables that have no value as empty ones."""
+        """Treat an empty variable as not set: compose files and CI write those."""
         return {k: v for k, v in values.items() if not isinstance(v, str) or v.strip()}
 
     @field_validator("base_url")
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
 
 
 def _address(value: str) -> SplitResult:
-    """The parts of an http(s) address. Raises `ValueError` in words that do not repeat it."""
+    """Split an http(s) address. Raise `ValueError` with a message that does not repeat it."""
     value = value.strip()
     wanted = "must be an http(s) address, such as https://api.qnaigc.com/v1"
     try:
@@ -128,7 +128,7 @@ def _has_good_port(parts: SplitResult) -> bool:
 
 
 def _host(parts: SplitResult) -> str:
-    """Host and port in one spelling: lower case, without the port that goes without saying."""
+    """Return host and port in one spelling: lower case, without the scheme's own port."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}[parts.scheme]
@@ -136,7 +136,7 @@ def _host(parts: SplitResult) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Does this host name mean this machine?"""
+    """Is this host name this machine?"""
     if host == "localhost":
         return True
     try:
@@ -164,7 +164,7 @@ _BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than
 
 
 def _words(detail: ErrorDetails) -> str:
-    """What is wrong with a value, without the value."""
+    """Describe what is wrong with a value without repeating the value."""
     kind, bounds = detail["type"], detail.get("ctx") or {}
     if kind == "value_error":
         return str(bounds["error"])

@@ -1,4 +1,4 @@
-"""What is done with a clip that has come: it is verified, and its strip and stills come from the same decode."""
+"""Verify a downloaded clip, and write its strip and stills from one decode."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ def _write(opened: Opened, stills: Mapping[str, Path]) -> None:
 
 
 def _reach(stills: Mapping[str, Path]) -> int:
-    """How many pictures of the end are needed."""
+    """Return how many of the last pictures are needed."""
     return 1 + max((_back(name) for name in stills), default=0)
 
 
 def _back(name: str) -> int:
-    """How many pictures before the last one a still lies; `first` is not counted from there."""
+    """Return how many pictures before the last one a still is; `first` is not counted."""
     return -int(name[4:] or 0) if name.startswith("last") else 0

@@ -1,4 +1,4 @@
-"""The music under the film: at one level throughout, so that what is soft in it stays soft."""
+"""The music under the film, at one level throughout: soft passages stay soft."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def blocks(path: Path, gain_db: float, total: int, notes: list[str]) -> Iterator
 
 
 def _part(ear: Ear, total: int) -> Iterator[Sound]:
-    """What is heard of the music in a film of `total` samples; what is damaged is closed up."""
+    """Decode the music that a film of `total` samples needs; close gaps of damage."""
     at = 0
     for block, _ in ear.blocks():
         part = block[:, : total - at]

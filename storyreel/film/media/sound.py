@@ -1,4 +1,4 @@
-"""The film's sound: each clip's own, silence where it has none, and music under it all."""
+"""The film's sound: each clip's own, silence if it has none, and music under all of it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Music:
-    """A track under the film, and how loud: `gain_db` from -16 LUFS."""
+    """The music's file, and its level: `gain_db` from -16 LUFS."""
 
     path: Path
     gain_db: float
@@ -79,7 +79,7 @@ def blocks(
 
 
 def true_peak_db(path: Path) -> float:
-    """The true peak of a finished film's sound, in dB of full scale."""
+    """Measure the true peak of a finished film's sound, in dB of full scale."""
     _, peak = mix.loudness(block for block, _ in Ear(path).blocks())
     return 20 * float(np.log10(max(peak, 1e-6)))
 
@@ -89,7 +89,9 @@ def _samples(frames: int, fps: Fraction) -> int:
 
 
 def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequence[str]) -> Iterator[Sound]:
-    """The clips' own sound, piece by piece; over a dissolve the two are crossfaded, equally loud throughout."""
+    """Yield the clips' own sound, piece by piece. Crossfade it over a dissolve, equally loud
+    throughout.
+    """
     held = np.zeros((2, 0), np.float32)
     for span, name in zip(spans, names, strict=True):
         begin, end = _samples(span.start, fps), _samples(span.start + span.count, fps)
@@ -112,13 +114,15 @@ def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequenc
 
 
 def _ramp(samples: int) -> NDArray[np.float32]:
-    """From silence to full, without a corner at either end."""
+    """Return a ramp from silence to full, without a corner at either end."""
     ramp: NDArray[np.float32] = np.sin(np.linspace(0, np.pi / 2, samples, dtype=np.float32)) ** 2
     return ramp
 
 
 def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
-    """Fill `wave` with the clip's sound from sample `skip` on; silence stays where it has none. Returns what is wrong with it."""
+    """Fill `wave` with the clip's sound from sample `skip`; leave silence without sound. Return
+    what is damaged.
+    """
     ear, samples, heard = Ear(path), wave.shape[1], False
     try:
         for block, place in ear.blocks():

@@ -1,4 +1,4 @@
-"""One picture: what it is, and made to fit where it must."""
+"""One picture: read its facts, fit it to a size, encode it."""
 
 from __future__ import annotations
 
