@@ -1,7 +1,8 @@
-"""Jobs out of answers: which job, which state, which link, which reason, wherever a server of the family puts it. Pure.
+"""Read jobs from answers: id, status, link and reason, in every place where servers of the family
+put them. Pure.
 
-Fixed tables, nothing to configure. Sources: Qiniu Cloud's OpenAI-compatible video API, read 2026-11-22; its neighbours
-in reference/gateways.md 1.1 to 1.11, collected 2026-11-24.
+Fixed tables, nothing to configure. Sources: Qiniu Cloud's OpenAI-compatible video API, read
+2026-11-22; its neighbours in reference/gateways.md 1.1 to 1.11, collected 2026-11-24.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _QINIU = ("qnaigc.com", "sufy.com")
 
 
 class JobStatus(StrEnum):
-    """What a job is doing, in our words."""
+    """The state of a job, in our words."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -66,10 +67,10 @@ _NOTHING = {"", "0", "200", "ok", "success", "succeed", "none", "null", "{}", "[
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the API tells it. Times are Unix seconds; `word` is the API's own status.
+    """A job as the API reports it. Times are Unix seconds; `word` is the API's own status.
 
-    `candidates` are the links that a completed answer has where they are several and none is surely the clip; `keys` are the
-    names of what the answer has, to be shown where it has no link.
+    `candidates` are the links of a completed answer with several links, none of which is surely the
+    clip. `keys` are the names of the answer's fields, for a message about a missing link.
     """
 
     id: str
@@ -93,10 +94,10 @@ class Job:
 
 
 def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None) -> Job | None:
-    """The job in an answer, or None where there is none to be read. Liberal: unknown fields and words are no error.
+    """Return the job in an answer, or None if there is none. Unknown fields and words are no error.
 
-    `asked` is the id of the job that was asked about: an answer that has a state and no id is of that one. `base` is the API's
-    address, from which relative links start.
+    `asked` is the id of the job that the request was about: an answer with a state and no id is
+    that job's. `base` is the API's address, from which relative links start.
     """
     layer = _job_layer(payload)
     name = _id(layer) or (asked if _word(layer) is not None else None)
@@ -140,7 +141,7 @@ def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None
 
 
 def parse_list(payload: Any) -> tuple[list[Job], bool] | None:
-    """(jobs, are there more) of a listing, or None where it is none."""
+    """Return (jobs, has more) of a listing, or None if it is none."""
     entries = payload.get("data") if isinstance(payload, dict) else None
     if not isinstance(entries, list):
         return None
@@ -150,7 +151,8 @@ def parse_list(payload: Any) -> tuple[list[Job], bool] | None:
 def expiry(
     url: str | None, expires_at: float | None, completed_at: float | None, life_s: float = SEVEN_DAYS_S
 ) -> float | None:
-    """When the result URL dies: its own signature's word, else `expires_at`, else `life_s` after completion.
+    """Return when the result URL expires: by its own signature, else `expires_at`, else `life_s`
+    after completion.
 
     7 days by Qiniu's document; elsewhere 24 hours are usual (gateways.md 4: evolink, Huawei, Ark).
     """
@@ -161,7 +163,9 @@ def expiry(
 
 
 def error_of(error: Any) -> tuple[str | None, str | None]:
-    """(code, message) of an `error` in any form: an object, text, JSON within text, nothing."""
+    """Return (code, message) of an `error` in any form: an object, text, JSON within text,
+    nothing.
+    """
     if isinstance(error, str) and error.lstrip()[:1] == "{":
         error = loads(error) or error
     if isinstance(error, list):
@@ -178,7 +182,7 @@ def error_of(error: Any) -> tuple[str | None, str | None]:
 
 
 def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The answer and what it wraps, from outside inwards."""
+    """Yield the answer and the objects that it wraps, from outside inwards."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if isinstance(payload, dict):
@@ -188,7 +192,9 @@ def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def _job_layer(payload: Any) -> Mapping[str, Any]:
-    """The part of an answer that is the job: the first with an id and a state, else with an id, else with a state."""
+    """Return the part of an answer that is the job: the first with id and state, else with id,
+    else with state.
+    """
     found = list(_layers(payload))
     states = [one for one in found if _word(one) is not None]
     if len(states) > 1 and str(_word(states[0])).lower() in _ENVELOPES:
@@ -202,7 +208,9 @@ def _job_layer(payload: Any) -> Mapping[str, Any]:
 
 
 def _id(layer: Mapping[str, Any]) -> str | None:
-    """The job's id: text before numbers (new-api's rows have a number as `id` beside the real `task_id`)."""
+    """Return the job's id: text before numbers (new-api's rows have a number as `id` beside the
+    real `task_id`).
+    """
     given = [layer.get(name) for name in _IDS]
     words = (one.strip() for one in given if isinstance(one, str) and one.strip())
     numbers = (str(one) for one in given if isinstance(one, int) and not isinstance(one, bool) and one > 0)
@@ -222,7 +230,9 @@ def _word(layer: Mapping[str, Any]) -> str | None:
 
 
 def _status(word: str, layer: Mapping[str, Any]) -> tuple[JobStatus, bool]:
-    """(status, is the word new to us). An answer without any word is judged by what else it has, as one with a new word."""
+    """Return (status, is the word new to us). An answer without a word counts as one with a new
+    word.
+    """
     known = _STATUS.get("_".join(word.lower().replace("-", "_").split()).strip("_"))
     return known or JobStatus.RUNNING, known is None
 
@@ -243,7 +253,7 @@ def _failed(layer: Mapping[str, Any], outer: Mapping[str, Any]) -> bool:
 
 
 def _why(layer: Mapping[str, Any], outer: Mapping[str, Any], status: JobStatus) -> tuple[str | None, str | None]:
-    """(code, reason) of a failure; (None, None) of a job that has not failed."""
+    """Return (code, reason) of a failure; (None, None) for a job that has not failed."""
     if status is JobStatus.COMPLETED:
         return None, None
     has_failed = status in (JobStatus.FAILED, JobStatus.CANCELLED)
@@ -258,7 +268,7 @@ def _why(layer: Mapping[str, Any], outer: Mapping[str, Any], status: JobStatus) 
 
 
 def _said(value: Any) -> str | None:
-    """What a field says, as text; None where it says that all is well."""
+    """Return a field as text; None if it reports success."""
     text = clean(text_of(value) or "")
     return None if text.lower() in _NOTHING else text
 

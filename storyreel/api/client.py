@@ -1,4 +1,6 @@
-"""The HTTP client of the video API. With the simulator the only module that knows httpx."""
+"""The HTTP client of the video API. tests/unit/test_layers.py lists the modules that may import
+httpx.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,10 @@ _ACCEPTED = (200, 201, 202)
 
 
 class Client:
-    """Speaks to one endpoint with one key. Use as an async context manager.
+    """A client of one endpoint with one key. Use it as an async context manager.
 
-    The key goes to the API's own origin only: never to a result URL, never along a redirect, never into a message.
+    The key goes to the API's own origin only: never to a result URL, never along a redirect, never
+    into a message.
     """
 
     def __init__(
@@ -160,7 +163,7 @@ class Client:
         return found
 
     def content_url(self, job_id: str) -> str:
-        """Where servers of OpenAI's own shape hand out the bytes."""
+        """Return the address at which servers of OpenAI's own shape serve the bytes."""
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
@@ -191,7 +194,9 @@ class Client:
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, httpx.Headers, str]:
-        """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
+        """Send one request to the API. Return (status, headers, body); a body over
+        `MAX_JSON_BYTES` is an error.
+        """
         if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
@@ -221,7 +226,7 @@ class Client:
         job_id: str | None = None,
         is_remix: bool = False,
     ) -> ApiError:
-        """What the table of `refusals` says that this answer means."""
+        """Return the error that the table of `refusals` gives for this answer."""
         answer = refusals.read(status, text)
         row = refusals.decide(answer, method, job_id)
         meaning = row.meaning
@@ -265,7 +270,9 @@ _ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
 
 
 def _located(headers: httpx.Headers) -> Job | None:
-    """The job that an answer without a readable body names in its Location (RFC 9110, 10.2.2)."""
+    """Return the job that an answer without a readable body names in its Location (RFC 9110,
+    10.2.2).
+    """
     found = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
     return Job(unquote(found[1]), JobStatus.RUNNING, "") if found else None
 

@@ -1,6 +1,7 @@
-"""What an answer that is no job means: one table, read from its top; the first row that fits decides. Pure.
+"""The meaning of an answer that is no job: one table, read from the top; the first row that fits
+decides. Pure.
 
-When in doubt, a request is lost, not refused: a job may have been made, and is paid for.
+In doubt, a request is lost, not refused: a job may have been made, and is paid for.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from storyreel.api.bodies import clean, loads
 
 
 class Meaning(StrEnum):
-    """What an answer says about the request."""
+    """The meaning of an answer."""
 
     CREDIT = "credit"  # the account, or the key, has no money left: stop
     RATE = "rate"  # too many at once: wait, then send the same
@@ -31,7 +32,9 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no job. `code` and `type` are the API's own words; `text` is all that it says."""
+    """An answer that is no job. `code` and `type` are the API's own words; `text` is all of its
+    words.
+    """
 
     status: int
     code: str | None
@@ -41,13 +44,15 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Code, type and message, as the patterns see them; numbers of codes stand in brackets."""
+        """Return code, type and message for the patterns; codes are in brackets."""
         return f"[{self.code or ''}] [{self.type or ''}] {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. `on` is POST or GET, None for both; `json` None for any body; `statuses` None for any."""
+    """One row of the table. `on` is POST or GET, None for both; `json` None for any body;
+    `statuses` None for any.
+    """
 
     meaning: Meaning
     statuses: frozenset[int] | None
@@ -195,7 +200,7 @@ TABLE: tuple[Row, ...] = (
 
 
 def decide(answer: Answer, method: str, job_id: str | None = None) -> Row:
-    """The row that says what an answer means. `job_id` is the job that a GET asked about."""
+    """Return the row that decides an answer. `job_id` is the job that a GET was about."""
     if method == "GET" and job_id and says_unknown(answer, job_id):
         return _UNKNOWN
     return next(row for row in TABLE if row.fits(answer, method))
@@ -218,7 +223,9 @@ _PATHS = re.compile(r"(GET|POST)?\s*\(?(https?:/)?/[^\s)]*")
 
 
 def says_unknown(answer: Answer, job_id: str) -> bool:
-    """Is this the API's own word, in JSON, that it does not know this job? Not any 404: a gateway's or an address's is none."""
+    """Does the API itself say, in JSON, that it has no such job? A 404 of a gateway or of a
+    wrong address does not.
+    """
     if not answer.is_json or answer.status not in (200, 400, 404, 410, 422):
         return False
     text = _PATHS.sub(" ", answer.text)
@@ -230,7 +237,7 @@ def says_unknown(answer: Answer, job_id: str) -> bool:
 
 
 def read(status: int, text: str) -> Answer:
-    """An error body in any of the forms seen: JSON of several kinds, plain text, HTML, nothing."""
+    """Parse an error body in any known form: JSON of several kinds, plain text, HTML, nothing."""
     payload = loads(text)
     if not isinstance(payload, (dict, list)):
         return Answer(status, None, None, clean(text), False)
@@ -252,7 +259,7 @@ def read(status: int, text: str) -> Answer:
 
 
 def has_refusal(payload: Any) -> bool:
-    """Does an answer that names no job carry an error, or a code that is no success?"""
+    """Does an answer without a job carry an error, or a code other than success?"""
     if not isinstance(payload, dict):
         return False
     base = payload.get("base_resp")
@@ -266,13 +273,13 @@ _FINE = {"0", "200", "201", "202", "success", "ok", "succeed", "", "true"}
 
 
 def parse_error(text: str) -> tuple[str | None, str]:
-    """(code, message) of an error body."""
+    """Return (code, message) of an error body."""
     answer = read(0, text)
     return answer.code, answer.message
 
 
 def failure_class(code: str | None, message: str | None) -> str:
-    """The report's class of a job that the API ended as failed."""
+    """Return the report's class of a job that the API ended as failed."""
     text = f"[{code or ''}] {message or ''}"
     if MODERATED.search(text) or "policy" in text.lower():
         return "moderation"
@@ -288,7 +295,7 @@ def _first(layer: dict[str, Any], *names: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """A field as text. FastAPI's `detail` is a list of faults, each with its place."""
+    """Return a field as text. FastAPI's `detail` is a list of faults, each with its place."""
     if isinstance(value, list):
         parts = [
             f"{'.'.join(str(p) for p in one.get('loc', ()))}: {one.get('msg')}" if isinstance(one, dict) else str(one)

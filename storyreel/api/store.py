@@ -1,4 +1,4 @@
-"""Where stills are published so that the API can fetch them."""
+"""Publish stills so that the API can download them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".mp
 
 
 class Store(Protocol):
-    """Makes bytes reachable for the API. The same bytes are published once."""
+    """A place where the API can download bytes. The same bytes are published once."""
 
     def publish(self, data: bytes, kind: str) -> str:
         """Return the URL at which `data`, of format `kind` (png, jpeg, webp, mp4), can be fetched."""
@@ -39,7 +39,7 @@ class Store(Protocol):
 
 
 class FolderStore:
-    """A folder that a web server makes public at `base_url`."""
+    """A folder that a web server shows at `base_url`."""
 
     def __init__(self, folder: Path, base_url: str) -> None:
         self.folder = folder
@@ -61,9 +61,11 @@ class FolderStore:
 
 
 class BucketStore:
-    """Any S3-compatible bucket (Qiniu Kodo, AWS, MinIO, R2): private objects, and addresses signed for two days.
+    """Any S3-compatible bucket (Qiniu Kodo, AWS, MinIO, R2): private objects, addresses signed for
+    two days.
 
-    The key pair is read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Bytes that are there already are not sent again.
+    Reads the key pair from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Does not upload the same
+    bytes twice.
     """
 
     def __init__(self, url: str) -> None:
@@ -126,7 +128,9 @@ class BucketStore:
 
 
 class LoopbackStore:
-    """Hands stills out on 127.0.0.1, for an API on this machine: the simulator, or a server of your own."""
+    """Serves stills on 127.0.0.1, for an API on this machine: the simulator, or a server of
+    your own.
+    """
 
     def __init__(self) -> None:
         self._files: dict[str, bytes] = {}
@@ -170,7 +174,7 @@ class LoopbackStore:
         self._files.pop(urlsplit(url).path, None)
 
     def close(self) -> None:
-        """End, within a bound: the thread is gone already where the interpreter ends, and says so to nobody."""
+        """Stop the server, within 2 s. Its thread may have ended with the interpreter already."""
         self._is_open = False
         self._thread.join(CLOSED_WITHIN_S)
         self._server.server_close()
@@ -185,7 +189,8 @@ class LoopbackStore:
 
 
 def open_store(settings: Settings) -> Store | None:
-    """The store of `STORYREEL_STORE`; for an API on this machine a loopback one; else None.
+    """Open the store of `STORYREEL_STORE`; for an API on this machine a loopback one; else return
+    None.
 
     Raises:
         UsageError: the setting cannot be read.

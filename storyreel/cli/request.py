@@ -1,4 +1,4 @@
-"""Command-line options -> the request that the rest of the program knows."""
+"""Command-line options -> the request of a run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storyreel.run.opening import Prepared, Request
 
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
-    """The `--var name=value` options. Raises `UsageError`."""
+    """Parse the `--var name=value` options. Raise `UsageError` on a bad one."""
     found = {}
     for text in args.var:
         name, separator, value = text.partition("=")
@@ -26,12 +26,12 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
 
 
 def catalog_file(args: argparse.Namespace) -> Path | None:
-    """The `--catalog` option."""
+    """Return the file of the `--catalog` option."""
     return Path(args.catalog) if args.catalog else None
 
 
 def prepare(args: argparse.Namespace) -> Prepared:
-    """Read the storyboard and find its results; says where they are, if that is not where one would look."""
+    """Read the storyboard and find its results. Print where they are if that is unusual."""
     prepared = opening.prepare(from_args(args))
     if prepared.note:
         print(f"storyreel: {prepared.note}", file=sys.stderr)
@@ -39,7 +39,7 @@ def prepare(args: argparse.Namespace) -> Prepared:
 
 
 def from_args(args: argparse.Namespace) -> Request:
-    """The request of plan, run, status, cut and report."""
+    """Build the request of plan, run, status, cut and report."""
     budget = getattr(args, "budget", None)
     return Request(
         storyboard=Path(args.file),

@@ -1,4 +1,6 @@
-"""Comments that may be meant as part of a text: in YAML ` #` begins one, also in the middle of an unquoted text."""
+"""Warn of comments that may be part of a text: in YAML ` #` begins a comment, even inside
+unquoted text.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ _COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
 
 
 def warn(source: Source) -> None:
-    """Note each comment right behind an unquoted text, at its place: what was meant as text would be left out without a word."""
+    """Warn of each comment after an unquoted text: YAML cuts the text off there without a
+    message.
+    """
     for path in source.values:
         if not _is_free_text(path) or (found := _behind(source, path)) is None:
             continue
@@ -26,13 +30,14 @@ def warn(source: Source) -> None:
 
 
 def _is_free_text(path: YamlPath) -> bool:
-    """Does a text for people or models stand here, which may hold a `#`?"""
+    """Is this a text for people or models, which may contain a `#`?"""
     return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in FREE_TEXT]
 
 
 def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
-    """(offset, text) of a comment behind the unquoted value at `path`, in its last line; None for one that is clearly a comment:
-    two spaces before its `#`, and one after it.
+    """Return (offset, text) of a comment after the unquoted value at `path`, in its last line.
+
+    None for a comment that is clearly one: two spaces before its `#`, and one after it.
     """
     span = source.values[path]
     if source.text[span.start : span.start + 1] in ('"', "'", "|", ">"):

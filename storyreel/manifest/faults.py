@@ -1,4 +1,4 @@
-"""A fault: what is wrong, where it stands, and how to mend it."""
+"""A fault: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Fault:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` most likely meant, or None."""
+    """Return the word of `known` that `word` most likely meant, or None."""
     words = list(known)
     longer = [one for one in words if len(word) > 2 and one.startswith(word.lower())]
     found = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
@@ -37,12 +37,12 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def counted(number: float, noun: str) -> str:
-    """`1 job`, `2 jobs`: the number, rounded to a whole one, with its noun."""
+    """Return a number, rounded to a whole one, with its noun: `1 job`, `2 jobs`."""
     shown = f"{number:.0f}"
     return f"{shown} {noun}{'s' * (shown != '1')}"
 
 
 def listing(words: Iterable[object]) -> str:
-    """`a, b or c`."""
+    """Join words as `a, b or c`."""
     *head, last = [str(w) for w in words]
     return f"{', '.join(head)} or {last}" if head else last

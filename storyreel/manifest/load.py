@@ -1,4 +1,4 @@
-"""Reads a storyboard file: a `Storyboard`, or every fault at once."""
+"""Read a storyboard file: return a `Storyboard`, or every fault at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storyreel.manifest.storyboard import Storyboard
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: all faults in file order, and the storyboard if none of them is an error."""
+    """The result of a check: all faults in file order, and the storyboard if none is an error."""
 
     storyboard: Storyboard | None
     faults: tuple[Fault, ...]
@@ -89,7 +89,9 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
 
 
 def look(file: Path) -> tuple[int, int] | None:
-    """The size of a file and the time of its last change in nanoseconds: what an exchange under its name changes."""
+    """Return a file's size and the time of its last change in nanoseconds: they change if it is
+    replaced.
+    """
     try:
         found = file.stat()
     except (OSError, ValueError):

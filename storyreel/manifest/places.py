@@ -1,4 +1,4 @@
-"""Where each part of a storyboard's text is, and the faults found there."""
+"""The place of each part of a storyboard's text, and the faults found there."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Source:
             self.faults.append(fault)
 
     def place(self, at: int) -> tuple[int, int]:
-        """(line, column) of a character offset, both from 1."""
+        """Return (line, column) of a character offset, both from 1."""
         if not self._lines:
             self._lines = [0, *(m.end() for m in re.finditer("\n", self.text))]
         row = bisect.bisect_right(self._lines, at) - 1

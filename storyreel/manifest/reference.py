@@ -1,4 +1,4 @@
-"""The language reference, made from the classes that read the language."""
+"""The language reference, generated from the classes that read the language."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ _SHAPES = {
 
 
 def markdown() -> str:
-    """The whole page."""
+    """Return the whole page as Markdown."""
     parts = [_HEAD, _RULES]
     for title, lead, model in _SECTIONS:
         parts.append(

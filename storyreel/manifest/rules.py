@@ -1,4 +1,6 @@
-"""Can the models do what the scenes ask of them? Each rule adds its faults where the asking stands."""
+"""Check that the models can do what the scenes ask. Each rule notes its faults where the value
+is written.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ RATIO_TOLERANCE = 0.01
 
 
 class Rules:
-    """All rules over all scenes of a resolver."""
+    """Checks all rules for all scenes of a resolver."""
 
     def __init__(self, resolver: Resolver, catalog: Catalog, today: date) -> None:
         self.r = resolver
@@ -68,7 +70,7 @@ class Rules:
             )
 
     def _combined(self, draft: Draft, scene: Scene) -> None:
-        """What no model takes together."""
+        """Check fields that no model takes together."""
         if scene.video is None or scene.video.refer_type != "base":
             return
         for role in ("first_frame", "end_frame"):
@@ -80,7 +82,7 @@ class Rules:
                 )
 
     def _sold(self, draft: Draft, scene: Scene, model: Model) -> None:
-        """Length, size and mode must be among those the model sells."""
+        """Check that the model sells this length, size and mode."""
         for name, value, sold in (
             ("seconds", scene.seconds, model.seconds),
             ("size", scene.size, model.sizes),
@@ -96,7 +98,9 @@ class Rules:
             self._error(at, f"{scene.model} does not sell {name} {value}", f"use {listing(sold)}{unit}{where}")
 
     def _asked(self, draft: Draft, name: str) -> tuple[YamlPath, str]:
-        """Where a value was asked for; an inherited one is shown at the scene's own model, if it has one."""
+        """Return (place, hint) of a value. An inherited one is shown at the scene's own model,
+        if it has one.
+        """
         if name in draft.own or "model" not in draft.own:
             return draft.path(name), ""
         return ("scenes", draft.index, "model"), f": add `{name}:` to scene `{draft.id}`"
@@ -130,7 +134,7 @@ class Rules:
             self._text_only(draft, scene, model)
 
     def _frame_place(self, draft: Draft, role: str) -> YamlPath:
-        """A frame that `chain: true` gave stands at the scene itself."""
+        """Return the place of a frame; a frame from `chain: true` is at the scene itself."""
         return draft.path(role) if self.r.drafts.value(draft, role) is not None else ("scenes", draft.index)
 
     def _instead(self, role: str) -> str:
@@ -176,7 +180,9 @@ class Rules:
             )
 
     def _seams(self, draft: Draft, scene: Scene, model: Model) -> None:
-        """A picture out of another clip must have the shape of this one where the model wants the exact size."""
+        """Check that a picture from another clip has this scene's shape if the model requires
+        the exact size.
+        """
         if not model.image.exact_size or scene.fit != "refuse":
             return
         want = _ratio(parse_size(scene.size))

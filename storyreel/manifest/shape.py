@@ -1,4 +1,6 @@
-"""Does the data have the shape of a storyboard? Each departure becomes a fault at its place; the sound rest is kept."""
+"""Check that the data has the shape of a storyboard. Note each fault at its place; keep the
+valid rest.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,7 @@ _SCENE_ONLY = ("id", "prompt", "remix_of", "fallback_prompt")
 
 
 def fit(source: Source) -> tuple[Document, set[YamlPath]]:
-    """Return the document made of everything that has the right shape, and the paths that had to be left out."""
+    """Return the document of all values with the right shape, and the paths that were left out."""
     data = copy.deepcopy(source.data)
     broken = forms.misfits(source, data)
     for path in broken:
@@ -59,7 +61,7 @@ def fit(source: Source) -> tuple[Document, set[YamlPath]]:
 
 
 def _path(loc: tuple[int | str, ...], data: Any) -> YamlPath:
-    """The place in the data that an error speaks of, without pydantic's union tags."""
+    """Return the path of an error, without pydantic's union tags."""
     path: list[str | int] = []
     for step in loc:
         if _holds(data, step):  # else it is one of pydantic's union tags
@@ -73,7 +75,9 @@ def _holds(data: Any, step: int | str) -> bool:
 
 
 def _leave_out(data: Any, path: YamlPath) -> None:
-    """Take the value at `path` out; an element of a list is replaced by a harmless one, so its neighbours keep their index."""
+    """Remove the value at `path`. Replace a list's element by a harmless one, so its neighbours
+    keep their index.
+    """
     for step in path[:-1]:
         if not _holds(data, step):
             return
@@ -85,7 +89,7 @@ def _leave_out(data: Any, path: YamlPath) -> None:
 
 
 def _part(path: YamlPath) -> type[BaseModel]:
-    """The class that describes the mapping at `path`."""
+    """Return the class that describes the mapping at `path`."""
     if not path:
         return Document
     last = path[-1]
@@ -124,7 +128,7 @@ def _unknown_key(source: Source, path: YamlPath) -> None:
 
 
 def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, name: str) -> tuple[str, str]:
-    """(message, fix) for an error of shape."""
+    """Return (message, fix) for an error of shape."""
     value = detail["input"]
     given = _given(value)
     if kind == "literal_error":
@@ -146,7 +150,7 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
 
 
 def _literal(expected: str, value: Any, shown: str, name: str) -> tuple[str, str]:
-    """(message, fix) for a value that is not one of the words allowed."""
+    """Return (message, fix) for a value other than the words allowed."""
     allowed = [w.strip("'") for w in expected.replace(" or ", ", ").split(", ")]
     if str(value) in allowed:
         return f"{shown} is text, not a number", f"write {value} without quotes"
@@ -159,7 +163,7 @@ def _literal(expected: str, value: Any, shown: str, name: str) -> tuple[str, str
 
 
 def _mistyped(kind: str, detail: ErrorDetails, shown: str) -> tuple[str, str]:
-    """(message, fix) for a value of another type."""
+    """Return (message, fix) for a value of another type."""
     value = detail["input"]
     given, wanted = _given(value), _WANTED.get(kind, detail["msg"])
     if kind == "string_type" and isinstance(value, (int, float, bool)):

@@ -1,4 +1,4 @@
-"""Are the files a storyboard names there, and are they the pictures the models demand, and fit for the film?"""
+"""Check the files that a storyboard names: they exist, fit the models, and fit the film."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ HARD_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 def _like(text: str) -> tuple[str, ...]:
-    """The suffixes of the files that may be meant: pictures for a picture, sounds for a sound."""
+    """Return the suffixes to guess among: pictures for a picture, sounds for a sound."""
     suffix = Path(text).suffix.lower()
     return next((kind for kind in (_PICTURES, _SOUNDS) if suffix in kind), () if suffix else _PICTURES)
 
 
 class Stills:
-    """Looks at every picture file once."""
+    """Checks every picture file once."""
 
     def __init__(self, resolver: Resolver, catalog: Catalog, folder: Path) -> None:
         self.r = resolver
@@ -60,7 +60,7 @@ class Stills:
         film.check_captions(self.r)
 
     def _inside(self, text: str, path: YamlPath) -> Path | None:
-        """The file, if it exists and lies in the storyboard's folder."""
+        """Return the file if it exists inside the storyboard's folder; else note a fault."""
         at = self.source.at(path)
         if "\\" in text or Path(text).is_absolute() or text.startswith("~"):
             self.source.error(
@@ -91,7 +91,9 @@ class Stills:
         return file
 
     def _look(self, text: str, path: YamlPath) -> tuple[str, int, int, int] | None:
-        """(format, width, height, bytes) of a picture file, or None after a fault was noted."""
+        """Return (format, width, height, bytes) of a picture file; else note a fault and return
+        None.
+        """
         if text in self.seen:
             return self.seen[text]
         self.seen[text] = None

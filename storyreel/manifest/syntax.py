@@ -10,7 +10,7 @@ from storyreel.manifest.places import Source
 
 
 def explain(source: Source, error: MarkedYAMLError) -> tuple[int, str, str]:
-    """(offset, message, fix) of a YAML error."""
+    """Return (offset, message, fix) of a YAML error."""
     problem = str(error.problem or "not YAML")
     mark = error.problem_mark or error.context_mark
     lines = source.text.split("\n")
@@ -47,7 +47,7 @@ def explain(source: Source, error: MarkedYAMLError) -> tuple[int, str, str]:
 
 
 def _unclosed(text: str) -> int:
-    """The offset of the last bracket that is never closed."""
+    """Return the offset of the last bracket that is never closed."""
     open_: list[int] = []
     for bracket in re.finditer(r"[\[\]{}]", text):
         if bracket[0] in "[{":

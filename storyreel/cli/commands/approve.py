@@ -1,4 +1,4 @@
-"""`storyreel approve`: let a run go on that waits for its price to be approved."""
+"""`storyreel approve`: resume a run that waits for approval of its price."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from storyreel.errors import UsageError
 
 
 def run(args: argparse.Namespace) -> int:
-    """Resume the run of that name or id; without one, show what waits."""
+    """Resume the run of that name or id; without one, list the runs that wait."""
     from storyreel.flows.server import backend
 
     server = backend.start()

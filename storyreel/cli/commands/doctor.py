@@ -1,4 +1,4 @@
-"""`storyreel doctor`: would a run work here? It meets what a run would meet, and spends nothing."""
+"""`storyreel doctor`: check everything that a run needs here. Spends nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Finding = tuple[bool | None, str, str]  # is it fine (None: worth knowing), what
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a check; 1 if one of them fails. Spends nothing."""
+    """Print a line for each check; return 1 if one fails. Spends nothing."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _safely(name: str, check: Callable[[], Finding]) -> Finding:
-    """A check that breaks is one that fails, in words; the others go on."""
+    """Run a check. Report an exception as a failed check, so the others still run."""
     try:
         return check()
     except StoryreelError as error:
@@ -99,7 +99,7 @@ def _home() -> Finding:
 
 
 def _server() -> Finding:
-    """The server that a run would use. One that a run starts for itself is not started here."""
+    """Check the Prefect server that a run would use. Do not start one."""
     from storyreel.flows.server import backend
 
     url = backend.named()
@@ -114,7 +114,9 @@ def _server() -> Finding:
 
 
 def _loopback() -> Finding:
-    """A run's own servers are on this machine: the simulator, Prefect's server, the store of a local API."""
+    """Check that this machine reaches its own servers: the simulator, Prefect's server, the
+    store.
+    """
     from storyreel.api.store import LoopbackStore
 
     with LoopbackStore() as store:
@@ -147,7 +149,7 @@ def _ledger() -> Finding:
 
 
 def _store() -> Finding:
-    """Publish a few bytes, fetch them as the API would, and take them back."""
+    """Publish a few bytes, download them as the API would, and delete them."""
     from storyreel.api.store import open_store
 
     now = settings.read()

@@ -1,4 +1,4 @@
-"""`storyreel models`: the catalogue."""
+"""`storyreel models`: show the catalogue."""
 
 from __future__ import annotations
 

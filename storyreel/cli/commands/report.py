@@ -1,4 +1,4 @@
-"""`storyreel report`: the report again, from what is there."""
+"""`storyreel report`: write the report again from the ledger and the clips on disk."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`storyreel rescue`: bring home what is paid for, before its links expire. Submits nothing."""
+"""`storyreel rescue`: download what is paid for before its links expire. Submits nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from storyreel.run.rescue import Rescued
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch every finished clip of every storyboard and workspace named; 1 if one could not be fetched."""
+    """Download every finished clip of every storyboard and workspace named; return 1 if one
+    fails.
+    """
     if args.workspace and len(args.files) > 1:
         raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
     found: list[Prepared] = []

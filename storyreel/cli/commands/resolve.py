@@ -1,4 +1,4 @@
-"""`storyreel resolve`: a person settles a take that is not final: held, or in flight."""
+"""`storyreel resolve`: settle a take that is held, or still in flight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # what is not final;
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adopt, resubmit or abandon; without one of these, say what is held."""
+    """Adopt, resubmit or abandon; without one of these, describe the held take."""
     prepared = prepare(args)
     opening.known(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
@@ -34,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open_take(ledger: Ledger, prepared: Prepared, args: argparse.Namespace) -> Take:
-    """The take that is meant: the held one, else the one that is in flight, or whose clip is not here."""
+    """Return the take that is meant: the held one, else the one in flight or without its clip
+    on disk.
+    """
     takes = [t for t in ledger.takes(prepared.storyboard.id) if t.scene == args.scene and args.take in (None, t.take)]
     held = [t for t in takes if t.state is State.AMBIGUOUS]
     found = held or [t for t in takes if t.state in OPEN]
@@ -82,7 +84,7 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
 
 
 def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> None:
-    """Raises `UsageError` where another take of the ledger has the job already."""
+    """Raise `UsageError` if another take of the ledger has the job."""
     for board in ledger.storyboards():
         for other in ledger.takes(board):
             if other.job_id == args.adopt and other.id != take.id:
@@ -94,7 +96,9 @@ def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, ta
 
 
 def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> str:
-    """What to type next; where the server lists its jobs, with those that may be this one."""
+    """Return the next command to type. If the server lists its jobs, name those that may be
+    this one.
+    """
     if take.job_id:
         return (
             f"`storyreel rescue {args.file}` asks about job {take.job_id} again; look for it in the provider's console, "
@@ -127,8 +131,9 @@ async def _listed(prepared: Prepared) -> list[Job] | None:
 
 
 async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
-    """The job as the API has it. Raises `UsageError` where the API says that there is no such job; another answer is no reason
-    to refuse."""
+    """Return the job as the API reports it. Raise `UsageError` if the API says that there is
+    none; accept any other answer.
+    """
     if prepared.request.simulate:
         return None
     async with Client(prepared.settings) as client:

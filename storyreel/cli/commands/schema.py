@@ -1,4 +1,4 @@
-"""`storyreel schema`: the JSON Schema for editors, and the language reference."""
+"""`storyreel schema`: print the JSON Schemas, or the language reference."""
 
 from __future__ import annotations
 

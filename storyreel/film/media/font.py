@@ -1,7 +1,7 @@
-"""Text as pixels, in the fonts that come with Storyreel, so that no text depends on what a machine has installed.
+"""Text as pixels, in the fonts that come with Storyreel: the same on every machine.
 
-Nothing of a text is left out: lines are broken by Unicode's rules, an overlong word inside it, and a text that is too
-long is written smaller, or takes more lines. What no font has is known beforehand: `missing`.
+No text is cut off. Lines break by Unicode's rules, and inside a word that is too long. Long text
+gets smaller letters, or more lines. `missing` names characters that no font has.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@ from storyreel.workspace.folder import write_whole
 
 
 def take_in(clip: Path, strip: Path, stills: Mapping[str, Path]) -> ClipFacts:
-    """Verify a clip, and write its strip and its `stills` (`first`, `last`, `last-3` and where to); one that lies before its
-    beginning is left out.
+    """Verify a clip and write its strip and its `stills` (`first`, `last`, `last-3` -> path). Skip
+    a still before the clip's beginning.
 
     Raises:
         MediaError: the clip is not whole; nothing is written.
@@ -25,7 +25,7 @@ def take_in(clip: Path, strip: Path, stills: Mapping[str, Path]) -> ClipFacts:
 
 
 def write_stills(clip: Path, stills: Mapping[str, Path]) -> None:
-    """Write stills of a clip that was here already.
+    """Write stills of a clip that is already on disk.
 
     Raises:
         MediaError: the clip is damaged, or too short for one of them; nothing is written.

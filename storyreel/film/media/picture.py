@@ -1,6 +1,5 @@
-"""A clip's pictures as the film shows them: one size and rate, upright, with square pixels, progressive, BT.709.
-
-Nothing about a clip is assumed to hold to its end: size, format and clock may change from one picture to the next.
+"""A clip's pictures as the film shows them: one size and rate, upright, square pixels,
+progressive, BT.709.
 """
 
 from __future__ import annotations

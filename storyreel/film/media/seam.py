@@ -24,8 +24,10 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # BT.709
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Two pictures compared at 320 x 180. `psnr_db` is at most 99 (the same), `ssim` 1 for the same; the steps are mean
-    differences in levels of 255, below minus above; `is_same`: they are one picture."""
+    """Two pictures compared at 320 x 180. `psnr_db` is at most 99 (the same), `ssim` 1 for the
+    same. The steps are mean differences in levels of 255, below minus above. `is_same`: they
+    are one picture.
+    """
 
     psnr_db: float
     ssim: float

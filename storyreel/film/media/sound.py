@@ -21,10 +21,10 @@ EDGE_S = 0.005  # a hard cut fades so long at both sides: no click
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a piece lies in the film, in frames.
+    """A piece's place in the film, in frames.
 
-    It begins at `begin_s` of its clip; `lead` frames overlap with the piece before (a dissolve), `held` with the one
-    after; over `rise` it comes out of black, over `fall` it goes into black.
+    It begins at `begin_s` of its clip. `lead` frames overlap with the piece before (a dissolve),
+    `held` with the one after. It fades in from black over `rise` and out over `fall`.
     """
 
     path: Path | None
@@ -53,9 +53,10 @@ def blocks(
     notes: list[str],
     names: Sequence[str],
 ) -> Iterator[av.AudioFrame]:
-    """The whole sound as stereo frames of 1,024 samples, with their times; its true peak is below `ceiling_db`, if one is given.
+    """Yield the whole sound as stereo frames of 1,024 samples, with their times. Keep its true peak
+    below `ceiling_db`.
 
-    `names` are those of the pieces; what is wrong with a sound is added to `notes`.
+    `names` are those of the pieces. What is wrong with a sound is added to `notes`.
     """
     total = _samples(spans[-1].start + spans[-1].count, fps)
     mixed: Iterator[Sound] = _film(spans, fps, notes, names)

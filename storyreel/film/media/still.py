@@ -15,7 +15,8 @@ PNG_LEVEL = 3  # 372 ms and 6 % larger than level 6 (827 ms) for a 1080p frame
 
 
 def inspect(source: Path | bytes, max_bytes: int) -> tuple[str, int, int, int]:
-    """(format, width, height, bytes) of a picture, a file or its bytes; format is Pillow's name in lower case.
+    """Return (format, width, height, bytes) of a picture, from a file or its bytes; format is
+    Pillow's name in lower case.
 
     Raises:
         MediaError: not a picture, damaged, or larger than `max_bytes`.

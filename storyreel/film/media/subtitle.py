@@ -42,9 +42,10 @@ class Cue:
 
 
 def add_track(out: av.container.OutputContainer, cues: Sequence[Cue]) -> list[av.Packet[Any]]:
-    """Add a mov_text track to `out`; returns its packets, to be muxed.
+    """Add a mov_text track to `out` and return its packets, to be muxed.
 
-    The samples are written as they are, a length and the text: an encoder would take `<b>` and `{` for its own marks.
+    Write the samples without an encoder, a length and the text: an encoder reads `<b>` and `{` as
+    markup.
     """
     stream = out.add_stream("mov_text")
     stream.codec_context.time_base = Fraction(1, 1000)

@@ -21,10 +21,11 @@ REEL = 8  # letters that an edit decision list has for the name of a reel
 
 
 def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: Style, title: str, folder: Path) -> str:
-    """The timeline as JSON. `names` are those of the pieces; paths are relative to `folder`, where the file will lie.
+    """Return the timeline as JSON. `names` are those of the pieces; paths are relative to `folder`,
+    the file's own folder.
 
-    A dissolve is cut in its middle, so that both clips have the handles that an editor needs. A fade is an effect of its
-    two clips: it needs none.
+    A dissolve is cut in its middle, so both clips have the handles that an editor needs. A fade is
+    an effect of its two clips: it needs none.
     """
     timeline = otio.schema.Timeline(title)
     timeline.global_start_time = RationalTime(0, float(film.rate))
