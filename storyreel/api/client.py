@@ -78,7 +78,7 @@ class Client:
         timeout = timeout or httpx.Timeout(connect=15, read=60, write=60, pool=120)
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 
-        def make(limits: httpx.Limits) -> httpx.AsyncClient:
+        def open_pool(limits: httpx.Limits) -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 transport=transport,
                 headers=headers,
@@ -88,11 +88,11 @@ class Client:
                 trust_env=not settings.is_local,
             )
 
-        # A POST takes a fresh connection: on a reused one that the server has just closed, the answer would be lost.
-        self._post_http = make(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
-        self._http = make(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
-        # The pool looks through all that wait for it at each request and each answer: a thousand jobs that finish together
-        # would cost a million looks. So they wait here.
+        # Use a fresh connection for a POST: on a reused one that the server has closed, the answer is lost.
+        self._post_http = open_pool(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
+        self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
+        # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
+        # jobs do not cost a million scans.
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._fetching = asyncio.Semaphore(AT_ONCE)
 
@@ -145,22 +145,22 @@ class Client:
         Raises:
             ApiError: it could, and did not.
         """
-        found: list[Job] = []
-        while len(found) < limit:
-            after = f"&after={quote(found[-1].id, safe='')}" if found else ""
-            path = f"/videos?limit={min(100, limit - len(found))}&order=desc{after}"
+        jobs: list[Job] = []
+        while len(jobs) < limit:
+            after = f"&after={quote(jobs[-1].id, safe='')}" if jobs else ""
+            path = f"/videos?limit={min(100, limit - len(jobs))}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
-            if status in (400, 404, 405, 501) and not found:
+            if status in (400, 404, 405, 501) and not jobs:
                 return None
             if status != 200:
                 raise self._error("GET", status, headers, text)
             page = parse_list(loads(text))
             if page is None:
-                return found or None
-            found += page[0]
+                return jobs or None
+            jobs += page[0]
             if not page[0] or not page[1]:
                 break
-        return found
+        return jobs
 
     def content_url(self, job_id: str) -> str:
         """Return the address at which servers of OpenAI's own shape serve the bytes."""
@@ -188,7 +188,7 @@ class Client:
         elif (
             status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
         ):
-            return job  # the answer tells of a fault, and of the job that was made all the same
+            return job  # it reports a fault, and the job that was made
         raise self._error("POST", status, headers, text, is_remix=path.endswith("/remix"))
 
     async def _request(
@@ -197,7 +197,7 @@ class Client:
         """Send one request to the API. Return (status, headers, body); a body over
         `MAX_JSON_BYTES` is an error.
         """
-        if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
+        if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         content = None
@@ -213,7 +213,7 @@ class Client:
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
             raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
-        except Exception as error:  # whatever it is, it is this request's
+        except Exception as error:  # any error is an error of this request
             raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
 
     def _error(

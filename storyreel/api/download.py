@@ -92,7 +92,9 @@ class Download:
         for _ in range(MAX_REDIRECTS + 1):
             url = self._allowed(url)
             with_key = with_key or self._wants_key(url)
-            headers = part.wish() | ({"Authorization": f"Bearer {self._key}"} if with_key and self._key else {})
+            headers = part.request_headers() | (
+                {"Authorization": f"Bearer {self._key}"} if with_key and self._key else {}
+            )
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:

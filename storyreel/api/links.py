@@ -15,7 +15,7 @@ from storyreel.ledger.moments import EARLIEST_S, LATEST_S, moment, number
 
 DEEPEST = 8
 _VIDEO_ENDS = (".mp4", ".mov", ".webm", ".m4v", ".mkv")
-# Keys whose links are no result: what was sent, what is shown beside it, where to ask or to be called.
+# Keys whose links are not the result: inputs, pictures beside it, status and callback addresses.
 _NOT_RESULTS = re.compile(
     r"input|reference|request|\bsource|prompt|image|picture|thumb|cover|poster|frame|preview|sprite|audio|callback|hook|"
     r"(video|element|voice)_list|"
@@ -23,7 +23,7 @@ _NOT_RESULTS = re.compile(
     re.IGNORECASE,
 )
 
-# Where servers put the link, the surest place first. A list on the way stands for each of its entries in turn.
+# Places of the link, the surest first. A list in a path means each of its entries.
 PLACES = (
     ("task_result", "videos", "url"),  # Qiniu's document
     ("video_url",),  # tu-zi, CLIProxyAPI, AIHubMix
@@ -172,7 +172,7 @@ def _strings(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield from _strings(inner, (*keys, ""))
 
 
-# A signed link's end: (the parameter with it), or (when it was signed, for how many seconds). Lower case.
+# Parameters that give a signed link's end, or when it was signed and for how many seconds. Lower case.
 _ENDS = (
     "e",  # Qiniu
     "expires",  # OSS, CloudFront, Google V2

@@ -33,7 +33,7 @@ class Part:
         self._digest = hashlib.sha256()
         self._out = path.open("wb")
 
-    def wish(self) -> dict[str, str]:
+    def request_headers(self) -> dict[str, str]:
         """Return the headers that request the rest, on condition that the file is unchanged."""
         if not self.count:
             return {"Accept": "*/*"}

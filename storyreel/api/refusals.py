@@ -76,10 +76,10 @@ def _says(*patterns: str) -> re.Pattern[str]:
 
 
 def _of(*statuses: int | range) -> frozenset[int]:
-    return frozenset(s for one in statuses for s in (one if isinstance(one, range) else (one,)))
+    return frozenset(s for part in statuses for s in (part if isinstance(part, range) else (part,)))
 
 
-# A gateway that has lost the answer of the server behind it: that one may have made the job.
+# A gateway lost the answer of the server behind it: that server may have made the job.
 _LOST_BEHIND = _says(
     r"do_request_failed", r"(read|unmarshal)_response_body_failed", r"bad_response_body", r"\[invalid_response\]",
     r"upstream (request |connection )?(timed? ?out|timeout|reset)", r"gateway time-?out",
@@ -87,7 +87,7 @@ _LOST_BEHIND = _says(
 _UNSURE = _says(
     r"time-?d? ?out", r"internal", r"\[5\d\d\]", r"upstream", r"server error", r"try again", r"unknown error"
 )
-# Said before anything is passed on: new-api's own checks of a customer's money, and Kling's and Volcano's codes.
+# Checked before the request is passed on: new-api's checks of money, Kling's and Volcano's codes.
 _SURE_CREDIT = _says(
     r"insufficient_(user_)?quota", r"pre_consume_token_quota_failed", r"billing_hard_limit", r"\[Arrearage\]",
     r"AccountOverdue", r"CreditInsufficient", r"TokenStatusExhausted", r"\[110[0-2]\]", r"\bcode:? ?110[0-2]\b",
@@ -168,7 +168,7 @@ TABLE: tuple[Row, ...] = (
     # ---- asked about a job
     Row(Meaning.KEY, _of(401), None, "RFC 9110 15.5.2", on="GET", json=True, fix="check OPENAI_API_KEY and OPENAI_BASE_URL"),
     Row(Meaning.KEY, _of(403), _KEY, "OpenAI: a key without the right", on="GET", json=True, fix="check OPENAI_API_KEY"),
-    # UNKNOWN_JOB stands in `says_unknown`: it takes more than a pattern.
+    # UNKNOWN_JOB is in `says_unknown`: it takes more than a pattern.
     Row(Meaning.LOST, None, None, "a GET costs nothing: it is asked again", on="GET"),
     Row(
         Meaning.INVALID, _of(range(300, 400)), None, "RFC 9110 15.4: what was sent was not taken",
@@ -241,20 +241,20 @@ def read(status: int, text: str) -> Answer:
     payload = loads(text)
     if not isinstance(payload, (dict, list)):
         return Answer(status, None, None, clean(text), False)
-    one = payload[0] if isinstance(payload, list) and payload else payload
+    body = payload[0] if isinstance(payload, list) and payload else payload
     code = kind = message = None
-    if isinstance(one, dict):
+    if isinstance(body, dict):
         inner = next(
-            (v for k in ("error", "errors", "base_resp") if (v := one.get(k)) not in (None, "", {}, [], False)), None
+            (v for k in ("error", "errors", "base_resp") if (v := body.get(k)) not in (None, "", {}, [], False)), None
         )
         code, message = error_of(inner) if inner is not None else (None, None)
         if isinstance(inner, dict):
             kind = _text(inner.get("type"))
             code = code or _text(inner.get("status_code"))
-        code = code or _text(_first(one, "code", "error_code", "errorCode", "status_code"))
-        kind = kind or _text(one.get("type"))
+        code = code or _text(_first(body, "code", "error_code", "errorCode", "status_code"))
+        kind = kind or _text(body.get("type"))
         if not message:
-            message = _text(_first(one, "message", "msg", "error_message", "error_msg", "detail", "error_description"))
+            message = _text(_first(body, "message", "msg", "error_message", "error_msg", "detail", "error_description"))
     return Answer(status, code, kind, message or clean(text), True)
 
 
@@ -266,7 +266,7 @@ def has_refusal(payload: Any) -> bool:
     codes = [payload.get("code"), base.get("status_code") if isinstance(base, dict) else None]
     if payload.get("error") or payload.get("errors") or payload.get("success") is False:
         return True
-    return any(str(one).lower() not in _FINE for one in codes if one is not None)
+    return any(str(code).lower() not in _FINE for code in codes if code is not None)
 
 
 _FINE = {"0", "200", "201", "202", "success", "ok", "succeed", "", "true"}

@@ -18,7 +18,7 @@ from storyreel.workspace.settings import Settings
 
 SIGNED_FOR = timedelta(days=2)  # longer than any job waits and runs
 _FIX = "FOLDER=URL (a folder and the address that shows it), or s3://BUCKET/PREFIX?endpoint=https://…&region=…"
-LOOK_EVERY_S = 0.02  # so long does the end of a run wait for it
+LOOK_EVERY_S = 0.02  # the end of a run waits so long for the server
 CLOSED_WITHIN_S = 2.0
 SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "mp4": ".mp4"}
 _TYPES = {".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp", ".mp4": "video/mp4"}
@@ -32,10 +32,12 @@ class Store(Protocol):
         ...
 
     def withdraw(self, url: str) -> None:
-        """Take back what was published at that address."""
+        """Delete what was published at that address."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release what the store holds open."""
+        ...
 
 
 class FolderStore:
@@ -46,6 +48,7 @@ class FolderStore:
         self.base_url = base_url.rstrip("/")
 
     def publish(self, data: bytes, kind: str) -> str:
+        """Write the file, unless it exists; return its address."""
         name = hashlib.sha256(data).hexdigest() + SUFFIX[kind]
         path = self.folder / name
         if not path.exists():
@@ -53,10 +56,10 @@ class FolderStore:
         return f"{self.base_url}/{name}"
 
     def close(self) -> None:
-        pass
+        """Do nothing: nothing is open."""
 
     def withdraw(self, url: str) -> None:
-        """Take back what was published at that address."""
+        """Delete what was published at that address."""
         (self.folder / url.rpartition("/")[2]).unlink(missing_ok=True)
 
 
@@ -93,6 +96,7 @@ class BucketStore:
         )
 
     def publish(self, data: bytes, kind: str) -> str:
+        """Upload the bytes, unless they exist; return a signed address."""
         import obstore
         from obstore.exceptions import BaseError
 
@@ -110,10 +114,10 @@ class BucketStore:
             ) from error
 
     def close(self) -> None:
-        pass
+        """Do nothing: nothing is open."""
 
     def withdraw(self, url: str) -> None:
-        """Take back what was published at that address."""
+        """Delete what was published at that address."""
         import obstore
         from obstore.exceptions import BaseError
 
@@ -165,12 +169,13 @@ class LoopbackStore:
             self._server.handle_request()
 
     def publish(self, data: bytes, kind: str) -> str:
+        """Serve the bytes; return their address."""
         path = f"{self._prefix}{hashlib.sha256(data).hexdigest()}{SUFFIX[kind]}"
         self._files[path] = data
         return f"http://127.0.0.1:{self._server.server_address[1]}{path}"
 
     def withdraw(self, url: str) -> None:
-        """Take back what was published at that address."""
+        """Delete what was published at that address."""
         self._files.pop(urlsplit(url).path, None)
 
     def close(self) -> None:

@@ -29,8 +29,8 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
     words = [args.file, *([getattr(args, args.last)] if hasattr(args, "last") else []), *rest]
     words = [word for word in words if word is not None]
     wanted = 2 if hasattr(args, "last") else 1
-    while len(words) < wanted and (found := _swallowed(args)):
-        words.append(found)
+    while len(words) < wanted and (taken := _swallowed(args)):
+        words.append(taken)
     if len(words) > wanted:
         raise UsageError(f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`")
     if hasattr(args, "last"):
@@ -38,7 +38,7 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
     args.file = storyboard_file(words[0] if words else None)
     for name in ("only", "force"):
         if hasattr(args, name):
-            setattr(args, name, [one for word in getattr(args, name) for one in word.split(",") if one])
+            setattr(args, name, [scene for word in getattr(args, name) for scene in word.split(",") if scene])
 
 
 def _set_last(args: argparse.Namespace, words: list[str]) -> None:

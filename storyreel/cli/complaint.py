@@ -28,13 +28,13 @@ def complain_of(error: Exception) -> int:
     the first of the operating system: a person can fix those. Else ask for a report.
     """
     inside = list(_leaves(error))
-    for one in inside:
-        if isinstance(one, StoryreelError):
-            complain("storyreel", one)
-            return one.exit_code
-    for one in inside:
-        if isinstance(one, OSError) and one.errno is not None:
-            complain("storyreel", _of_the_system(one))
+    for cause in inside:
+        if isinstance(cause, StoryreelError):
+            complain("storyreel", cause)
+            return cause.exit_code
+    for cause in inside:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            complain("storyreel", _of_the_system(cause))
             return 2
     first = inside[0]
     text = " ".join(str(first).split())
@@ -45,8 +45,8 @@ def complain_of(error: Exception) -> int:
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
     """Yield the errors inside a group of errors, or the error itself."""
-    for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from _leaves(one)
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _leaves(inner)
     if not isinstance(error, BaseExceptionGroup):
         yield error
 

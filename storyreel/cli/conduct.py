@@ -33,14 +33,14 @@ def like_ctrl_c() -> Iterator[None]:
     """Treat SIGTERM and SIGHUP like Ctrl-C: close everything that is open, exit with 130."""
     before: dict[signal.Signals, Any] = {}
     with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
-        for one in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(one) is not signal.SIG_IGN:  # `nohup`
-                before[one] = signal.signal(one, _interrupt)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`
+                before[number] = signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -14,15 +14,15 @@ from storyreel.run.opening import Prepared, Request
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
     """Parse the `--var name=value` options. Raise `UsageError` on a bad one."""
-    found = {}
+    given = {}
     for text in args.var:
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise UsageError(f"--var {text}: there is no `=`", fix="write --var name=value")
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise UsageError(f"--var {name}: its value is not UTF-8", fix="write it in UTF-8")
-        found[name] = value
-    return found
+        given[name] = value
+    return given
 
 
 def catalog_file(args: argparse.Namespace) -> Path | None:

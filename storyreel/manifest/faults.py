@@ -9,6 +9,8 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
+    """Does a fault refuse the storyboard, or only warn?"""
+
     ERROR = "error"
     WARNING = "warning"
 
@@ -31,9 +33,9 @@ class Fault:
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the word of `known` that `word` most likely meant, or None."""
     words = list(known)
-    longer = [one for one in words if len(word) > 2 and one.startswith(word.lower())]
-    found = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    return found[0] if found else None
+    longer = [candidate for candidate in words if len(word) > 2 and candidate.startswith(word.lower())]
+    likely = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    return likely[0] if likely else None
 
 
 def counted(number: float, noun: str) -> str:

@@ -30,6 +30,7 @@ class Checked:
 
     @property
     def warnings(self) -> tuple[Fault, ...]:
+        """Return the faults that do not refuse the storyboard."""
         return tuple(f for f in self.faults if f.severity is Severity.WARNING)
 
 
@@ -93,10 +94,10 @@ def look(file: Path) -> tuple[int, int] | None:
     replaced.
     """
     try:
-        found = file.stat()
+        status = file.stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
 def _top(text: Source, document: Document, broken: set[YamlPath]) -> None:

@@ -28,6 +28,7 @@ class Rules:
         self.scenes = resolver.scenes
 
     def run(self) -> None:
+        """Check every scene."""
         for draft in self.r.drafts.all:
             scene = self.scenes.get(draft.id)
             if scene is None or scene.index != draft.index:
@@ -161,7 +162,7 @@ class Rules:
     def _text_only(self, draft: Draft, scene: Scene, model: Model) -> None:
         wanted = self.r.drafts.value(draft, "first_frame") is not None
         if wanted or not self.r.drafts.all:
-            return  # a first frame was given and is at fault itself
+            return  # a first frame is given and has a fault of its own
         rule = model.text_to_video
         place: YamlPath = draft.path("model") if "model" in draft.own else ("scenes", draft.index)
         if not rule.allowed:

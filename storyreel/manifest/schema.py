@@ -19,8 +19,8 @@ def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
     parts["FrameRef"]["required"] = ["scene"]
     entry = parts["SceneEntry"]
     entry["required"] = ["id", "prompt"]
-    for name in entry["required"]:  # optional in the code only so that their absence is told in our words
-        (text,) = (one for one in entry["properties"][name].pop("anyOf") if one["type"] == "string")
+    for name in entry["required"]:  # optional in the code only so that our own message reports them missing
+        (text,) = (kind for kind in entry["properties"][name].pop("anyOf") if kind["type"] == "string")
         entry["properties"][name] |= text
         entry["properties"][name].pop("default")
     entry["properties"]["prompt"]["pattern"] = r"\S"

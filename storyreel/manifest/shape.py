@@ -53,7 +53,7 @@ def fit(source: Source) -> tuple[Document, set[YamlPath]]:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 path = _path(detail["loc"], data)
-                if path not in broken:  # each branch of a union complains; one is enough
+                if path not in broken:  # each branch of a union reports it; one is enough
                     broken.add(path)
                     _report(source, detail, path)
             for path in sorted(broken, key=len, reverse=True):
@@ -64,7 +64,7 @@ def _path(loc: tuple[int | str, ...], data: Any) -> YamlPath:
     """Return the path of an error, without pydantic's union tags."""
     path: list[str | int] = []
     for step in loc:
-        if _holds(data, step):  # else it is one of pydantic's union tags
+        if _holds(data, step):  # else it is a union tag of pydantic
             data = data[step]
             path.append(step)
     return tuple(path)

@@ -35,12 +35,13 @@ class Stills:
         self.seen: dict[str, tuple[str, int, int, int] | None] = {}
 
     def run(self) -> None:
+        """Check every picture and the music."""
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
                 self._look(
                     prompts.replace(place, self.r.texts.variables) if "${" in place else place, ("keyframes", name)
                 )
-        for place, path in self.r.references.files.items():  # whatever is wrong with the scene that names it
+        for place, path in self.r.references.files.items():  # also of scenes that have faults
             self._look(place, path)
         for draft in self.r.drafts.all:
             scene = self.r.scenes.get(draft.id)

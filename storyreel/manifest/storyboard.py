@@ -43,6 +43,7 @@ class SceneImage:
 
     @property
     def label(self) -> str:
+        """Return what messages and requests call the still."""
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
 
@@ -131,6 +132,7 @@ class Storyboard:
 
     @property
     def folder(self) -> Path:
+        """Return the folder at which relative paths start."""
         return self.path.parent
 
     def scene(self, scene_id: str) -> Scene:

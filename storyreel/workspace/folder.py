@@ -30,6 +30,7 @@ class Owner:
     simulated: bool | None = None
 
     def as_json(self) -> str:
+        """Return the owner as JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
 
 
@@ -41,14 +42,17 @@ class Workspace:
 
     @property
     def ledger_file(self) -> Path:
+        """Return the path of the ledger, if it is a file here."""
         return self.root / "ledger.db"
 
     @property
     def film(self) -> Path:
+        """Return the path of the film."""
         return self.root / "final.mp4"
 
     @property
     def timeline(self) -> Path:
+        """Return the path of the film's timeline for editors."""
         return self.root / "final.otio"
 
     @property
@@ -58,14 +62,17 @@ class Workspace:
 
     @property
     def animatic(self) -> Path:
+        """Return the path of the animatic."""
         return self.root / "animatic.mp4"
 
     @property
     def sheet(self) -> Path:
+        """Return the path of the contact sheet."""
         return self.root / "contact-sheet.jpg"
 
     @property
     def report_folder(self) -> Path:
+        """Return the folder of the report's files."""
         return self.root / "report"
 
     @property
@@ -84,8 +91,8 @@ class Workspace:
         if not text and not self.ledger_file.exists():
             return None
         try:
-            known = json.loads(text)
-            return Owner(*(known.get(name) for name in Owner.__slots__))
+            record = json.loads(text)
+            return Owner(*(record.get(name) for name in Owner.__slots__))
         except (ValueError, AttributeError):  # plain text: the storyboard's id, from an earlier version
             return Owner(text, simulated=self._was_rehearsed())
 
@@ -102,31 +109,32 @@ class Workspace:
         """Raise `WorkspaceError` if the folder holds another storyboard's results, or mixes
         rehearsal and paid runs.
         """
-        there = self.owner()
-        if there is None:
+        holder = self.owner()
+        if holder is None:
             return
-        if there.simulated is not None and there.simulated != mine.simulated:
-            kind = "a rehearsal" if there.simulated else "paid runs"
+        if holder.simulated is not None and holder.simulated != mine.simulated:
+            kind = "a rehearsal" if holder.simulated else "paid runs"
             raise WorkspaceError(
                 f"the workspace {self.root} holds the results of {kind}; rehearsals and paid runs never share one",
                 fix="leave --workspace out, or name another",
             )
-        if there.file is None:
-            if there.storyboard and there.storyboard != mine.storyboard:
-                raise self._is_anothers(f"storyboard `{there.storyboard}`")
-        elif not self._is_same(there.file, mine.file) and (self.root / there.file).exists():
-            raise self._is_anothers(f"another storyboard, {(self.root / there.file).resolve()}")
+        if holder.file is None:
+            if holder.storyboard and holder.storyboard != mine.storyboard:
+                raise self._belongs_to(f"storyboard `{holder.storyboard}`")
+        elif not self._is_same(holder.file, mine.file) and (self.root / holder.file).exists():
+            raise self._belongs_to(f"another storyboard, {(self.root / holder.file).resolve()}")
 
     def _is_same(self, file: str, other: str | None) -> bool:
         return other is not None and (self.root / file).resolve() == (self.root / other).resolve()
 
-    def _is_anothers(self, whose: str) -> WorkspaceError:
+    def _belongs_to(self, whose: str) -> WorkspaceError:
         return WorkspaceError(
             f"the workspace {self.root} holds the results of {whose}",
             fix="give one of the two another `id:`, or name another --workspace",
         )
 
     def clip(self, scene: str, take: int) -> Path:
+        """Return the path of a take's clip."""
         return self.root / "clips" / scene / f"take-{take}.mp4"
 
     def damaged(self, clip: Path) -> Path:

@@ -30,8 +30,8 @@ class Settings(BaseSettings):
     store: str | None = Field(None, description="where stills are published for the API")
     catalog: Path | None = Field(None, description="a catalogue of your own")
     max_in_flight: int = Field(5, ge=1, le=10_000, description="jobs of this account running at once")
-    webhook_url: str | None = Field(None, description="told how each run ended")
-    webhook_secret: SecretStr | None = Field(None, description="signs what the webhook is told")
+    webhook_url: str | None = Field(None, description="receives how each run ended")
+    webhook_secret: SecretStr | None = Field(None, description="signs what the webhook receives")
     time_scale: float = Field(1.0, gt=0, description="expected waits are multiplied by this; set for a simulator")
 
     @model_validator(mode="before")
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
         try:
             make_url(value)
-        except Exception as error:  # it raises more kinds than it documents, and says what was written, a password too
+        except Exception as error:  # undocumented kinds, and its message repeats the password
             raise ValueError(forms) from error
         return value
 
@@ -92,6 +92,7 @@ class Settings(BaseSettings):
 
     @property
     def endpoint(self) -> str:
+        """Return the address of the API."""
         return self.base_url
 
     @property

@@ -21,7 +21,7 @@ from storyreel.workspace import children
 
 LENGTH_BYTES = 4
 CLOSED_WITHIN_S = 5.0
-NICENESS = 5  # what submits and waits goes first
+NICENESS = 5  # the run's own process goes first
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -31,7 +31,7 @@ class Workers:
     """Up to `most` processes. Each starts when it is first needed and stays until `close`."""
 
     def __init__(self, most: int) -> None:
-        self._turn = asyncio.Semaphore(most)
+        self._free = asyncio.Semaphore(most)
         self._idle: list[Process] = []
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -42,11 +42,11 @@ class Workers:
             MediaError: the process died over it. The next call gets another.
         """
         question = pickle.dumps((function, args, kwargs))
-        async with self._turn:
+        async with self._free:
             worker = self._idle.pop() if self._idle else await _start()
             try:
                 is_result, value = await _ask(worker, question)
-            except BaseException as error:  # its answer must not be taken for that to the next question
+            except BaseException as error:  # else its answer would be read as the next call's
                 with contextlib.suppress(ProcessLookupError):
                     worker.kill()
                 code = await worker.wait()
@@ -96,8 +96,8 @@ def serve() -> None:
     """Execute one call after the other until stdin closes."""
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # whoever asked is gone
+    os.dup2(2, 1)  # a library's prints must not mix with results
+    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # the parent is gone
         while True:
             function, args, kwargs = pickle.load(sys.stdin.buffer)
             try:

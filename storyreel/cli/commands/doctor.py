@@ -18,7 +18,7 @@ from storyreel.cli.request import catalog_file
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.workspace import settings
 
-Finding = tuple[bool | None, str, str]  # is it fine (None: worth knowing), what was found, the fix
+Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), finding, fix)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -122,7 +122,11 @@ def _loopback() -> Finding:
     with LoopbackStore() as store:
         data = secrets.token_bytes(32)
         if probe.fetch(store.publish(data, "png")) != data:
-            return False, "a server on 127.0.0.1 gives back something else", "end what stands between, or its filter"
+            return (
+                False,
+                "a server on 127.0.0.1 gives back something else",
+                "stop the proxy or filter between, or let 127.0.0.1 pass",
+            )
     return True, "a server on 127.0.0.1 is reached directly", ""
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from storyreel.errors import MediaError
 from storyreel.film.media import colour, seed
 
-# What may follow the pictures; one of these that goes past the end is a truncation, anything else is no part of the clip.
+# Boxes of an mp4. One of these that goes past the end of the file is cut off; other bytes are no part of the clip.
 BOXES = (
     b"ftyp",
     b"moov",
@@ -61,6 +61,7 @@ class ClipFacts:
     damage: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the facts for JSON."""
         return asdict(self)
 
 
@@ -79,10 +80,12 @@ class Opened:
 
     @property
     def first(self) -> Image.Image:
+        """Return the first picture."""
         return to_rgb(self.head, shape=self.shape)
 
     @property
     def last(self) -> Image.Image:
+        """Return the last picture."""
         return to_rgb(self.tail[-1], shape=self.shape)
 
     def before_last(self, count: int) -> Image.Image:
@@ -118,7 +121,7 @@ def _check_boxes(path: Path) -> list[str]:
             file.seek(at)
             head = file.read(16)
             length, kind = _box(head, size - at)
-            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # of what follows, no picture is made
+            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # later boxes hold no picture
             if is_whole and (kind not in BOXES or length < 8):
                 return [f"{size - at} bytes that are no part of it follow its end"]
             if len(head) < 8:
@@ -266,6 +269,8 @@ def to_planes(picture: Image.Image) -> NDArray[np.uint8]:
     width). Both sides are even.
     """
     frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
-    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ)
-    planes: NDArray[np.uint8] = made.to_ndarray().astype(np.uint8)
+    converted = frame.reformat(
+        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ
+    )
+    planes: NDArray[np.uint8] = converted.to_ndarray().astype(np.uint8)
     return planes

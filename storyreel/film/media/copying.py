@@ -13,7 +13,7 @@ from storyreel.film.media import colour
 from storyreel.film.media.clip import moving, pixel_shape
 from storyreel.film.media.sound import Span
 
-_SPS = 7  # the kind of NAL unit that says anew what the pictures are
+_SPS = 7  # the kind of NAL unit with new parameters of the stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ def common(paths: Sequence[Path], size: tuple[int, int]) -> Plain | None:
     """Return the facts that all clips share if each may be copied into a film of `size`; else
     None.
     """
-    found: Plain | None = None
+    shared: Plain | None = None
     for path in paths:
-        one = look(path)
-        if one is None or one.size != size or one != (found or one):
+        facts = look(path)
+        if facts is None or facts.size != size or facts != (shared or facts):
             return None
-        found = one
-    return found
+        shared = facts
+    return shared
 
 
 def look(path: Path) -> Plain | None:

@@ -25,8 +25,8 @@ from storyreel.film.media.pieces import Shelf
 
 __all__ = ["FPS", "Film", "Piece", "Style", "Transition", "assemble"]
 AUDIO_BITS = 192_000
-PEAK_DB = -1.0  # no true peak of the film is above it
-LOUD = 0.5  # a sample below it leaves the encoder no way to that
+PEAK_DB = -1.0  # the limit of every true peak of the film
+LOUD = 0.5  # with no sample above it, the encoder cannot exceed the limit
 
 
 def assemble(
@@ -85,7 +85,7 @@ def _common(pieces: Sequence[Piece], style: Style) -> copying.Plain | None:
     changed = any(p.path is None or p.skip_first or p.leave_out_last or p.into != "cut" for p in pieces)
     if changed or style.subtitles == "burned":
         return None
-    with contextlib.suppress(av.FFmpegError):  # what cannot be read is named where it is decoded
+    with contextlib.suppress(av.FFmpegError):  # the decoder reports what cannot be read
         return copying.common([p.path for p in pieces if p.path], style.size)
     return None
 
@@ -118,7 +118,7 @@ def _finish(
         if over <= 0:
             return
         ceiling = mix.CEILING_DB if ceiling is None else ceiling - over - 0.3
-        heard = []  # what is wrong with a sound was noted the first time
+        heard = []  # the first pass noted what is wrong with a sound
 
 
 def _join(
@@ -174,6 +174,6 @@ def _cues(spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction) -
 def _expect(path: Path, frames: int) -> None:
     """Count the pictures in the file. Raise `MediaError` if the count differs."""
     with av.open(str(path)) as container:
-        found = sum(1 for packet in container.demux(video=0) if packet.size)
-    if found != frames:
-        raise MediaError(f"the film has {found} pictures instead of {frames}")
+        count = sum(1 for packet in container.demux(video=0) if packet.size)
+    if count != frames:
+        raise MediaError(f"the film has {count} pictures instead of {frames}")

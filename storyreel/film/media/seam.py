@@ -36,6 +36,7 @@ class Seam:
     is_same: bool
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
         return asdict(self)
 
 
