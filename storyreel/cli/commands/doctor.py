@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         ("the API", lambda: probe.endpoint(settings.read())),
     ]
     good = _checked(checks)
-    # Settings that cannot be read have been said once; what needs them is not tried.
+    # Report settings that cannot be read once, and skip the checks that need them.
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
     print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
-    """Make each check and print its line; says whether none of them failed."""
+    """Run each check and print its line. Return whether all passed."""
     good = True
     for name, check in checks:
         fine, what, fix = _safely(name, check)
