@@ -38,7 +38,7 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
     asked = project.storyreel(*done[-1], typed="y\n").stderr
     assert "jobs, about" in asked and "Go ahead? [y/N]" in asked
     assert len(project.api.accepted) == 3
-    for heading in ("See the rhythm before paying", "Make a batch from a table", "Bring home what is paid for"):
+    for heading in ("See the rhythm before paying", "Make a batch from a table", "Download what is paid for"):
         for words in commands("docs/how-to.md", heading):
             project.storyreel(*words)
     assert (project.folder / "runs/product-batch/summary.html").exists()
