@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from storyreel.api import links
-from storyreel.api.bodies import clean, loads, text_of
+from storyreel.api.bodies import clean, loads, text_of, unwrapped
 from storyreel.ledger.moments import moment, number
 
 DAY_S = 24 * 3600.0
@@ -179,6 +179,7 @@ def error_of(error: Any) -> tuple[str | None, str | None]:
 
 def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """The answer and what it wraps, from outside inwards."""
+    payload = unwrapped(payload)
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if isinstance(payload, dict):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from storyreel.ledger.moments import number
 from storyreel.manifest.storyboard import Scene
 
 LENGTH_S = 0.6
@@ -28,6 +29,23 @@ def ignored(scene: Scene, clip: Mapping[str, Any]) -> list[str]:
         wanted, has = _orientation(*asked), _orientation(*made)  # type: ignore[arg-type]
         if wanted != has:
             found.append(f"`size`: {scene.size} ({wanted}) was asked for, the clip is {made[0]}x{made[1]} ({has})")
+    return found
+
+
+def echoed(scene: Scene, seconds: str | None, size: str | None) -> list[str]:
+    """Where the answer to a request names another length or size than was asked for, each as a sentence. What a server does
+    not name, or names in a form of its own (`720p`), does not speak against it.
+    """
+    if scene.remix or scene.video:
+        return []
+    found = []
+    length = number(seconds.strip().lower().removesuffix("s")) if seconds else None
+    if length is not None and abs(length - scene.seconds) > LENGTH_S:
+        found.append(f"`seconds`: {scene.seconds} were asked for, the answer says {seconds}")
+    asked, made = _shape(scene.size), _shape((size or "").lower().replace("*", "x").replace(":", "x"))
+    given = scene.first_frame or scene.end_frame or scene.references
+    if not given and asked and made and _orientation(*asked) != _orientation(*made):
+        found.append(f"`size`: {scene.size} was asked for, the answer says {size}")
     return found
 
 
