@@ -140,6 +140,9 @@ IDS = [
     job("a wrapper of another name", {"ok": True, "response": {"generation": {"id": "q-1", "state": "QUEUED"}}}),
     job("a job within text", json.dumps({"id": "q-1", "status": "queued"})),
     Server("the Location alone", created=(201, "", {"Location": "/v1/videos/q-1"}), asked=[HOME]),
+    job("an item of a list", {"items": [{"id": "q-1", "status": "queued"}]}),
+    Server("a bare id", created=(200, {"code": 0, "message": "ok", "data": "q-1-2025-11"}), asked=[HOME]),
+    job("capitals", {"ID": "q-1", "Status": "TASK_STATUS_QUEUED"}), job("another id", {"result": {"generationId": "q-1"}}),
     job("a colon and blanks", {"id": " q-1 ", "status": {"name": "In Queue"}}),
 ]  # fmt: skip
 LOST = [
@@ -162,6 +165,7 @@ REFUSED = [
     refused("multipart only", 415, err("Content-Type must be multipart/form-data"), "released:invalid"),
     # on no page
     refused("errors, a list", 200, {"errors": [{"title": "bad ratio", "detail": "16:9 only"}]}, "released:invalid"),
+    refused("a refusal with something like an id", 200, {"code": 1201, "message": "ratio is wrong", "data": "request-12345678"}, "released:invalid"),
     refused("success: false", 200, {"success": False, "reason": "duration must be 6"}, "released:invalid"),
     stopped("402", 402, "", OutOfCredit, 3, "top up"), stopped("429 for money", 429, err("当前分组上游负载已饱和", "insufficient_user_quota", "insufficient_quota"), OutOfCredit, 3, "top up"),
     stopped("401 for money", 401, err("该令牌额度已用尽"), OutOfCredit, 3, "top up"), stopped("403 for money", 403, err("token quota is not enough", "pre_consume_token_quota_failed"), OutOfCredit, 3, "top up"),
@@ -188,6 +192,9 @@ ENDS = [
            asked=[(200, {"id": "q-1", "status": "failed", "error": {"message": "the model broke"}})], ends="failed:transient"),
     Server("a pool that answers for ever", asked=[(200, [1, 2])], ends="in_flight", stops=DeadlinePassed),
     # on no page
+    Server("the state outside, the clip inside", asked=[(200, {"status": "processing", "video": {"id": "v"}}), (200, {"status": "ready", "video": {"id": "v", "uri": LINK}})]),
+    Server("a failure outside of the clip", asked=[(200, {"status": "failed", "video": {"id": "v"}, "reason": "boom"})], ends="failed:transient", says="boom"),
+    Server("words with a prefix", asked=[(200, {"task": {"task_id": "q-1", "status": "TASK_STATUS_SUCCEED"}, "videos": [{"video_url": LINK}]})]),
     Server("a status that is a number", asked=[(200, {"id": "q-1", "status": 3, "video_url": LINK})]),
     Server("other words", asked=[(200, {"jobId": "q-1", "state": "Error", "err_msg": "boom"})], ends="failed:transient", says="boom"),
 ]  # fmt: skip
@@ -263,7 +270,7 @@ class World:
             at = self.fetched[url] = self.fetched.get(url, 0) + 1
             answers = self.server.bytes_at[url]
             return self.answer(answers[min(at, len(answers)) - 1])
-        if unquote(request.url.path) in ("/v1/videos/q-1", "/v1/videos/1") and own:
+        if unquote(request.url.path) in ("/v1/videos/q-1", "/v1/videos/1", "/v1/videos/q-1-2025-11") and own:
             self.asked += 1
             answers = self.server.asked or [HOME]
             return self.answer(answers[min(self.asked, len(answers)) - 1])
