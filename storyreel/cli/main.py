@@ -64,6 +64,7 @@ def parser() -> argparse.ArgumentParser:
     _selection(one)
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
+    one.add_argument("--profile", metavar="NAME", help="of the simulator: `storyreel simulator --profiles` lists them")
     one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this, whatever the storyboard says")
     _scenes(one, "--force", "make these scenes again")
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
+    one.add_argument("--profile", metavar="NAME", help="of the simulator: `storyreel simulator --profiles` lists them")
     one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
     one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this on all rows together")
@@ -144,10 +146,11 @@ def parser() -> argparse.ArgumentParser:
     )
     one.add_argument(
         "--profile",
-        choices=("strict", "lax"),
+        metavar="NAME",
         default="strict",
-        help="strict: the API's document to the letter; lax: OpenAI's own shape (default: strict)",
+        help="strict: the API's document to the letter; lax: OpenAI's own shape; gateway:NAME: a kind of neighbour",
     )
+    one.add_argument("--profiles", action="store_true", help="list the profiles, and end")
     one.add_argument("--faults", metavar="FILE", help="a YAML file of faults to inject")
     one.add_argument("--max-running", type=int, metavar="N", help="refuse more jobs at once with 429")
     one.add_argument(

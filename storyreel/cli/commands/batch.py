@@ -12,13 +12,14 @@ from typing import Any
 
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import said
-from storyreel.cli.request import catalog_file, variables
+from storyreel.cli.request import catalog_file, choose_profile, variables
 from storyreel.run import batch, opening
 from storyreel.run.session import Progress
 
 
 def run(args: argparse.Namespace) -> int:
     """Check every row, price them together, ask, render, tell."""
+    choose_profile(args)
     rows = batch.read(Path(args.rows))
     folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
     request = opening.Request(
