@@ -82,6 +82,9 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--simulate", action="store_true", help="rehearse on the built-in simulator; nothing is spent")
     one.add_argument("--speed", type=_positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
     one.add_argument("--profile", metavar="NAME", help="of the simulator: `storyreel simulator --profiles` lists them")
+    one.add_argument(
+        "--accept-differences", action="store_true", help="go on where a model's first clip is not what was asked for"
+    )
     one.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
     one.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     one.add_argument("--budget", type=_money, metavar="N", help="spend at most this on all rows together")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
 
 from storyreel.errors import UsageError
@@ -31,11 +32,9 @@ def find(name: str) -> Profile:
         return Profile(name, name == "lax")
     gateway = GATEWAYS.get(name.removeprefix(GATEWAY)) if name.startswith(GATEWAY) else None
     if gateway is None:
-        from storyreel.manifest.faults import nearest
-
         names = [known for known, _ in listed()]
-        guess = nearest(name, names) or nearest(f"{GATEWAY}{name}", names)
-        hint = f"; did you mean `{guess}`?" if guess else ""
+        near = [close for word in (name, f"{GATEWAY}{name}") for close in difflib.get_close_matches(word, names, 1)]
+        hint = f"; did you mean `{near[0]}`?" if near else ""
         raise UsageError(f"unknown profile `{name}`{hint}", fix="`storyreel simulator --profiles` lists them")
     return Profile(name, True, gateway)
 

@@ -59,7 +59,8 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
             state = await call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed, return_state=True,
+                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed,
+                accept_differences=args.accept_differences, return_state=True,
             )  # fmt: skip
             with contextlib.suppress(FailedRun):  # rows that failed: the message says so
                 await state.result()  # raises what went wrong before the first row
