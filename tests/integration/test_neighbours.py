@@ -6,6 +6,7 @@ The rows are kinds out of reference/gateways.md 1.1 to 1.11, and forms that stan
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from urllib.parse import unquote
 
 import httpx
 import pytest
+from PIL import Image, ImageEnhance
 
 from storyreel import manifest
 from storyreel.api.client import Client
@@ -29,6 +31,7 @@ from storyreel.errors import (
     StillLimited,
     StoryreelError,
 )
+from storyreel.film.media.clip import verify
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
 from storyreel.plan import make as plan
@@ -39,6 +42,7 @@ from storyreel.run.session import Progress, Session
 from storyreel.simulator.picture import Shot, render
 from storyreel.workspace.folder import Workspace
 from storyreel.workspace.settings import Settings
+from tests.integration.test_likeness import photo
 
 HOST = "https://api.example"
 BOARD = "version: 1\nid: b\nscenes:\n  - {id: s, prompt: x, model: kling-video-o1}\n"
@@ -236,8 +240,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 class World:
     """One storyboard with one scene, run again and again against one server; time passes in sleeps only."""
 
-    def __init__(self, folder: Path, server: Server, clip: bytes) -> None:
-        (folder / "b.yaml").write_text(BOARD)
+    def __init__(self, folder: Path, server: Server, clip: bytes, board: str = BOARD) -> None:
+        (folder / "b.yaml").write_text(board)
         checked = manifest.check(folder / "b.yaml", catalog.load(), {})
         assert checked.storyboard is not None
         self.board = checked.storyboard
@@ -295,13 +299,16 @@ class World:
             sleep=self.sleep, rng=random.Random(1),
         )  # fmt: skip
         session.stop_mark = self.ledger.stop_mark(session.account)
-        planned = plan.make(self.board, catalog.load(), Snapshot(tuple(self.ledger.takes("b")))).scene("s")
+        digests = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in self.board.folder.glob("*.png")}
+        taken = Snapshot(tuple(self.ledger.takes("b")), digests=digests)
+        planned = plan.make(self.board, catalog.load(), taken).scene("s")
         one = planned.takes[0]
         try:
             row = one.row
+            record = {role: {"from": label, "id": name} for role, (label, name) in planned.inputs.items()}
             url = None
             if one.action is plan.Action.SUBMIT:
-                row = await submission.submit(session, planned, 1, Ready({}, None, None, {}))
+                row = await submission.submit(session, planned, 1, Ready({}, None, None, record))
             if row is not None and row.state is State.IN_FLIGHT:
                 row, url = await waiting.wait(session, planned.scene, row)
             if row is not None and row.state is State.COMPLETED:
@@ -359,3 +366,35 @@ async def test_a_neighbours_job_is_paid_once_and_ends(open_world: Any, server: S
 
 def test_there_are_enough_of_them() -> None:
     assert len(SERVERS) >= 30 and len({server.name for server in SERVERS}) == len(SERVERS)
+
+
+async def test_a_server_that_leaves_the_first_frame_out_stops_the_run_and_keeps_the_clip(
+    tmp_path: Path, clip: bytes
+) -> None:
+    photo(1).save(tmp_path / "sent.png")
+    board = BOARD.replace("prompt: x,", "prompt: x, first_frame: sent.png,")
+    world = World(tmp_path, Server("x", asked=[HOME]), clip, board)
+    try:
+        with pytest.raises(AssertionError):  # of `run`: the session has stopped
+            await world.run("one")
+        (take,) = world.ledger.takes("b")
+        assert take.state is State.COLLECTED and "`first_frame`: the clip's first picture" in world.told[-1].detail
+    finally:
+        world.ledger.close()
+
+
+async def test_a_first_frame_that_is_honoured_or_cannot_be_judged_stops_nothing(tmp_path: Path, clip: bytes) -> None:
+    """The clip's own first picture, regraded; and one of a single colour."""
+    (tmp_path / "clip.mp4").write_bytes(clip)
+    ours = ImageEnhance.Brightness(verify(tmp_path / "clip.mp4").first.resize((640, 360))).enhance(0.7)
+    for name, sent in (("same", ours), ("flat", Image.new("RGB", (640, 360), "red"))):
+        folder = tmp_path / name
+        folder.mkdir()
+        sent.save(folder / "sent.png")
+        board = BOARD.replace("prompt: x,", "prompt: x, first_frame: sent.png,")
+        world = World(folder, Server("x", asked=[HOME]), clip, board)
+        try:
+            await world.run("one")
+            assert world.ledger.takes("b")[0].state is State.COLLECTED and not world.errors
+        finally:
+            world.ledger.close()
