@@ -110,13 +110,13 @@ class Simulator:
         except Refused as error:
             self.truth["refused"].append({"why": error.message})
             raise
-        told = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
-        self.truth["accepted"].append(told)
+        accepted = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
+        self.truth["accepted"].append(accepted)
         if fault and fault.do == "hang":
             await asyncio.sleep(fault.seconds)
         if fault and fault.do in ("lose_after", "hang"):
             return dropped()
-        return await self._told(request, job, fault, new=True)
+        return await self._answer(request, job, fault, new=True)
 
     async def _accept_create(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
         wanted = self._heeded(offered.read(body, self.jobs.catalog, lax=self.profile.is_lax))
@@ -180,7 +180,7 @@ class Simulator:
             return early
         if self.jobs.at_once:
             raise Refused("no such route", status=404, code="not_found")
-        return await self._told(request, job, fault)
+        return await self._answer(request, job, fault)
 
     def _early(self, what: str, job: SimJob, answers: tuple[Said, ...]) -> Response | None:
         """The answer to one of the first requests of this kind for a job, where this server has another one for them."""
@@ -205,9 +205,9 @@ class Simulator:
                 raise Refused("after names no video", status=404, code="not_found")
             jobs = jobs[ids.index(query["after"]) + 1 :]
         page = [self._describe(request, job) for job in jobs[: int(limit)]]
-        told = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
-        told |= {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
-        return JSONResponse(told)
+        body = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
+        body |= {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
+        return JSONResponse(body)
 
     async def _delete(self, request: Request) -> Response:
         self._authorised(request)
@@ -260,8 +260,8 @@ class Simulator:
         return JSONResponse(document(self.profile.name))
 
     async def _truth(self, request: Request) -> Response:
-        told = {"jobs": len(self.jobs.jobs), "running": self.jobs.running(), "billed": str(self.jobs.billed)}
-        return JSONResponse(self.truth | told)
+        body = {"jobs": len(self.jobs.jobs), "running": self.jobs.running(), "billed": str(self.jobs.billed)}
+        return JSONResponse(self.truth | body)
 
     async def _set_faults(self, request: Request) -> Response:
         self.faults = parse(await request.json())
@@ -304,13 +304,13 @@ class Simulator:
             return describe.lax(self.jobs, job)
         return describe.strict(self.jobs, job, str(request.base_url), new=new)
 
-    async def _told(self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False) -> Response:
-        told = self._describe(request, job, new=new)
-        if fault and fault.do == "word" and isinstance(told, dict):
-            told["status"] = fault.word
+    async def _answer(self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False) -> Response:
+        body = self._describe(request, job, new=new)
+        if fault and fault.do == "word" and isinstance(body, dict):
+            body["status"] = fault.word
         if fault and fault.do == "slow":
-            return byte_by_byte(json.dumps(told).encode(), fault.seconds, "application/json")
-        return JSONResponse(told, self._status(job, new=new))
+            return byte_by_byte(json.dumps(body).encode(), fault.seconds, "application/json")
+        return JSONResponse(body, self._status(job, new=new))
 
     def _status(self, job: SimJob, *, new: bool) -> int:
         """The HTTP status of an answer about a job."""

@@ -25,23 +25,23 @@ def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
     """By the API's document: absent where there is nothing to say, the result as a signed link. `base` ends in a slash."""
     status = "queued" if new else jobs.status(job)
     created = int(job.created_at)
-    told: dict[str, Any] = {"id": job.id, "object": "video", "model": job.model}
+    fields: dict[str, Any] = {"id": job.id, "object": "video", "model": job.model}
     if job.mode:
-        told["mode"] = job.mode
+        fields["mode"] = job.mode
     if job.remixed_from:
-        told["remixed_from_video_id"] = job.remixed_from
-    told |= {"status": status, "created_at": created, "updated_at": created if new else int(jobs.now())}
-    told |= {"seconds": str(job.seconds), "size": job.size}
+        fields["remixed_from_video_id"] = job.remixed_from
+    fields |= {"status": status, "created_at": created, "updated_at": created if new else int(jobs.now())}
+    fields |= {"seconds": str(job.seconds), "size": job.size}
     done = int(job.created_at + job.takes_s)
     if status == "completed":
         expires = done + RESULT_LIFE_S if "expire" not in job.flags else 1
-        told |= {"completed_at": done, "expires_at": done + RESULT_LIFE_S}
+        fields |= {"completed_at": done, "expires_at": done + RESULT_LIFE_S}
         if "no_url" not in job.flags:
             url = base + signed_path(job, expires)
-            told["task_result"] = {"videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]}
+            fields["task_result"] = {"videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]}
     if status == "failed":
-        told |= {"completed_at": done, "error": job.fails}
-    return told
+        fields |= {"completed_at": done, "error": job.fails}
+    return fields
 
 
 def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
