@@ -39,6 +39,7 @@ async def render_batch(
     parallel: int = 4,
     catalog: Path | None = None,
     agreed: str | None = None,
+    accept_differences: bool = False,
 ) -> State[Any]:
     """Render a storyboard once for each row of a table. Doing it again does only what is left.
 
@@ -52,6 +53,7 @@ async def render_batch(
         budget_per_run: What all rows together may spend in this run.
         parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
         catalog: A model catalogue of your own.
+        accept_differences: Go on where the first clip of a model is not what was asked for.
         agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
@@ -81,7 +83,8 @@ async def render_batch(
             state = await call(
                 storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
                 variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog,
-                agreed=None if simulate or agreed is None else plan.agreement(planned), return_state=True,
+                agreed=None if simulate or agreed is None else plan.agreement(planned),
+                accept_differences=accept_differences, return_state=True,
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)

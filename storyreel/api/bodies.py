@@ -22,6 +22,18 @@ def loads(text: str) -> Any:
     return found
 
 
+def unwrapped(value: Any) -> Any:
+    """A value of an answer; an object or a list that stands there as text is read."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        return _read(value) or value
+    return value
+
+
+def is_text(start: bytes) -> bool:
+    """Do bytes begin as JSON or a page does? No video container begins so."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<", b'"')
+
+
 def _read(text: str) -> Any:
     try:
         return json.loads(text, parse_int=_whole, parse_constant=lambda name: None)

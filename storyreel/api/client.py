@@ -93,6 +93,8 @@ class Client:
         self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
         # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
         # jobs do not cost a million scans.
+        self._at_once: dict[str, Job] = {}  # jobs that were finished in the answer to their request, by id
+        self._given: set[str] = set()
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._fetching = asyncio.Semaphore(AT_ONCE)
 
@@ -119,13 +121,25 @@ class Client:
         return await self._post(f"/videos/{quote(video_id, safe='')}/remix", body)
 
     async def retrieve(self, job_id: str) -> Job:
-        """`GET /videos/{id}`.
+        """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked about: LocalAI keeps none.
 
         Raises:
             NotFound: the API says itself that it does not know the job (or not yet).
             KeyRefused: asking again will not help.
             ApiError: anything else; ask again later.
         """
+        made = self._at_once.get(job_id)
+        if made is None:
+            return await self._retrieve(job_id)
+        if job_id not in self._given:
+            self._given.add(job_id)
+            return made
+        try:
+            return await self._retrieve(job_id)  # the first link was no good; there may be a fresh one
+        except ApiError:
+            return made
+
+    async def _retrieve(self, job_id: str) -> Job:
         status, headers, text = await self._request(self._http, "GET", f"/videos/{quote(job_id, safe='')}")
         payload = loads(text)
         if status == 200:
@@ -180,6 +194,8 @@ class Client:
         if status in _ACCEPTED:
             job = job or _located(headers)
             if job is not None:
+                if job.status is JobStatus.COMPLETED and job.url:
+                    self._at_once[job.id] = job
                 return job
             if not refusals.has_refusal(payload):
                 said = self._safe(refusals.read(status, text).message) or "nothing"

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import AsyncIterator
 from urllib.parse import urljoin
 
 import httpx
 
 from storyreel.api import links
-from storyreel.api.part import Fetched, Part
+from storyreel.api.bodies import clean, is_text, loads
+from storyreel.api.part import AGAIN, Fetched, Part
+from storyreel.api.refusals import read
 from storyreel.errors import BrokenOff, DownloadError
 
 DOWNLOAD_DEADLINE_S = 1800.0
+MAX_TEXT_BYTES = 64 * 1024  # of an answer that is read instead of a clip
 MAX_REDIRECTS = 5
 _CONTENT = re.compile(r"/videos/[^/]+/content$")
 
@@ -44,7 +48,7 @@ class Download:
             whole = True
             return fetched
         except TimeoutError as error:
-            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s") from error
+            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s", fix=AGAIN) from error
         finally:
             part.close(keep=whole)
 
@@ -104,12 +108,30 @@ class Download:
                         with_key = True
                         continue
                     part.accept(answer.status_code, answer.headers, answer.url.host)
-                    async for chunk in answer.aiter_bytes():
+                    chunks = answer.aiter_bytes()
+                    start = await anext(chunks, b"")
+                    if not part.count and is_text(start):
+                        url, with_key = self._linked(url, await _all(start, chunks)), False
+                        continue
+                    part.write(start)
+                    async for chunk in chunks:
                         part.write(chunk)
                     return
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
                 raise self._broken_off(asked, url, error) from error
         raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times", is_final=True)
+
+    def _linked(self, url: str, text: str) -> str:
+        """The one link in an answer that is JSON where a clip should be. Raises `DownloadError` where it has none."""
+        payload = loads(text)
+        layer = payload if isinstance(payload, dict) else {}
+        found = links.in_places(layer, self.base_url)
+        others = links.like_videos(payload, self.base_url)
+        found = found or (others[0] if len(others) == 1 else None)
+        if found and found != url:
+            return found
+        said = clean(read(200, text).message) or "nothing"
+        raise DownloadError(f"{links.host(url)} answers with text instead of the clip: {said}", fix=AGAIN)
 
     def _may_want_key(self, url: str, status: int) -> bool:
         """Did the API's own origin refuse a link without a signature? Then it may need the key."""
@@ -121,9 +143,19 @@ class Download:
         if asked.startswith("http:") and url.startswith("https:"):
             return BrokenOff(
                 f"the clip's link is an `http:` address, and by https {message}",
-                fix="ask the operator of the endpoint: its links must answer https, as its API does",
+                fix="ask the operator of the endpoint: its links must answer https, as its API does; then run again",
             )
-        return BrokenOff(message)
+        return BrokenOff(message, fix=AGAIN)
+
+
+async def _all(start: bytes, rest: AsyncIterator[bytes]) -> str:
+    """A short answer as text."""
+    text = start
+    async for chunk in rest:
+        text += chunk
+        if len(text) > MAX_TEXT_BYTES:
+            break
+    return text[:MAX_TEXT_BYTES].decode("utf-8", "replace")
 
 
 def words(error: BaseException) -> str:

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
+from storyreel.api.bodies import unwrapped
 from storyreel.ledger.moments import EARLIEST_S, LATEST_S, moment, number
 
 DEEPEST = 8
@@ -150,6 +151,7 @@ def _is_question(url: str, base: str | None) -> bool:
 
 
 def _at(layer: Any, place: tuple[str, ...]) -> Iterator[Any]:
+    layer = unwrapped(layer)
     if isinstance(layer, list):
         for entry in layer[:20]:
             yield from _at(entry, place)
@@ -160,6 +162,7 @@ def _at(layer: Any, place: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _strings(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    value = unwrapped(value)
     if isinstance(value, str):
         yield keys, value
     elif len(keys) > DEEPEST:

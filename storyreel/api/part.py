@@ -10,6 +10,8 @@ from pathlib import Path
 
 from storyreel.errors import BrokenOff, DownloadError, LinkExpired
 
+AGAIN = "run again later: the job stays paid for, and its clip is fetched for nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
@@ -43,13 +45,13 @@ class Part:
     def accept(self, status: int, headers: Mapping[str, str], host: str) -> None:
         """Check an answer's head: does it start from the beginning, or where this part ends?"""
         if status in (403, 404, 410):
-            raise LinkExpired(f"{host} answers {status}: the link is dead")
+            raise LinkExpired(f"{host} answers {status}: the link is dead", fix=AGAIN)
         if status == 206 and self.count:
             if headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
-                raise DownloadError(f"{host} answers with another part of the clip than was asked for")
+                raise DownloadError(f"{host} answers with another part of the clip than was asked for", fix=AGAIN)
             return
         if status != 200:
-            raise DownloadError(f"{host} answers {status} instead of the clip")
+            raise DownloadError(f"{host} answers {status} instead of the clip", fix=AGAIN)
         self._begin(headers)
 
     @property
@@ -84,7 +86,7 @@ class Part:
     def finish(self) -> Fetched:
         """Return the whole file. Raise `BrokenOff` if its size is not the announced one."""
         if self._announced is not None and self.count != self._announced:
-            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
+            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced", fix=AGAIN)
         self._out.flush()
         return Fetched(self.path, self.count, self._digest.hexdigest())
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from storyreel.api import links
 from storyreel.errors import UsageError
 from storyreel.workspace.folder import write_whole
 from storyreel.workspace.settings import Settings
@@ -204,7 +205,7 @@ def open_store(settings: Settings) -> Store | None:
         return BucketStore(settings.store)
     if settings.store:
         folder, separator, base = settings.store.rpartition("=")
-        if not separator or urlsplit(base).scheme not in ("http", "https"):
+        if not separator or links.split(base) is None:
             raise UsageError(f"STORYREEL_STORE={settings.store} is not understood", fix=_FIX)
         return FolderStore(Path(folder), base)
     return LoopbackStore() if settings.is_local else None

@@ -88,8 +88,11 @@ def simulate(command: argparse.ArgumentParser, text: str = "of the rehearsal") -
 
 
 def speed(command: argparse.ArgumentParser) -> None:
-    """Add --speed of a rehearsal."""
+    """Add --speed and --profile of a rehearsal."""
     command.add_argument("--speed", type=positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
+    command.add_argument(
+        "--profile", metavar="NAME", help="of the simulator: `storyreel simulator --profiles` lists them"
+    )
 
 
 def json(command: argparse.ArgumentParser, text: str = "as JSON on stdout") -> None:

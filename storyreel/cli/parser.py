@@ -103,6 +103,9 @@ def _batch(commands: Commands) -> None:
     )
     options.simulate(command, "rehearse on the built-in simulator; nothing is spent")
     options.speed(command)
+    command.add_argument(
+        "--accept-differences", action="store_true", help="go on if a model's first clip differs from the request"
+    )
     command.add_argument("--parallel", type=int, default=4, metavar="N", help="rows at once (default: 4)")
     command.add_argument("--yes", action="store_true", help="agree to the price beforehand")
     command.add_argument("--budget", type=options.money, metavar="N", help="spend at most this on all rows together")
@@ -170,10 +173,11 @@ def _simulator(commands: Commands) -> None:
     )
     command.add_argument(
         "--profile",
-        choices=("strict", "lax"),
+        metavar="NAME",
         default="strict",
-        help="strict: the API's document to the letter; lax: OpenAI's own shape (default: strict)",
+        help="strict: the API's document to the letter; lax: OpenAI's own shape; gateway:NAME: a kind of neighbour",
     )
+    command.add_argument("--profiles", action="store_true", help="list the profiles, and end")
     command.add_argument("--faults", metavar="FILE", help="a YAML file of faults to inject")
     command.add_argument("--max-running", type=int, metavar="N", help="refuse more jobs at once with 429")
     command.add_argument(

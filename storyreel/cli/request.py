@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -23,6 +24,17 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
             raise UsageError(f"--var {name}: its value is not UTF-8", fix="write it in UTF-8")
         given[name] = value
     return given
+
+
+def choose_profile(args: argparse.Namespace) -> None:
+    """Give the rehearsal's simulator the profile of `--profile`. Raises `UsageError` where there is none of that name."""
+    if not args.profile:
+        return
+    from storyreel.simulator import profiles
+
+    if not args.simulate:
+        raise UsageError("--profile is for rehearsals", fix="add --simulate, or leave --profile out")
+    os.environ[profiles.ENVIRONMENT] = profiles.find(args.profile).name
 
 
 def catalog_file(args: argparse.Namespace) -> Path | None:

@@ -13,7 +13,8 @@ from storyreel.film.media import intake
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.run import delivery
-from storyreel.run.comparison import ignored
+from storyreel.run.comparison import ignored, unlike
+from storyreel.run.looking import likenesses
 from storyreel.run.session import Progress, Session
 from storyreel.workspace.folder import move_whole
 
@@ -94,7 +95,7 @@ def compare(session: Session, scene: Scene, take: Take) -> None:
     if scene.model in session.compared:
         return
     session.compared.add(scene.model)
-    found = ignored(scene, take.clip or {})
+    found = ignored(scene, take.clip or {}) + unlike(likenesses(session, scene, take))
     if not found:
         return
     words = f"{session.endpoint} ignores what {scene.model} was asked for (scene `{scene.id}`): {'; '.join(found)}"

@@ -76,6 +76,7 @@ class Session:
     accept_differences: bool = False
     looking: dict[str, tuple[int, asyncio.Event]] = field(default_factory=dict)  # by model: its first finished take
     compared: set[str] = field(default_factory=set)  # the models whose first clip in this run was looked at
+    echoed: set[str] = field(default_factory=set)  # the models of which an answer named something else, and was shown
     ignored: dict[str, StoryreelError] = field(default_factory=dict)  # and those whose clip was not what was asked for
     watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None

@@ -28,7 +28,7 @@ from storyreel.errors import (
 from storyreel.ledger.gate import AlreadyPaid, CoolingDown, SlotsFull
 from storyreel.ledger.rows import Intent, State, Take
 from storyreel.plan.make import ScenePlan
-from storyreel.run import slots
+from storyreel.run import comparison, slots
 from storyreel.run.inputs import Ready
 from storyreel.run.session import Progress, Session
 
@@ -178,7 +178,18 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
             session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.with_fix
         )
         raise
-    return await _note(session, take, job)
+    noted = await _note(session, take, job)
+    _warn_of_echo(session, planned, take, job)
+    return noted
+
+
+def _warn_of_echo(session: Session, planned: ScenePlan, take: Take, job: Job) -> None:
+    """Show at once, and once a model, where the answer names another length or size than was asked for."""
+    found = comparison.echoed(planned.scene, job.seconds, job.size)
+    if found and planned.scene.model not in session.echoed:
+        session.echoed.add(planned.scene.model)
+        words = f"warning: the answer for {planned.scene.model} differs from the request: {'; '.join(found)}"
+        session.tell(Progress(take.scene, take.take, "generating", words))
 
 
 async def _note(session: Session, take: Take, job: Job) -> Take:

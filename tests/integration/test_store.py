@@ -100,3 +100,9 @@ def test_without_a_setting_there_is_one_only_for_an_api_on_this_machine() -> Non
     store = open_store(settings(None, "http://127.0.0.1:1/v1"))
     assert isinstance(store, LoopbackStore)
     store.close()
+
+
+@pytest.mark.parametrize("place", ["x=http://[fe80::1", "x=https://", "x=http://h:99999", "x=ftp://h/a", "x"])
+def test_an_address_that_is_none_is_said_before_anything_is_published(place: str) -> None:
+    with pytest.raises(UsageError, match="not understood"):
+        open_store(settings(place))

@@ -40,7 +40,7 @@ IO = {
     "httpx", "sqlalchemy", "av", "PIL",
 }  # fmt: skip
 KNOW_HTTPX = {
-    "storyreel/api/client.py", "storyreel/api/download.py", "storyreel/api/webhook.py", "storyreel/simulator/app.py",
+    "storyreel/api/client.py", "storyreel/api/download.py", "storyreel/api/webhook.py", "storyreel/simulator/material.py",
     "storyreel/cli/conduct.py", "storyreel/cli/probe.py",
 }  # fmt: skip
 

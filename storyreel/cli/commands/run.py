@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import complain
-from storyreel.cli.request import prepare
+from storyreel.cli.request import choose_profile, prepare
 from storyreel.errors import StoryreelError
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Check, price, ask, render, tell."""
+    choose_profile(args)
     prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)

@@ -10,9 +10,14 @@ from storyreel.cli.request import catalog_file
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted. The first line on stdout is the base URL."""
+    """Serve until interrupted; the first line on stdout is the base URL. Or list the profiles."""
+    from storyreel.simulator import profiles
     from storyreel.simulator.serve import serve
 
+    if args.profiles:
+        for name, title in profiles.listed():
+            print(f"{name:24} {title}")
+        return 0
     serve(
         port=args.port,
         speed=args.speed,
