@@ -35,7 +35,8 @@ class JobStatus(StrEnum):
         return self is not JobStatus.RUNNING
 
 
-# The words of ComfyUI's nodes, new-api, goplus/xai, ArcReel, Huawei MaaS and SGLang (gateways.md 1.7); `_` for `-` and blanks.
+# The words of ComfyUI's nodes, new-api, goplus/xai, ArcReel, Huawei MaaS and SGLang (gateways.md
+# 1.7); `_` for `-` and blanks.
 _WORDS = {
     JobStatus.COMPLETED: "completed complete succeeded success succeed successful finished finish done ready",
     JobStatus.FAILED: "failed fail failure error errored expired timeout timed_out rejected blocked moderated content_filtered "
@@ -47,7 +48,8 @@ _WORDS = {
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 
-_IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")  # never `request_id`
+# never `request_id`
+_IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")
 _STATES = ("status", "task_status", "taskStatus", "state", "job_status")
 # Fields of an answer that wrap the job: new-api and 302.ai, apimart (a list), DashScope and others.
 _WRAPPERS = ("data", "video", "task", "job", "output", "result", "response", "generation")
@@ -61,7 +63,8 @@ _REMARKS = (
     "task_status_msg", "status_message", "status_msg", "base_resp", "detail", "reason", "message", "msg", "description",
 )  # fmt: skip
 _CODES = ("error_code", "errorCode", "failureCode", "failure_code", "fail_code")
-_ENVELOPES = {"ok", "success", "true", "200", "0", "1"}  # words of a wrapper about the request, not the job
+# words of a wrapper about the request, not the job
+_ENVELOPES = {"ok", "success", "true", "200", "0", "1"}
 _NOTHING = {"", "0", "200", "ok", "success", "succeed", "none", "null", "{}", "[]"}
 
 
@@ -87,7 +90,8 @@ class Job:
     prompt: str | None = None
     seconds: str | None = None
     size: str | None = None
-    by_content: bool = False  # OpenAI's own shape: the bytes are at `/content`, and the answer has no link
+    # OpenAI's own shape: the bytes are at `/content`, and the answer has no link
+    by_content: bool = False
     is_new_word: bool = False  # `word` is in no table of ours
     candidates: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -242,7 +246,8 @@ def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None) 
     if link:
         return link
     word = _word(layer) or ""
-    if _status(word, layer)[0] is JobStatus.COMPLETED:  # new-api's rows: the link is in place of the reason
+    # new-api's rows: the link is in place of the reason
+    if _status(word, layer)[0] is JobStatus.COMPLETED:
         return links.address(layer.get("fail_reason"), base)
     return None
 

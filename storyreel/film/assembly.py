@@ -28,7 +28,8 @@ def cut(
     *,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film order.
+    """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film
+    order.
 
     Return the fields of `report.CutReport`. `tell` receives (pictures encoded, pictures in total).
 
@@ -103,7 +104,9 @@ class Edit:
         self._above = (scene_id, take)
 
     def _measure_seam(self, scene_id: str, path: Path, *, is_cut: bool) -> bool:
-        """Record the seam to the clip above. Return whether both clips show the same picture there."""
+        """Record the seam to the clip above. Return whether both clips show the same picture
+        there.
+        """
         if self._above is None:
             return False
         above, take = self._above
@@ -146,7 +149,8 @@ def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> N
 def animatic(
     storyboard: Storyboard, workspace: Workspace, *, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Film:
-    """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is paid.
+    """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is
+    paid.
 
     A scene shows its first still if that is a file or a frame on disk, else a card.
 
@@ -205,7 +209,9 @@ def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
 
 
 def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
-    """Return the offset (0 or negative) in `above` from which `scene` starts; None if it does not."""
+    """Return the offset (0 or negative) in `above` from which `scene` starts; None if it does
+    not.
+    """
     first = storyboard.scene(scene).first_frame
     if isinstance(first, SceneImage) and first.scene == above and first.frame == "last":
         return first.offset
@@ -219,7 +225,9 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
 
 
 def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam | None:
-    """Compare the picture sent to a scene with the scene's first one; None if one cannot be read."""
+    """Compare the picture sent to a scene with the scene's first one; None if one cannot be
+    read.
+    """
     try:
         return measure(_last_picture(workspace, above, offset), first_picture(below))
     except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
@@ -227,7 +235,9 @@ def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam |
 
 
 def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Image:
-    """Return the last picture of a take, or the one `offset` before it; from its still if there is one."""
+    """Return the last picture of a take, or the one `offset` before it; from its still if there
+    is one.
+    """
     name = f"last{offset}" if offset else "last"
     still = workspace.frame(take.scene, take.take, name)
     if still.exists():
@@ -237,6 +247,8 @@ def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Im
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the size that most clips have, the first of equals. Round down to even sides for 4:2:0."""
+    """Return the size that most clips have, the first of equals. Round down to even sides for
+    4:2:0.
+    """
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
     return max(2, width // 2 * 2), max(2, height // 2 * 2)
