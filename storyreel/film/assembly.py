@@ -40,20 +40,16 @@ def cut(
         UsageError: a scene is missing and the cut does not say what to do about it.
         MediaError: a clip cannot be read; the old film stays.
     """
-    settings = storyboard.cut
     clips = [(scene, take) for scene, take in shown if take is not None]
     missing = [scene for scene, take in shown if take is None]
-    if not clips or (missing and settings.missing == "refuse"):
-        raise UsageError(
-            f"scenes are missing: {', '.join(missing) or 'all'}",
-            fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
-        )
+    if not clips or (missing and storyboard.cut.missing == "refuse"):
+        raise _incomplete(missing)
     _check_on_disk(workspace, clips)
     edit = Edit(storyboard, workspace)
     for scene_id, take in shown:
         if take is not None:
             edit.add_clip(scene_id, take)
-        elif settings.missing == "slate":
+        elif storyboard.cut.missing == "slate":
             edit.add_slate(scene_id)
     sizes = [(take.clip["width"], take.clip["height"]) for _, take in clips if take.clip]
     style = _style(storyboard, _size(sizes))
@@ -133,6 +129,13 @@ def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[t
     paths = [(f"{scene} · take {take.take}", workspace.root / (take.clip or {})["path"]) for scene, take in clips]
     labelled = [(label, path, workspace.strip(path)) for label, path in paths]
     write_whole(workspace.sheet, sheet.make(labelled, storyboard.title))
+
+
+def _incomplete(missing: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"scenes are missing: {', '.join(missing) or 'all'}",
+        fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
+    )
 
 
 def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
