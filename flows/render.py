@@ -35,7 +35,7 @@ from storyreel.errors import (
     UsageError,
     WorkspaceError,
 )
-from storyreel.flows.server import announce, approval, interruption, turn
+from storyreel.flows.server import announce, approval, interruption, refusal, turn
 from storyreel.ledger.rows import Caps, Take
 from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
@@ -87,6 +87,7 @@ def _run_name() -> str:
 
 
 @flow(name="render-storyboard", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
+@refusal.in_a_sentence
 async def render_storyboard(
     storyboard: Path,
     workspace: Path | None = None,
@@ -364,7 +365,7 @@ class Rendering:
                 self._outcome(planned, row, one.reason)
                 return row
             if one.action is Action.HELD:
-                self._tell(Outcome(scene, "held", one.reason, take=number, price=planned.price))
+                self._tell(report.held_elsewhere(planned, one, number))
                 return None
             row = await self._through(planned, one, number)
             if row is None:

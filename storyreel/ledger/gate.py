@@ -415,8 +415,9 @@ class Ledger:
             row = connection.execute(
                 sa.update(_takes).where(_takes.c.id == take_id).values(values).returning(_takes)
             ).one()
-            old = row.replaces
-            while old is not None:
+            old, seen = row.replaces, {row.id}
+            while old is not None and old not in seen:
+                seen.add(old)
                 aside = sa.update(_takes).where(_takes.c.id == old).values(superseded=True)
                 old = connection.execute(aside.returning(_takes.c.replaces)).scalar()
             return _take(row)
@@ -435,7 +436,7 @@ class Ledger:
                 "price": None if take.price is None else str(take.price),
                 "request": json.dumps(take.request, ensure_ascii=False),
                 "inputs": json.dumps(take.inputs, ensure_ascii=False),
-                "clip": json.dumps(dict(clip), ensure_ascii=False),
+                "clip": json.dumps(dict(clip), ensure_ascii=False), "replaces": None,
             }  # fmt: skip
             return _take(connection.execute(sa.insert(_takes).values(values).returning(_takes)).one())
 
@@ -729,8 +730,9 @@ def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
         return
     places = set()
     for row in paid:
-        while row.replaces in beside:
-            row = beside[row.replaces]
+        before = dict(beside)  # each is taken out as it is passed: rows that replace one another in a ring end, too
+        while row.replaces in before:
+            row = before.pop(row.replaces)
         places.add(row.id)
     if len(places) >= intent.wanted:
         raise AlreadyPaid

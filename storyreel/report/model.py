@@ -256,10 +256,29 @@ def as_it_is(planned: ScenePlan) -> list[Outcome]:
     if planned.action is Action.BLOCKED:
         message = f"scene `{planned.blocked_by}` has no usable clip"
         found.append(Outcome(scene, "blocked", planned.reason, None, None, "upstream", None, message, price))
+    elif away := [one for one in planned.takes if one.action is Action.HELD and one.source]:
+        found += [held_elsewhere(planned, one) for one in away]
     elif not found:
         reason = planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
         found.append(Outcome(scene, "skipped", reason, price=price))
     return found
+
+
+def held_elsewhere(planned: ScenePlan, one: TakePlan, number: int | None = None) -> Outcome:
+    """A take that another ledger holds, with the command that fetches it there."""
+    fix = f"{one.reason.rpartition('type: ')[2]}, then run again"
+    return Outcome(
+        planned.scene,
+        "held",
+        f"held: {one.reason}",
+        None,
+        number,
+        "ambiguous",
+        None,
+        one.reason,
+        planned.price,
+        fix=fix,
+    )
 
 
 def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:
