@@ -16,10 +16,10 @@ def loads(text: str) -> Any:
 
     Unwrap JSON within a string once, as some gateways send it.
     """
-    found = _read(text.lstrip("\ufeff"))
-    if isinstance(found, str) and found.lstrip()[:1] in ("{", "["):
-        return _read(found)
-    return found
+    value = _read(text.lstrip("\ufeff"))
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        return _read(value)
+    return value
 
 
 def unwrapped(value: Any) -> Any:

@@ -88,7 +88,8 @@ class Client:
                 trust_env=not settings.is_local,
             )
 
-        # Use a fresh connection for a POST: on a reused one that the server has closed, the answer is lost.
+        # Use a fresh connection for a POST: on a reused one that the server has closed, the answer
+        # is lost.
         self._post_http = open_pool(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
         self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
         # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
@@ -148,13 +149,15 @@ class Client:
                 return job
             if not refusals.has_refusal(payload):
                 raise AnswerLost("the answer about the job is not one the API should give", status=status)
-        failed = parse_job(payload, base=self.base_url)  # vLLM-Omni answers with the status of what went wrong
+        # vLLM-Omni answers with the status of what went wrong
+        failed = parse_job(payload, base=self.base_url)
         if failed is not None and failed.id == job_id and failed.status is JobStatus.FAILED:
             return failed
         raise self._error("GET", status, headers, text, job_id=job_id)
 
     async def latest(self, limit: int = 300) -> list[Job] | None:
-        """`GET /videos`: the newest jobs of the account; None where the server cannot list them (Qiniu's does not).
+        """`GET /videos`: the newest jobs of the account; None where the server cannot list them
+        (Qiniu's does not).
 
         Raises:
             ApiError: it could, and did not.
@@ -181,7 +184,9 @@ class Client:
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
-        """Stream `url` into the file `part`, and return its size and hash once it is whole; see `Download`."""
+        """Stream `url` into the file `part`, and return its size and hash once it is whole; see
+        `Download`.
+        """
         async with self._fetching:
             return await Download(self._http, self.base_url, self._key).fetch(url, Part(part, max_bytes))
 
@@ -246,7 +251,8 @@ class Client:
         answer = refusals.read(status, text)
         row = refusals.decide(answer, method, job_id)
         meaning = row.meaning
-        if is_remix and meaning is Meaning.ADDRESS:  # other requests may well be taken at this address
+        # other requests may well be taken at this address
+        if is_remix and meaning is Meaning.ADDRESS:
             meaning = Meaning.INVALID
         host = links.host(self.base_url)
         said = self._safe(answer.message) or f"HTTP {status}"
@@ -289,8 +295,8 @@ def _located(headers: httpx.Headers) -> Job | None:
     """Return the job that an answer without a readable body names in its Location (RFC 9110,
     10.2.2).
     """
-    found = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
-    return Job(unquote(found[1]), JobStatus.RUNNING, "") if found else None
+    match = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
+    return Job(unquote(match[1]), JobStatus.RUNNING, "") if match else None
 
 
 async def _text(answer: httpx.Response) -> str:

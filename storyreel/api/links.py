@@ -114,9 +114,9 @@ def in_places(layer: Mapping[str, Any], base: str | None) -> str | None:
     """Return the link at the first known place that has one."""
     for place in PLACES:
         for value in _at(layer, place):
-            found = address(value, base)
-            if found and not _is_question(found, base):
-                return found
+            link = address(value, base)
+            if link and not _is_question(link, base):
+                return link
     return None
 
 
@@ -175,7 +175,8 @@ def _strings(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield from _strings(inner, (*keys, ""))
 
 
-# Parameters that give a signed link's end, or when it was signed and for how many seconds. Lower case.
+# Parameters that give a signed link's end, or when it was signed and for how many seconds. Lower
+# case.
 _ENDS = (
     "e",  # Qiniu
     "expires",  # OSS, CloudFront, Google V2
@@ -209,6 +210,8 @@ def signed_end(url: str) -> float | None:
         if start is not None and life is not None:
             return min(max(start + life, EARLIEST_S), LATEST_S)
     ends = [query[name] for name in _ENDS if name in query]
-    ends += [query["q-sign-time"].rpartition(";")[2]] if "q-sign-time" in query else []  # Tencent COS: from;to
-    ends += [query["auth_key"].partition("-")[0]] if "auth_key" in query else []  # Alibaba's CDN: end-random-user-sum
+    # Tencent COS: from;to
+    ends += [query["q-sign-time"].rpartition(";")[2]] if "q-sign-time" in query else []
+    # Alibaba's CDN: end-random-user-sum
+    ends += [query["auth_key"].partition("-")[0]] if "auth_key" in query else []
     return next((found for end in ends if (found := moment(end)) is not None), None)

@@ -19,8 +19,8 @@ def matches(take: Take, jobs: Iterable[Job], known: Iterable[str]) -> list[Job]:
     `known` are the ids in the ledger. A field that a job lacks does not exclude it.
     """
     taken = set(known)
-    found = [job for job in jobs if job.id not in taken and _fits(take, job)]
-    return sorted(found, key=lambda job: abs((job.created_at or 0) - take.created_at))
+    likely = [job for job in jobs if job.id not in taken and _fits(take, job)]
+    return sorted(likely, key=lambda job: abs((job.created_at or 0) - take.created_at))
 
 
 def _fits(take: Take, job: Job) -> bool:

@@ -8,10 +8,12 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ENOUGH = 8  # jobs of the same model and length, from which their waits are better known than from the catalogue
+# jobs of the same model and length, from which their waits are better known than from the catalogue
+ENOUGH = 8
 MOST = 2.0  # times the longest wait of the catalogue: what took longer is no measure
 FIRST_LOOK_S = 10.0  # a request that moderation blocks ends early
-QUICK_SHARE = 0.045  # so many may be done before asking begins; what is saved here is saved for every job
+# so many may be done before asking begins; what is saved here is saved for every job
+QUICK_SHARE = 0.045
 COARSE = 0.05  # of the wait so far: a lag of 2.5 % of the job's time on average, 5 % at most
 FINE = 0.02  # for the last of them, who are few: so that half of all lags are below 2 %
 LATE = 0.05  # beyond the longest known wait

@@ -298,8 +298,10 @@ def _text(value: Any) -> str | None:
     """Return a field as text. FastAPI's `detail` is a list of faults, each with its place."""
     if isinstance(value, list):
         parts = [
-            f"{'.'.join(str(p) for p in one.get('loc', ()))}: {one.get('msg')}" if isinstance(one, dict) else str(one)
-            for one in value[:5]
+            f"{'.'.join(str(p) for p in fault.get('loc', ()))}: {fault.get('msg')}"
+            if isinstance(fault, dict)
+            else str(fault)
+            for fault in value[:5]
         ]
         return clean("; ".join(parts)) or None
     if isinstance(value, dict):

@@ -29,7 +29,9 @@ class Store(Protocol):
     """A place where the API can download bytes. The same bytes are published once."""
 
     def publish(self, data: bytes, kind: str) -> str:
-        """Return the URL at which `data`, of format `kind` (png, jpeg, webp, mp4), can be fetched."""
+        """Return the URL at which `data`, of format `kind` (png, jpeg, webp, mp4), can be
+        fetched.
+        """
         ...
 
     def withdraw(self, url: str) -> None:

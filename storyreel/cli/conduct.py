@@ -100,7 +100,8 @@ def quiet_prefect() -> None:
     # We report a lost server once, ourselves.
     for name in ("prefect.events.clients", "EventsWorker", "APILogWorker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]  # it sets its own level
+    # it sets its own level
+    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]
     logging.raiseExceptions = False  # else it reports each lost batch of log lines
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)

@@ -60,11 +60,10 @@ budget:
 """
 
 DEPLOYMENTS = """\
-# For `storyreel up` in this folder: a Prefect server with its UI, these deployments, and a worker that runs them here. The
-# server knows them by the project's name: `render` is `render-storyboard/{id}-render` there, and their work pool
-# `storyreel` is `storyreel-{id}`. So projects side by side do not meet.
-# The key is read from the environment that `up` is given (OPENAI_API_KEY), never from a parameter. Schedules are off until
-# they are switched on in the UI.
+# `storyreel up` in this folder starts a Prefect server with its UI, these deployments, and a worker.
+# There each name begins with the project's: `render` is `render-storyboard/{id}-render`, and the work
+# pool `storyreel` is `storyreel-{id}`. So projects side by side stay apart. The worker reads the key
+# from the environment of `up` (OPENAI_API_KEY), never from a parameter. Switch schedules on in the UI.
 name: {id}
 pull:
   - prefect.deployments.steps.set_working_directory:

@@ -28,7 +28,8 @@ def cut(
     *,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film order.
+    """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film
+    order.
 
     Return the fields of `report.CutReport`. `tell` receives (pictures encoded, pictures in total).
 
@@ -39,20 +40,16 @@ def cut(
         UsageError: a scene is missing and the cut does not say what to do about it.
         MediaError: a clip cannot be read; the old film stays.
     """
-    settings = storyboard.cut
     clips = [(scene, take) for scene, take in shown if take is not None]
     missing = [scene for scene, take in shown if take is None]
-    if not clips or (missing and settings.missing == "refuse"):
-        raise UsageError(
-            f"scenes are missing: {', '.join(missing) or 'all'}",
-            fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
-        )
+    if not clips or (missing and storyboard.cut.missing == "refuse"):
+        raise _incomplete(missing)
     _check_on_disk(workspace, clips)
     edit = Edit(storyboard, workspace)
     for scene_id, take in shown:
         if take is not None:
             edit.add_clip(scene_id, take)
-        elif settings.missing == "slate":
+        elif storyboard.cut.missing == "slate":
             edit.add_slate(scene_id)
     sizes = [(take.clip["width"], take.clip["height"]) for _, take in clips if take.clip]
     style = _style(storyboard, _size(sizes))
@@ -103,7 +100,9 @@ class Edit:
         self._above = (scene_id, take)
 
     def _measure_seam(self, scene_id: str, path: Path, *, is_cut: bool) -> bool:
-        """Record the seam to the clip above. Return whether both clips show the same picture there."""
+        """Record the seam to the clip above. Return whether both clips show the same picture
+        there.
+        """
         if self._above is None:
             return False
         above, take = self._above
@@ -132,6 +131,13 @@ def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[t
     write_whole(workspace.sheet, sheet.make(labelled, storyboard.title))
 
 
+def _incomplete(missing: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"scenes are missing: {', '.join(missing) or 'all'}",
+        fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
+    )
+
+
 def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
     """Raise `MediaError` if a clip was removed meanwhile."""
     for scene, take in clips:
@@ -146,7 +152,8 @@ def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> N
 def animatic(
     storyboard: Storyboard, workspace: Workspace, *, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Film:
-    """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is paid.
+    """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is
+    paid.
 
     A scene shows its first still if that is a file or a frame on disk, else a card.
 
@@ -205,7 +212,9 @@ def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
 
 
 def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
-    """Return the offset (0 or negative) in `above` from which `scene` starts; None if it does not."""
+    """Return the offset (0 or negative) in `above` from which `scene` starts; None if it does
+    not.
+    """
     first = storyboard.scene(scene).first_frame
     if isinstance(first, SceneImage) and first.scene == above and first.frame == "last":
         return first.offset
@@ -219,7 +228,9 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
 
 
 def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam | None:
-    """Compare the picture sent to a scene with the scene's first one; None if one cannot be read."""
+    """Compare the picture sent to a scene with the scene's first one; None if one cannot be
+    read.
+    """
     try:
         return measure(_last_picture(workspace, above, offset), first_picture(below))
     except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
@@ -227,7 +238,9 @@ def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam |
 
 
 def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Image:
-    """Return the last picture of a take, or the one `offset` before it; from its still if there is one."""
+    """Return the last picture of a take, or the one `offset` before it; from its still if there
+    is one.
+    """
     name = f"last{offset}" if offset else "last"
     still = workspace.frame(take.scene, take.take, name)
     if still.exists():
@@ -237,6 +250,8 @@ def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Im
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """Return the size that most clips have, the first of equals. Round down to even sides for 4:2:0."""
+    """Return the size that most clips have, the first of equals. Round down to even sides for
+    4:2:0.
+    """
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
     return max(2, width // 2 * 2), max(2, height // 2 * 2)

@@ -43,10 +43,10 @@ def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
     if source.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
         return None
     end = span.end if span.end > span.start else source.text.find(":", source.keys.get(path, span).start) + 1
-    found = _COMMENT.match(source.text, end)
-    if found is None or (len(found["gap"]) > 1 and found["text"][1:2].strip() == ""):
+    comment = _COMMENT.match(source.text, end)
+    if comment is None or (len(comment["gap"]) > 1 and comment["text"][1:2].strip() == ""):
         return None
-    return found.start("text"), found["text"].rstrip()
+    return comment.start("text"), comment["text"].rstrip()
 
 
 def _kept(source: Source, path: YamlPath) -> str:

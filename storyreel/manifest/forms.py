@@ -73,13 +73,13 @@ def left_out(path: YamlPath) -> YamlPath:
 
 def misfits(source: Source, data: Any) -> set[YamlPath]:
     """Note a fault for each value of no form, or of several; return their paths."""
-    found = set()
+    paths = set()
     for path, forms, value in _values(data):
         if fault := _fault(forms, str(path[-1]) if isinstance(path[-1], str) else "this picture", value):
             key, message, fix = fault
             source.error(source.at((*path, key), key=True) if key else source.at(path), message, fix)
-            found.add(path)
-    return found
+            paths.add(path)
+    return paths
 
 
 def _values(data: Any) -> Iterator[tuple[YamlPath, Forms, Any]]:

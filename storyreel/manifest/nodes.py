@@ -72,7 +72,8 @@ class Builder:
                 continue
             self.source.keys[(*path, name)] = Span(start, key.end_mark.index)
             own[name] = self._value(value, (*path, name))
-        self.source.values[path] = Span(node.start_mark.index, node.end_mark.index)  # a merge visits the same path
+        # a merge visits the same path
+        self.source.values[path] = Span(node.start_mark.index, node.end_mark.index)
         return {**merged, **own}
 
     def _merge(self, value: Node, path: YamlPath) -> dict[str, Any]:
@@ -109,8 +110,8 @@ class Builder:
         written = re.compile(rf"\\u(?:{ord(half):04x})", re.IGNORECASE)
         pairs = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
         inside = {m.start() + shift for m in pairs.finditer(self.source.text, start) for shift in (0, 6)}
-        found = [m.start() for m in written.finditer(self.source.text, start, node.end_mark.index)]
-        return next((at for at in found if at not in inside), start)
+        escapes = [m.start() for m in written.finditer(self.source.text, start, node.end_mark.index)]
+        return next((at for at in escapes if at not in inside), start)
 
     def _scalar(self, node: ScalarNode) -> Any:
         text = self._whole(node)

@@ -49,8 +49,8 @@ class Source:
         return row + 1, at - self._lines[row] + 1
 
     def at(self, path: YamlPath, *, key: bool = False) -> int:
-        """Return the offset of the value at `path`, or of its key. If neither exists: of the nearest
-        part above it.
+        """Return the offset of the value at `path`, or of its key. If neither exists: of the
+        nearest part above it.
         """
         while path:
             span = (self.keys if key else self.values).get(path) or self.values.get(path)
@@ -67,9 +67,9 @@ class Source:
         span = self.values.get(path)
         if span is None:
             return self.at(path)
-        found = span.start - 1
+        offset = span.start - 1
         for _ in range(occurrence + 1):
-            found = self.text.find(needle, found + 1, span.end)
-            if found < 0:
+            offset = self.text.find(needle, offset + 1, span.end)
+            if offset < 0:
                 return span.start
-        return found
+        return offset

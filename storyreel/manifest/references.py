@@ -16,7 +16,9 @@ from storyreel.manifest.texts import Texts
 
 
 class References:
-    """Follows every reference of the drafts. `files` maps each picture file to where it is named."""
+    """Follows every reference of the drafts. `files` maps each picture file to where it is
+    named.
+    """
 
     def __init__(self, drafts: Drafts, texts: Texts) -> None:
         self.drafts = drafts
@@ -146,10 +148,10 @@ class References:
 
     def check_circles(self) -> None:
         """Note each circle of scenes that are made from each other."""
-        known = self.drafts.by_id
-        edges = {d.id: [s for s, _ in self.upstream(d) if s in known] for d in self.drafts.all}
+        drafts = self.drafts.by_id
+        edges = {d.id: [s for s, _ in self.upstream(d) if s in drafts] for d in self.drafts.all}
         for circle in _circles(edges):
-            draft = known[circle[0]]
+            draft = drafts[circle[0]]
             place = next(p for s, p in self.upstream(draft) if s == circle[1])
             if len(circle) == 2:
                 self.drafts.error(place, f"scene `{circle[0]}` is made from itself", "name another scene")

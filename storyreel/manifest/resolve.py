@@ -1,4 +1,6 @@
-"""Document -> scenes: apply defaults, compose prompts, follow references. Needs no file and no network."""
+"""Document -> scenes: apply defaults, compose prompts, follow references. Needs no file and no
+network.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,8 @@ class Resolver:
         model = self.catalog.models.get(name)
         if model is None:
             self._unknown_model(draft, name)
-            model = next(iter(self.catalog.models.values()))  # any model: the scene's other faults are reported, too
+            # any model: the scene's other faults are reported, too
+            model = next(iter(self.catalog.models.values()))
         mode = self.drafts.value(draft, "mode")
         if not model.modes and "mode" not in draft.own:
             mode = None

@@ -19,7 +19,8 @@ def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
     parts["FrameRef"]["required"] = ["scene"]
     entry = parts["SceneEntry"]
     entry["required"] = ["id", "prompt"]
-    for name in entry["required"]:  # optional in the code only so that our own message reports them missing
+    # optional in the code only so that our own message reports them missing
+    for name in entry["required"]:
         (text,) = (kind for kind in entry["properties"][name].pop("anyOf") if kind["type"] == "string")
         entry["properties"][name] |= text
         entry["properties"][name].pop("default")

@@ -115,13 +115,13 @@ def _report(source: Source, detail: ErrorDetails, path: YamlPath) -> None:
 
 def _unknown_key(source: Source, path: YamlPath) -> None:
     key, parent = str(path[-1]), path[:-1]
-    known = list(_part(parent).model_fields)
+    keys = list(_part(parent).model_fields)
     if parent == ("defaults",) and key in _SCENE_ONLY:
         source.error(source.at(path, key=True), f"`{key}` cannot be a default", "write it in each scene")
         return
-    guess = nearest(key, known)
+    guess = nearest(key, keys)
     hint = f"; did you mean `{guess}`?" if guess else ""
-    fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(known)}"
+    fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(keys)}"
     if " " in key and not guess:
         fix = "put a text that holds a comma or `: ` in quotes"
     source.error(source.at(path, key=True), f"unknown key `{key}`{hint}", fix)

@@ -103,7 +103,8 @@ def _compose(source: Source) -> Node | None:
 
 
 def _parse(text: str) -> Node | None:
-    """Parse with libyaml, which is six times as fast. If it refuses, parse with ruamel's own parser.
+    """Parse with libyaml, which is six times as fast. If it refuses, parse with ruamel's own
+    parser.
 
     That one also reads YAML 1.2 (an unquoted URL in a flow list) and explains errors better.
     """

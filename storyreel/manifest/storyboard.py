@@ -107,12 +107,12 @@ class Scene:
     @property
     def upstream(self) -> tuple[str, ...]:
         """Return the ids of the scenes that it is made from, each once."""
-        found = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
+        scenes = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
         if self.video and self.video.scene:
-            found.append(self.video.scene)
+            scenes.append(self.video.scene)
         if self.remix and self.remix.scene:
-            found.append(self.remix.scene)
-        return tuple(dict.fromkeys(found))
+            scenes.append(self.remix.scene)
+        return tuple(dict.fromkeys(scenes))
 
 
 @dataclass(frozen=True)

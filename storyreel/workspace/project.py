@@ -13,7 +13,8 @@ from storyreel.workspace.settings import Settings
 
 FILE = "prefect.yaml"
 RUNS = "runs"
-KNOWN = ".workspaces"  # in the folder of runs: workspaces that were named elsewhere, a relative path a line
+# in the folder of runs: workspaces that were named elsewhere, a relative path a line
+KNOWN = ".workspaces"
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,7 +79,9 @@ async def _start() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         env=children.environment(),
-        process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
+        # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7),
+        # autogroup)
+        process_group=0,
     )
 
 
@@ -97,7 +99,8 @@ def serve() -> None:
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library's prints must not mix with results
-    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # the parent is gone
+    # the parent is gone
+    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):
         while True:
             function, args, kwargs = pickle.load(sys.stdin.buffer)
             try:

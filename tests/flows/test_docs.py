@@ -26,7 +26,9 @@ def commands(page: str, heading: str) -> list[list[str]]:
 
 @pytest.fixture
 def project(project: Project) -> Project:
+    """As in a clone: results are in `runs` beside prefect.yaml."""
     shutil.copytree(ROOT / "manifests", project.folder / "manifests")
+    shutil.copy(ROOT / "prefect.yaml", project.folder)
     return project
 
 

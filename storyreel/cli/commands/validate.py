@@ -27,13 +27,13 @@ def run(args: argparse.Namespace) -> int:
             checked = manifest.check(Path(name), catalog, variables(args))
         except UsageError as error:  # one file that cannot be read hides no fault of another
             checked = Checked(None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),))
-        found = list(checked.faults)
+        own_faults = list(checked.faults)
         if checked.storyboard:
-            found += _store(name, checked.storyboard, catalog, now)
-        faults += found
-        for fault in found:
+            own_faults += _store(name, checked.storyboard, catalog, now)
+        faults += own_faults
+        for fault in own_faults:
             print(fault, file=sys.stderr)
-        if not args.json and not any(f.severity is Severity.ERROR for f in found):
+        if not args.json and not any(f.severity is Severity.ERROR for f in own_faults):
             count = len(checked.storyboard.scenes) if checked.storyboard else 0
             print(f"{name}: good, {count} scene{'s' * (count != 1)}")
     if args.json:

@@ -23,7 +23,8 @@ from PIL import Image
 from storyreel.errors import MediaError
 from storyreel.film.media import colour, seed
 
-# Boxes of an mp4. One of these that goes past the end of the file is cut off; other bytes are no part of the clip.
+# Boxes of an mp4. One of these that goes past the end of the file is cut off; other bytes are no
+# part of the clip.
 BOXES = (
     b"ftyp",
     b"moov",
@@ -121,7 +122,8 @@ def _check_boxes(path: Path) -> list[str]:
             file.seek(at)
             head = file.read(16)
             length, kind = _box(head, size - at)
-            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # later boxes hold no picture
+            # later boxes hold no picture
+            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen
             if is_whole and (kind not in BOXES or length < 8):
                 return [f"{size - at} bytes that are no part of it follow its end"]
             if len(head) < 8:

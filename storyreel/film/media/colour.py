@@ -7,7 +7,8 @@ from typing import Any
 import av
 from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation
 
-# swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show it.
+# swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show
+# it.
 HQ = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 UNTAGGED = 2
 BT709 = 1

@@ -38,7 +38,8 @@ class Bench:
         dissolves = sum(piece.into == "dissolve" for piece in pieces[1:])
         self._expected = sum(self._promised) - style.overlap * dissolves
         self._total = 0
-        self._tail: tuple[int, Tail] | None = None  # of the piece of that number, as it was just encoded
+        # of the piece of that number, as it was just encoded
+        self._tail: tuple[int, Tail] | None = None
 
     def run(self, notes: list[str]) -> tuple[list[Path], list[Span]]:
         """Encode the pieces that are missing on the shelf. Return their files in order, and
@@ -49,18 +50,18 @@ class Bench:
         for i, piece in enumerate(self._pieces):
             with _reading(piece):
                 key = self._shelf.key(self._made_of(i), self._style)
-                made = self._shelf.find(key)
-                if made is None:
-                    made = self._shelf.keep(key, self._encode(i, self._shelf.part(key)))
+                encoded = self._shelf.find(key)
+                if encoded is None:
+                    encoded = self._shelf.keep(key, self._encode(i, self._shelf.part(key)))
                 else:
-                    self._told(made.put)
-            spans.append(made.span(piece.path, self._total - made.put))
-            if made.put:
+                    self._advance(encoded.put)
+            spans.append(encoded.span(piece.path, self._total - encoded.put))
+            if encoded.put:
                 paths.append(self._shelf.file(key))
-            notes += [f"{piece.title}: {note}" for note in [*made.notes, *self._short(i, made.count)]]
+            notes += [f"{piece.title}: {note}" for note in [*encoded.notes, *self._short(i, encoded.count)]]
         return paths, spans
 
-    def _told(self, count: int) -> None:
+    def _advance(self, count: int) -> None:
         self._total += count
         self._tell(self._total, max(self._total, self._expected))
 
@@ -103,7 +104,7 @@ class Bench:
                 frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
                 container.mux(stream.encode(frame))
                 count += 1
-                self._told(1)
+                self._advance(1)
 
             made, tail = self._put(i, put)
             if count:
@@ -180,8 +181,8 @@ def _piece(
         for i in range(fall):
             put(_dim(write(*queue.popleft()), 1 - (i + 1) / (fall + 1)))
     begin_s, notes = (reel.begin_s, reel.notes) if reel else (Fraction(0), [])
-    made = Encoded(count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes))
-    return made, deque(frame for _, frame in queue)
+    encoded = Encoded(count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes))
+    return encoded, deque(frame for _, frame in queue)
 
 
 def _reel(piece: Piece, style: Style) -> Reel:

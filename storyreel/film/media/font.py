@@ -116,8 +116,8 @@ def draw(
 
 def missing(text: str) -> list[str]:
     """List the characters of `text` that no font has, each once. They would be drawn as boxes."""
-    found = dict.fromkeys(c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS))
-    return list(found)
+    characters = dict.fromkeys(c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS))
+    return list(characters)
 
 
 def misshapen(text: str) -> bool:
@@ -187,6 +187,6 @@ def picture(
     block: Block, size: tuple[int, int], fill: tuple[int, ...], background: tuple[int, int, int]
 ) -> Image.Image:
     """Return a picture with the block in its middle."""
-    made = Image.new("RGB", size, background)
-    draw(ImageDraw.Draw(made), block, 0, (size[1] - block.height_px) / 2, size[0], fill)
-    return made
+    picture = Image.new("RGB", size, background)
+    draw(ImageDraw.Draw(picture), block, 0, (size[1] - block.height_px) / 2, size[0], fill)
+    return picture

@@ -116,8 +116,8 @@ def _drained(graph: av.filter.Graph) -> Iterator[Sound]:
 def _pulled(graph: av.filter.Graph) -> Iterator[av.AudioFrame]:
     while True:
         try:
-            made = graph.pull()
+            mixed = graph.pull()
         except (av.BlockingIOError, av.EOFError):
             return
-        if isinstance(made, av.AudioFrame):
-            yield made
+        if isinstance(mixed, av.AudioFrame):
+            yield mixed

@@ -36,8 +36,8 @@ class Timed(NamedTuple):
 class Reel:
     """The pictures of one clip, from its first or second one to the last or an earlier one.
 
-    After the first picture was taken, `begin_s` is the second of the clip at which it is shown; after the last,
-    `notes` says what had to be changed about the clip, or is wrong with it.
+    After the first picture was taken, `begin_s` is the second of the clip at which it is shown;
+    after the last, `notes` says what had to be changed about the clip, or is wrong with it.
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class Reel:
     @property
     def notes(self) -> list[str]:
         """Return notes on what was changed, or is damaged."""
-        found = list(self._canvas.notes)
+        notes = list(self._canvas.notes)
         if self._uneven:
-            found.append("its rate varies: shown at an even one")
+            notes.append("its rate varies: shown at an even one")
         if self._damaged:
-            found.append(f"{self._damaged} places of it cannot be decoded: left out")
-        return found
+            notes.append(f"{self._damaged} places of it cannot be decoded: left out")
+        return notes
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         with av.open(str(self.path), metadata_errors="replace") as container:
@@ -148,8 +148,8 @@ def even(frames: Iterator[Timed], fps: Fraction) -> Iterator[av.VideoFrame]:
 
 
 class Canvas:
-    """Lays pictures on one size: yuv420p, BT.709, limited. Another shape gets black bars, one or two pixels too many
-    are cut off.
+    """Lays pictures on one size: yuv420p, BT.709, limited. Another shape gets black bars, one
+    or two pixels too many are cut off.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -166,13 +166,13 @@ class Canvas:
         self._note(frame, shape, turn)
         size = self.size[::-1] if turn % 2 else self.size
         width, height = fitted((round(frame.width * shape), frame.height), size)
-        made = self._reformatter.reformat(
+        picture = self._reformatter.reformat(
             frame, width=width, height=height, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG",
             **colour.options(frame),
         )  # fmt: skip
-        if turn == 0 and (made.width, made.height) == self.size:
-            return made
-        return stacked([_place(np.rot90(plane, turn), at, self.size) for at, plane in enumerate(planes(made))])
+        if turn == 0 and (picture.width, picture.height) == self.size:
+            return picture
+        return stacked([_place(np.rot90(plane, turn), at, self.size) for at, plane in enumerate(planes(picture))])
 
     def _note(self, frame: av.VideoFrame, shape: Fraction, turn: int) -> None:
         beyond = colour.beyond(frame)

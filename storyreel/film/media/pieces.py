@@ -85,25 +85,25 @@ class Shelf:
         """Return the piece of that key; None if it is missing or not whole."""
         self._used.add(key)
         try:
-            known = json.loads((self._folder / f"{key}.json").read_text("utf-8"))
-            size = known.pop("bytes")
-            known["begin_s"] = Fraction(known["begin_s"])
-            known["notes"] = tuple(known["notes"])
-            made = Encoded(**known)
+            record = json.loads((self._folder / f"{key}.json").read_text("utf-8"))
+            size = record.pop("bytes")
+            record["begin_s"] = Fraction(record["begin_s"])
+            record["notes"] = tuple(record["notes"])
+            encoded = Encoded(**record)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         file = self.file(key)
-        return made if file.exists() and file.stat().st_size == size else None
+        return encoded if file.exists() and file.stat().st_size == size else None
 
-    def keep(self, key: str, made: Encoded) -> Encoded:
+    def keep(self, key: str, encoded: Encoded) -> Encoded:
         """Move the piece that was written to `part` onto the shelf."""
         file = self.file(key)
         self.part(key).touch()  # a piece that is all dissolve has no pictures of its own
         self.part(key).replace(file)
-        known = {name: getattr(made, name) for name in made.__dataclass_fields__}
-        known |= {"begin_s": str(made.begin_s), "bytes": file.stat().st_size}
-        write_whole(self._folder / f"{key}.json", json.dumps(known).encode())
-        return made
+        record = {name: getattr(encoded, name) for name in encoded.__dataclass_fields__}
+        record |= {"begin_s": str(encoded.begin_s), "bytes": file.stat().st_size}
+        write_whole(self._folder / f"{key}.json", json.dumps(record).encode())
+        return encoded
 
     def clear(self) -> None:
         """Remove the pieces that this film did not use."""

@@ -15,7 +15,8 @@ from PIL import Image
 from storyreel.film.media import thumbnail
 from storyreel.film.media.clip import moving, pixel_shape, to_rgb
 
-# A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48 (levels of 255).
+# A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48
+# (levels of 255).
 SAME_LEVELS = 3.0
 WIDTH_PX, HEIGHT_PX = 320, 180
 WINDOW_PX = 8

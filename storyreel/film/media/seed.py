@@ -15,7 +15,8 @@ LOOKED_AT = 13  # pictures at the end: half a second
 WIDTH_PX = 320
 DARK = 24  # of 255: nothing in the picture is brighter
 STILL = 0.35  # mean change between neighbours, of 255; encoders alone make about 0.1
-SHARP = 10.0  # of 255: the step at the sharpest edges of a small picture; out of focus they have 2 to 6
+# of 255: the step at the sharpest edges of a small picture; out of focus they have 2 to 6
+SHARP = 10.0
 
 Luma = NDArray[np.float32]
 
@@ -27,13 +28,13 @@ def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
     last = _luma(tail[-1])
     if float(np.percentile(last, 99)) < DARK:
         return ["its last picture is almost black"]
-    found = ["its pictures are interlaced"] if tail[-1].interlaced_frame else []
+    reasons = ["its pictures are interlaced"] if tail[-1].interlaced_frame else []
     backwards = itertools.pairwise(itertools.chain([last], (_luma(frame) for frame in reversed(tail[:-1]))))
     if len(tail) >= LOOKED_AT and all(float(np.abs(b - a).mean()) < STILL for a, b in backwards):
-        found.append("its last half second stands still")
+        reasons.append("its last half second stands still")
     if _sharpness(last) < SHARP:
-        found.append("its last picture is blurred")
-    return found
+        reasons.append("its last picture is blurred")
+    return reasons
 
 
 def _luma(frame: av.VideoFrame) -> Luma:

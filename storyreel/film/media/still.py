@@ -47,7 +47,8 @@ def _why(error: BaseException) -> str:
 def fitted(data: bytes, size: tuple[int, int], how: Literal["scale", "crop", "pad"]) -> bytes:
     """Return the picture as a PNG of exactly `size` (width, height).
 
-    `scale` keeps all of it (for the same shape), `crop` cuts the longer side, `pad` adds black bars.
+    `scale` keeps all of it (for the same shape), `crop` cuts the longer side, `pad` adds black
+    bars.
     """
     with Image.open(io.BytesIO(data)) as picture:
         rgb = picture.convert("RGB")

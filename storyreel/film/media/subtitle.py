@@ -98,8 +98,8 @@ class Overlay:
         box = layer.getbbox() or (0, 0, width, 2)
         self._top, foot = box[1] // 2 * 2, min(height, -(-box[3] // 2) * 2)
         band = layer.crop((0, self._top, width, foot))
-        made = av.VideoFrame.from_ndarray(clip.to_planes(band.convert("RGB")), format="yuv420p")
-        self._colours = [plane.astype(np.uint16) for plane in planes(made)]
+        frame = av.VideoFrame.from_ndarray(clip.to_planes(band.convert("RGB")), format="yuv420p")
+        self._colours = [plane.astype(np.uint16) for plane in planes(frame)]
         alpha = np.asarray(band.getchannel("A")).astype(np.uint16)
         soft = (alpha[::2, ::2] + alpha[1::2, ::2] + alpha[::2, 1::2] + alpha[1::2, 1::2]) // 4
         self._alpha = [alpha, soft, soft]

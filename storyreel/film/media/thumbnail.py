@@ -43,10 +43,10 @@ def keep(clip: Path, kept: Path) -> None:
 def beside(pictures: Sequence[Image.Image], quality: int) -> bytes:
     """Join pictures of one size side by side, as JPEG."""
     width, height = pictures[0].size
-    made = Image.new("RGB", (len(pictures) * width, height))
+    row = Image.new("RGB", (len(pictures) * width, height))
     for i, picture in enumerate(pictures):
-        made.paste(picture, (i * width, 0))
-    return jpeg(made, quality)
+        row.paste(picture, (i * width, 0))
+    return jpeg(row, quality)
 
 
 def triple(path: Path) -> list[Image.Image]:
@@ -54,8 +54,8 @@ def triple(path: Path) -> list[Image.Image]:
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
         length = video.duration or 0
-        found = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
-        return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in found]
+        pictures = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
+        return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in pictures]
 
 
 def near(container: av.container.InputContainer, video: av.VideoStream, pts: int) -> av.VideoFrame:

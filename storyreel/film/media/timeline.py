@@ -73,16 +73,16 @@ class _Shot:
         return otio.schema.Transition("dissolve", otio.schema.TransitionTypes.SMPTE_Dissolve, before, after)
 
     def clip(self) -> otio.schema.Clip:
-        made = otio.schema.Clip(self.name, self._media(), self.range())
-        made.metadata["cmx_3600"] = {"reel": _reel(self.number, self.name)}
+        clip = otio.schema.Clip(self.name, self._media(), self.range())
+        clip.metadata["cmx_3600"] = {"reel": _reel(self.number, self.name)}
         if self.piece.caption:
             marked = self._times(self._begin + self._trimmed, 0)
-            made.markers.append(otio.schema.Marker(self.piece.caption, marked))
+            clip.markers.append(otio.schema.Marker(self.piece.caption, marked))
         for name, frames in (("fade in from black", self.span.rise), ("fade out to black", self.span.fall)):
             if frames:
                 effect = otio.schema.Effect(name, "fade", {"storyreel": {"frames": frames}})
-                made.effects.append(effect)
-        return made
+                clip.effects.append(effect)
+        return clip
 
     def _media(self) -> otio.core.MediaReference:
         if self.piece.path is None:
