@@ -1,4 +1,4 @@
-"""Every error Storyreel raises on purpose, in one tree.
+"""Every error Storyreel raises on purpose, in one tree; below it, the words that all rooms share.
 
 StoryreelError
 ├── UsageError              wrong flags, missing files, unusable settings         exit 2
@@ -28,11 +28,15 @@ StoryreelError
 │   ├── LinkExpired         the result URL is dead; ask the job for a fresh one
 │   └── NoLink              the job is completed, and its answer has no link
 └── MediaError              a file is not the picture or the video it should be
+
+The words: `Status` (what became of a take), `ErrorKind` (why it failed), `Stage` (what it is doing now), each a table with
+one line a word. Add a word there, and mypy names every place that must know it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -197,3 +201,105 @@ class NoLink(DownloadError):
 
 class MediaError(StoryreelError):
     """A file that is not what it should be: truncated, not a video, the wrong size."""
+
+
+class Tone(StrEnum):
+    """How a word is coloured. The value is the variable of the page's style sheet, `style` is rich's, for a terminal."""
+
+    style: str
+
+    def __new__(cls, word: str, style: str) -> Tone:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.style = word, style
+        return made
+
+    GOOD = "good", "green"
+    BAD = "bad", "bold red"
+    HOLD = "hold", "yellow"
+    IDLE = "idle", "dim"
+    BUSY = "bar", "cyan"
+    FETCH = "fetch", "blue"
+
+
+class Status(StrEnum):
+    """What became of a take, in the order in which counts are shown.
+
+    `rank`: of a scene with several takes, the take with the lowest rank speaks for the scene.
+    """
+
+    rank: int
+    tone: Tone
+
+    def __new__(cls, word: str, rank: int, tone: Tone) -> Status:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.rank, made.tone = word, rank, tone
+        return made
+
+    COMPLETED = "completed", 4, Tone.GOOD
+    REUSED = "reused", 5, Tone.GOOD
+    FAILED = "failed", 1, Tone.BAD
+    BLOCKED = "blocked", 2, Tone.IDLE
+    HELD = "held", 0, Tone.HOLD
+    SKIPPED = "skipped", 3, Tone.IDLE
+
+    @property
+    def is_good(self) -> bool:
+        """Is there a clip to use?"""
+        return self in (Status.COMPLETED, Status.REUSED)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Did the take come to nothing, for a reason that a person should read?"""
+        return self in (Status.FAILED, Status.HELD, Status.BLOCKED)
+
+
+class Stage(StrEnum):
+    """What a take, or the film, is doing now: each is followed by another stage or by a `Status`."""
+
+    tone: Tone
+
+    def __new__(cls, word: str, tone: Tone) -> Stage:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.tone = word, tone
+        return made
+
+    QUEUED = "queued", Tone.IDLE
+    WAITING = "waiting", Tone.IDLE
+    SUBMITTING = "submitting", Tone.BUSY
+    GENERATING = "generating", Tone.BUSY
+    COLLECTING = "collecting", Tone.FETCH
+    CUTTING = "cutting", Tone.BUSY
+
+
+class ErrorKind(StrEnum):
+    """Why a take has no clip. `advice` is what usually helps; an error with a `fix` of its own knows better."""
+
+    advice: str
+
+    def __new__(cls, word: str, advice: str) -> ErrorKind:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.advice = word, advice
+        return made
+
+    MODERATION = "moderation", "change the prompt or the picture, or add a `fallback_prompt`; then run again"
+    INVALID = "invalid", "correct what the API refuses in this scene, then run again"
+    QUOTA = "quota", "top up the account, then run again"
+    AUTH = "auth", "check OPENAI_API_KEY, then run again"
+    RATE = "rate", "run again"
+    TRANSIENT = "transient", "run again; `storyreel plan` says what that costs"
+    TIMEOUT = "timeout", "run again: its job is taken up, not paid for again"
+    EXPIRED = "expired", "make it again with `storyreel run --force`, which pays for it once more"
+    AMBIGUOUS = "ambiguous", "settle it with `storyreel resolve`"
+    MEDIA = "media", "run again"
+    UPSTREAM = "upstream", "correct the scene it needs, then run again"
+
+    @classmethod
+    def read(cls, word: str | None) -> ErrorKind | None:
+        """The kind that a ledger or a report names; a word of another version is read as `transient`."""
+        if not word:
+            return None
+        return next((kind for kind in cls if kind == word), cls.TRANSIENT)

@@ -62,7 +62,7 @@ def cut(
                 pieces.append(card)
                 above = None
             continue
-        path = workspace.root / (row.clip or {})["path"]
+        path = workspace.root / row.here.path
         joined = False
         if above is not None:
             offset = _chained(storyboard, above[0], scene_id)
@@ -77,13 +77,13 @@ def cut(
         names.append(scene_id)
         pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
         above = (scene_id, row)
-    style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
+    style = _style(storyboard, _size([(row.here.width, row.here.height) for _, row in there]))
     before = look(storyboard.music) if storyboard.music else None
     film = assemble(pieces, workspace.film, style, shelf=workspace.pieces, tell=tell)
     notes = [*film.notes, *_exchanged(storyboard, before)]
     edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
     write_whole(workspace.timeline, edit.encode())
-    clips = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
+    clips = [(f"{scene} · take {row.take}", workspace.root / row.here.path) for scene, row in there]
     shown_clips = [(label, path, workspace.strip(path)) for label, path in clips]
     write_whole(workspace.sheet, sheet.make(shown_clips, storyboard.title))
     return {
@@ -101,7 +101,7 @@ def cut(
 def _check_here(workspace: Workspace, there: Sequence[tuple[str, Take]]) -> None:
     """Raises `MediaError` where a clip was taken away since it was looked for."""
     for scene, row in there:
-        path = str((row.clip or {}).get("path"))
+        path = row.here.path
         if not (workspace.root / path).is_file():
             raise MediaError(
                 f"the clip of scene `{scene}`, {path}, is not on disk",
@@ -199,7 +199,7 @@ def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Ima
     if still.exists():
         with PIL.Image.open(still) as picture:
             return picture.convert("RGB")
-    return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).before_last(-offset)
+    return verify(workspace.root / row.here.path, tail=1 - offset).before_last(-offset)
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

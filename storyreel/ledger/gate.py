@@ -29,8 +29,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import event
 
-from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
+from storyreel.errors import BudgetReached, ErrorKind, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger import migrations
+from storyreel.ledger.clip import Clip
 from storyreel.ledger.moments import LATEST_S, moment
 from storyreel.ledger.rows import CHARGED, PAID_FOR, Caps, Intent, State, Take
 
@@ -256,11 +257,11 @@ class Ledger:
         return self._update(
             take_id,
             state=State.AMBIGUOUS,
-            error_class="ambiguous",
+            error_class=ErrorKind.AMBIGUOUS,
             error_message=message,
         )
 
-    def released(self, take_id: int, error_class: str, code: str | None, message: str) -> Take:
+    def released(self, take_id: int, error_class: ErrorKind, code: str | None, message: str) -> Take:
         """The request was provably not accepted: the slot and the money are free again."""
         return self._update(
             take_id,
@@ -374,7 +375,7 @@ class Ledger:
         return self._update(
             take_id,
             state=State.AMBIGUOUS,
-            error_class="expired",
+            error_class=ErrorKind.EXPIRED,
             error_code=code,
             error_message=message,
             polls=_takes.c.polls + polls,
@@ -384,7 +385,7 @@ class Ledger:
         """The API knows a job again that it did not know for a while."""
         return self._update(take_id, state=State.IN_FLIGHT, error_class=None, error_code=None, error_message=None)
 
-    def failed(self, take_id: int, error_class: str, code: str | None, message: str, *, polls: int = 0) -> Take:
+    def failed(self, take_id: int, error_class: ErrorKind, code: str | None, message: str, *, polls: int = 0) -> Take:
         """The API ended the job without a clip."""
         return self._update(
             take_id,
@@ -400,13 +401,13 @@ class Ledger:
         """Count requests about a job that is still running."""
         return self._update(take_id, polls=_takes.c.polls + polls)
 
-    def collected(self, take_id: int, clip: Mapping[str, Any]) -> Take:
-        """The clip is on disk, checked; `clip` is its facts with `path` relative to the workspace. What it replaces is set
+    def collected(self, take_id: int, clip: Clip) -> Take:
+        """The clip is on disk, checked. What it replaces is set
         aside in the same transaction; the old clip stays on disk."""
         values = {
             "state": State.COLLECTED,
             "collected_at": self._now(),
-            "clip": json.dumps(dict(clip), ensure_ascii=False),
+            "clip": clip.text,
             "error_class": None,
             "error_code": None,
             "error_message": None,
@@ -421,9 +422,7 @@ class Ledger:
                 old = connection.execute(aside.returning(_takes.c.replaces)).scalar()
             return _take(row)
 
-    def imported(
-        self, take: Take, storyboard: str, scene: str, run_id: str, clip: Mapping[str, Any], ordinal: int
-    ) -> Take:
+    def imported(self, take: Take, storyboard: str, scene: str, run_id: str, clip: Clip, ordinal: int) -> Take:
         """A clip that was made and paid for under another name: note it here, at no price, as collected."""
         with self._guard(), self._begin() as connection:
             same_scene = self._own(_takes, storyboard) & (_takes.c.scene == scene)
@@ -435,11 +434,11 @@ class Ledger:
                 "price": None if take.price is None else str(take.price),
                 "request": json.dumps(take.request, ensure_ascii=False),
                 "inputs": json.dumps(take.inputs, ensure_ascii=False),
-                "clip": json.dumps(dict(clip), ensure_ascii=False),
+                "clip": clip.text,
             }  # fmt: skip
             return _take(connection.execute(sa.insert(_takes).values(values).returning(_takes)).one())
 
-    def unusable(self, take_id: int, error_class: str, message: str) -> Take:
+    def unusable(self, take_id: int, error_class: ErrorKind, message: str) -> Take:
         """A paid clip that is not here: keep it `completed`, with the reason, so that the next run tries again."""
         return self._update(take_id, error_class=error_class, error_message=message)
 
@@ -463,7 +462,7 @@ class Ledger:
                 )
                 .values(
                     state=State.AMBIGUOUS,
-                    error_class="ambiguous",
+                    error_class=ErrorKind.AMBIGUOUS,
                     error_message="the run that sent it ended before the answer was written down",
                 )
                 .returning(_takes)
@@ -789,7 +788,8 @@ def _take(row: sa.Row[Any]) -> Take:
     values["request"] = json.loads(values["request"])
     values["inputs"] = json.loads(values["inputs"])
     values["price"] = None if values["price"] is None else Decimal(values["price"])
-    values["clip"] = json.loads(values["clip"]) if values["clip"] else None
+    values["clip"] = Clip.read(values["clip"])
+    values["error_class"] = ErrorKind.read(values["error_class"])
     for name in ("completed_at", "expires_at"):  # older versions kept what the API said, whatever it was
         values[name] = _time(values[name])
     return Take(**values)

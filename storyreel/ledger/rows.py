@@ -7,6 +7,9 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import Any
 
+from storyreel.errors import ErrorKind
+from storyreel.ledger.clip import Clip
+
 
 class State(StrEnum):
     """Where a take stands."""
@@ -27,7 +30,7 @@ CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned one with its submissions 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One row of the ledger. Times are Unix seconds; `clip` and `request` are what `report` needs of them."""
+    """One row of the ledger. Times are Unix seconds; `request` is what was sent, for the report."""
 
     id: int
     storyboard: str
@@ -51,16 +54,28 @@ class Take:
     expires_at: float | None
     polls: int
     job_id: str | None
-    error_class: str | None
+    error_class: ErrorKind | None
     error_code: str | None
     error_message: str | None
-    clip: dict[str, Any] | None
+    clip: Clip | None
     model: str | None = None
     seconds: int | None = None
     project: str = ""
     endpoint: str | None = None  # where the job was made; None in rows older than this column
     replaces: int | None = None
     watched_s: float | None = None
+
+    @property
+    def here(self) -> Clip:
+        """The clip of a take that is collected: only such a one may be asked."""
+        assert self.clip is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
+        return self.clip
+
+    @property
+    def job(self) -> str:
+        """The job's id, of a take that has one: in flight, completed, or unknown to the API for now."""
+        assert self.job_id is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
+        return self.job_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_serializer
 
 from storyreel.catalog.load import PriceRange
+from storyreel.errors import ErrorKind, Status
+from storyreel.ledger.clip import Clip
 from storyreel.ledger.moments import shown
 from storyreel.ledger.rows import CHARGED, State, Take
 from storyreel.manifest.storyboard import Scene, SceneImage, Storyboard
 from storyreel.plan.make import Action, Plan, ScenePlan, TakePlan
 
-Status = Literal["completed", "reused", "failed", "blocked", "held", "skipped"]
-GOOD: tuple[Status, ...] = ("completed", "reused")
 _CENT = Decimal("0.01")
 
 
@@ -30,7 +31,7 @@ class Outcome:
     reason: str
     row: Take | None = None
     take: int | None = None
-    error_class: str | None = None
+    error_class: ErrorKind | None = None
     error_code: str | None = None
     error_message: str | None = None
     price: PriceRange | None = None
@@ -43,7 +44,7 @@ class _Part(BaseModel):
 
 
 class ErrorReport(_Part):
-    class_: str = Field(alias="class")
+    class_: ErrorKind = Field(alias="class")
     code: str | None = None
     message: str
     fix: str | None = None
@@ -83,11 +84,15 @@ class SceneReport(_Part):
     run_id: str | None = None
     upstream: list[str] = []
     inputs: dict[str, dict[str, Any]]
-    clip: dict[str, Any] | None
+    clip: Clip | None
     frames: dict[str, str]
     error: ErrorReport | None
     timing: Timing
     price: PriceReport
+
+    @field_serializer("clip")
+    def _recorded(self, clip: Clip | None, info: SerializationInfo) -> dict[str, Any] | None:
+        return clip.as_dict() if clip else None
 
 
 class PastTake(_Part):
@@ -102,7 +107,7 @@ class PastTake(_Part):
     model: str | None
     seconds: int | None
     clip: str | None
-    error_class: str | None
+    error_class: ErrorKind | None
     timing: Timing
     price: PriceReport
 
@@ -147,6 +152,21 @@ class Totals(_Part):
     spent_by_currency: dict[str, str]
     spent_this_run: str = "0.00"
     possible_double_charge: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many scenes have each status, in the order in which they are shown."""
+        return {str(status): getattr(self, status) for status in Status}
+
+    @property
+    def nonzero(self) -> dict[str, int]:
+        """The counts of the statuses that occur."""
+        return {status: count for status, count in self.counts.items() if count}
+
+    @property
+    def words(self) -> str:
+        """The counts as text: `3 completed, 1 failed`."""
+        return ", ".join(f"{count} {status}" for status, count in self.nonzero.items())
 
 
 class RunReport(_Part):
@@ -203,10 +223,9 @@ def build(
     for outcome in told:
         by_scene.setdefault(outcome.scene.id, []).append(outcome)
     states = {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
-    counts = {status: sum(1 for s in states.values() if s == status) for status in set(states.values())}
-    good = sum(counts.get(status, 0) for status in GOOD)
+    counts = Counter(states.values())
     asked = {name: status for name, status in states.items() if name not in left_out}
-    is_whole = all(status in GOOD for status in asked.values())
+    is_whole = all(status.is_good for status in asked.values())
     rows = [o.row for o in told if o.row] if history is None else list(history)
     spent, double = _money(rows)
     now, _ = _money([row for row in rows if row.run_id == run_id])
@@ -219,7 +238,7 @@ def build(
         endpoint=endpoint,
         started_at=datetime.fromtimestamp(started_at, UTC),
         finished_at=datetime.fromtimestamp(finished_at, UTC),
-        status="completed" if is_whole else "partial" if good else "failed",
+        status="completed" if is_whole else "partial" if any(status.is_good for status in counts) else "failed",
         stopped=stopped,
         warnings=[*warnings, *_concerns(storyboard, told), *(cut.notes if cut else [])],
         scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
@@ -227,12 +246,7 @@ def build(
         cut_error=cut_error,
         totals=Totals(
             scenes=len(states),
-            completed=counts.get("completed", 0),
-            reused=counts.get("reused", 0),
-            failed=counts.get("failed", 0),
-            blocked=counts.get("blocked", 0),
-            held=counts.get("held", 0),
-            skipped=counts.get("skipped", 0),
+            **{str(status): counts[status] for status in Status},
             spent_estimate=_amount(spent.get(currency or "", Decimal(0))),
             currency=currency,
             spent_by_currency={name: _amount(value) for name, value in spent.items()},
@@ -255,10 +269,12 @@ def as_it_is(planned: ScenePlan) -> list[Outcome]:
     found = [_in_ledger(planned, one, one.row) for one in places if one.row]
     if planned.action is Action.BLOCKED:
         message = f"scene `{planned.blocked_by}` has no usable clip"
-        found.append(Outcome(scene, "blocked", planned.reason, None, None, "upstream", None, message, price))
+        found.append(
+            Outcome(scene, Status.BLOCKED, planned.reason, None, None, ErrorKind.UPSTREAM, None, message, price)
+        )
     elif not found:
         reason = planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
-        found.append(Outcome(scene, "skipped", reason, price=price))
+        found.append(Outcome(scene, Status.SKIPPED, reason, price=price))
     return found
 
 
@@ -266,10 +282,10 @@ def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:
     used = planned.used
     is_used = used is not None and used.row is not None and used.row.id == row.id
     if one.action is Action.RESUME and row.state is State.COLLECTED:  # its clip is not on disk
-        kind = row.error_class or ""
+        kind = row.error_class
         reason = f"{kind}: {one.reason}" if kind else one.reason
-        status: Status = "failed" if kind else "skipped"
-        return Outcome(planned.scene, status, reason, row, row.take, row.error_class, None, one.reason, planned.price)
+        status = Status.FAILED if kind else Status.SKIPPED
+        return Outcome(planned.scene, status, reason, row, row.take, kind, None, one.reason, planned.price)
     return outcome_of(planned.scene, row, one.reason, planned.price, used=is_used, reused=True)
 
 
@@ -277,27 +293,42 @@ def outcome_of(
     scene: Scene, row: Take, reason: str, price: PriceRange | None, *, used: bool = False, reused: bool = False
 ) -> Outcome:
     """The outcome that a ledger row stands for."""
-    status: Status
-    match row.state:
-        case State.COLLECTED:
-            status = "reused" if reused else "completed"
-        case State.AMBIGUOUS | State.SUBMITTING:
-            status = "held"
-        case State.IN_FLIGHT | State.COMPLETED:
-            status = "failed" if row.error_class else "skipped"
+    status = status_of(row, reused=reused)
+    match status:
+        case Status.HELD:
+            reason = f"held: {row.error_message}" if row.job_id else _lost(row)
+        case Status.FAILED:
+            reason = f"{row.error_class}: {row.error_message or 'the API gave no reason'}"
+        case Status.SKIPPED:
+            where = "finished, its clip not fetched" if row.completed_at else "still in flight"
+            reason = f"job {row.job_id} is {where}"
+        case Status.COMPLETED | Status.REUSED | Status.BLOCKED:
+            pass  # the plan's reason stands
         case _:
-            status = "failed"
-    if status == "held":
-        reason = f"held: the answer to its request was lost, so it may have been made and billed ({row.error_message or 'the run ended'})"
-        if row.job_id:
-            reason = f"held: {row.error_message}"
-    elif status == "failed":
-        reason = f"{row.error_class}: {row.error_message or 'the API gave no reason'}"
-    elif status == "skipped":
-        reason = f"job {row.job_id} is {'finished, its clip not fetched' if row.completed_at else 'still in flight'}"
+            assert_never(status)
     return Outcome(
         scene, status, reason, row, row.take, row.error_class, row.error_code, row.error_message, price, used
     )
+
+
+def status_of(row: Take, *, reused: bool = False) -> Status:
+    """The status of a take in this state; `reused`: its clip was here before this run."""
+    match row.state:
+        case State.COLLECTED:
+            return Status.REUSED if reused else Status.COMPLETED
+        case State.AMBIGUOUS | State.SUBMITTING:
+            return Status.HELD
+        case State.IN_FLIGHT | State.COMPLETED:
+            return Status.FAILED if row.error_class else Status.SKIPPED
+        case State.FAILED | State.RELEASED | State.ABANDONED:
+            return Status.FAILED
+        case _:
+            assert_never(row.state)
+
+
+def _lost(row: Take) -> str:
+    why = row.error_message or "the run ended"
+    return f"held: the answer to its request was lost, so it may have been made and billed ({why})"
 
 
 def stamp(seconds: float | None) -> str | None:
@@ -310,9 +341,7 @@ def _together(own: list[Outcome], *, forced: bool) -> Status:
     used = [o.status for o in own if o.used]
     if used and not forced:
         return used[0]
-    statuses = [o.status for o in own]
-    order: tuple[Status, ...] = ("held", "failed", "blocked", "skipped", "completed", "reused")
-    return next(status for status in order if status in statuses)
+    return min((o.status for o in own), key=lambda status: status.rank)
 
 
 def _money(rows: list[Take]) -> tuple[dict[str, Decimal], Decimal]:
@@ -337,13 +366,13 @@ def _concerns(storyboard: Storyboard, outcomes: list[Outcome]) -> list[str]:
                 starts.setdefault(image.scene, []).append(scene.id)
     found = []
     for outcome in outcomes:
-        if not outcome.used or not outcome.row:
+        if not outcome.used or not outcome.row or not outcome.row.clip:
             continue
-        clip, name = outcome.row.clip or {}, f"{outcome.scene.id} take {outcome.take}"
-        found += [f"{name}: {damage}" for damage in clip.get("damage", ())]
+        clip, name = outcome.row.here, f"{outcome.scene.id} take {outcome.take}"
+        found += [f"{name}: {damage}" for damage in clip.damage or ()]
         below = starts.get(outcome.scene.id)
         if below:
-            found += [f"{name}: {concern}; {', '.join(below)} starts from it" for concern in clip.get("concerns", ())]
+            found += [f"{name}: {concern}; {', '.join(below)} starts from it" for concern in clip.concerns or ()]
     return found
 
 
@@ -354,14 +383,14 @@ def _amount(value: Decimal) -> str:
 def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
     scene, row = outcome.scene, outcome.row
     error = None
-    if outcome.error_class and outcome.status not in GOOD:
+    if outcome.error_class and not outcome.status.is_good:
         error = ErrorReport(
             class_=outcome.error_class,
             code=outcome.error_code,
             message=outcome.error_message or outcome.reason,
             fix=outcome.fix,
         )
-    clip = {k: v for k, v in (row.clip or {}).items() if k != "mtime_ns"} if row and row.clip else None
+    clip = replace(row.clip, mtime_ns=None) if row and row.clip else None  # it differs on every machine
     estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None
     return SceneReport(
         id=scene.id,
@@ -414,7 +443,7 @@ def _past(row: Take) -> PastTake:
         job_id=row.job_id,
         model=row.model,
         seconds=row.seconds,
-        clip=(row.clip or {}).get("path"),
+        clip=row.clip.path if row.clip else None,
         error_class=row.error_class,
         timing=_timing(row),
         price=PriceReport(estimate=None if row.price is None else _amount(row.price), currency=row.currency),

@@ -95,7 +95,7 @@ def key_of(storyboard: Storyboard, clips: Shown) -> str:
     parts = []
     for scene_id, row in clips:
         scene = storyboard.scene(scene_id)
-        clip = (row.clip or {}).get("sha256") if row else None
+        clip = row.clip.sha256 if row and row.clip else None
         parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
     text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)])
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,6 +18,7 @@ from storyreel.ledger.gate import AlreadyPaid, CoolingDown, Ledger, SlotsFull
 from storyreel.ledger.gate import _meta as ledger_tables
 from storyreel.ledger.rows import Caps, Intent, State
 from storyreel.report import model as report
+from tests.clips import clip
 from tests.postgres import server
 
 
@@ -61,8 +62,8 @@ def test_a_take_goes_from_intent_to_collected(ledger: Ledger) -> None:
     assert (take.state, take.take, take.ordinal, take.submissions) == (State.SUBMITTING, 1, 1, 1)
     assert ledger.submitted(take.id, "q1").state is State.IN_FLIGHT
     assert ledger.finished(take.id, completed_at=5.0, expires_at=9.0, polls=3).polls == 3
-    done = ledger.collected(take.id, {"path": "clips/a/take-1.mp4"})
-    assert done.state is State.COLLECTED and done.clip == {"path": "clips/a/take-1.mp4"}
+    done = ledger.collected(take.id, clip())
+    assert done.state is State.COLLECTED and done.clip == clip()
     assert [t.id for t in ledger.takes("b")] == [take.id]
 
 
@@ -378,7 +379,7 @@ def collected(ledger: Ledger, one: Intent) -> Any:
     take = reserve(ledger, one)
     ledger.submitted(take.id, f"q{take.id}")
     ledger.finished(take.id, completed_at=None, expires_at=None, polls=1)
-    return ledger.collected(take.id, {"path": "x"})
+    return ledger.collected(take.id, clip("x"))
 
 
 def test_what_a_take_replaces_is_set_aside_when_its_clip_is_here_and_not_before(ledger: Ledger) -> None:

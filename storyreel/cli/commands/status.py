@@ -9,6 +9,7 @@ import time
 
 from storyreel.cli.complaint import said
 from storyreel.cli.request import prepare
+from storyreel.errors import Status
 from storyreel.ledger.rows import State
 from storyreel.report import model as report
 from storyreel.report.model import Outcome
@@ -34,7 +35,7 @@ def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         {
             "scene": o.scene.id,
             "take": o.take,
-            "status": "not made" if o.row is None else "completed" if o.status == "reused" else o.status,
+            "status": "not made" if o.row is None else Status.COMPLETED if o.status is Status.REUSED else o.status,
             "job_id": o.row.job_id if o.row else None,
             "used": o.used,
             "reason": o.reason,

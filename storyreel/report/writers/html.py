@@ -13,7 +13,9 @@ from typing import Any
 
 import jinja2
 
-from storyreel.errors import StoryreelError
+from storyreel.errors import Status, StoryreelError, Tone
+from storyreel.ledger.clip import Clip
+from storyreel.report.advice import advice
 from storyreel.report.model import RunReport, SceneReport, SeamReport
 from storyreel.workspace.folder import Workspace
 
@@ -29,7 +31,7 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
         found = []
         for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
             if pictures := _strip_of(clips.get(name), workspace):
-                shape = f"{clips[name]['width']} / {clips[name]['height']}"
+                shape = f"{clips[name].width} / {clips[name].height}"
                 found.append({"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"})
         return found if len(found) == 2 else []
 
@@ -37,8 +39,10 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
         report=report,
         outer=outer,
         strip=lambda scene: _strip_of(scene.clip, workspace),
-        scenes=[{"s": s, "next": _what_next(s), "pick": _pick(s, orders)} for s in report.scenes],
-        counts=report.totals.model_dump(),
+        scenes=[{"s": s, "next": advice(s, "FILE"), "pick": _pick(s, orders)} for s in report.scenes],
+        counts=report.totals.nonzero,
+        statuses=list(Status),
+        tones=list(Tone),
         spans=spans,
         path=" > ".join(critical_path(report)),
         money=_money(report),
@@ -87,14 +91,14 @@ def critical_path(report: RunReport) -> list[str]:
 
 def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
     """Does the take belong on the run's timeline: was it made, or taken up, by this run?"""
-    return bool(scene.timing.submitted_at) and (scene.status != "reused" or scene.run_id == report.run_id)
+    return bool(scene.timing.submitted_at) and (scene.status is not Status.REUSED or scene.run_id == report.run_id)
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
     """By model: takes of this report, their seconds, and what they are estimated at."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for scene in report.scenes:
-        if not scene.price.estimate or scene.status in ("skipped", "blocked"):
+        if not scene.price.estimate or scene.status in (Status.SKIPPED, Status.BLOCKED):
             continue
         key = scene.model, scene.price.currency or ""
         line = found.setdefault(
@@ -104,7 +108,7 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
         line["takes"] += 1
         line["seconds"] += scene.seconds
         line["estimate"] += Decimal(scene.price.estimate)
-        if scene.status not in ("completed", "reused"):
+        if not scene.status.is_good:
             line["lost"] += Decimal(scene.price.estimate)
     return list(found.values())
 
@@ -117,11 +121,11 @@ def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
     return f"write `pick: {order}` in scene {scene.id}, then run again"
 
 
-def _strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
+def _strip_of(clip: Clip | None, workspace: Workspace) -> str:
     """The clip's first, middle and last picture side by side, as a data URL; empty where the clip is not there or not readable."""
     if not clip:
         return ""
-    path = workspace.root / clip["path"]
+    path = workspace.root / clip.path
     kept = workspace.strip(path)
     try:
         if not kept.exists():
@@ -131,24 +135,6 @@ def _strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
         return "data:image/jpeg;base64," + base64.b64encode(kept.read_bytes()).decode()
     except (OSError, ValueError, StoryreelError):
         return ""
-
-
-def _what_next(scene: SceneReport) -> str:
-    """What a person can do about a scene that is not there."""
-    if scene.status == "held":
-        return f"storyreel resolve FILE {scene.id} --adopt VIDEO_ID, --resubmit or --abandon"
-    if scene.status == "blocked":
-        return "mend the scene it needs, then run again"
-    if scene.status == "skipped":
-        return "run again"
-    words = {
-        "moderation": "change the prompt or the picture, then run again",
-        "invalid": "mend the request, then run again",
-        "quota": "top up the account, then run again",
-        "auth": "check OPENAI_API_KEY, then run again",
-        "expired": "make it again with run --force, which is paid for anew",
-    }
-    return words.get(scene.error.class_ if scene.error else "", "run again") if scene.status == "failed" else ""
 
 
 def _spans(report: RunReport) -> list[dict[str, Any]]:
@@ -172,6 +158,7 @@ def _spans(report: RunReport) -> list[dict[str, Any]]:
                 "name": f"{scene.id} {scene.take or ''}",
                 "is_critical": scene.id in path,
                 "status": scene.status,
+                "tone": scene.status.tone if scene.status in (Status.FAILED, Status.HELD) else Tone.BUSY,
                 "left": round(100 * (submitted - start) / whole, 2),
                 "wait": round(100 * max(0.0, done - submitted) / whole, 2),
                 "fetch": round(100 * max(0.0, (collected or done) - done) / whole, 2),
