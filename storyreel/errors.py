@@ -63,6 +63,8 @@ class StoryreelError(Exception):
 
 
 class UsageError(StoryreelError):
+    """Flags, files or settings that cannot be used."""
+
     exit_code = 2
 
 
@@ -79,6 +81,8 @@ class CatalogError(UsageError):
 
 
 class WorkspaceError(StoryreelError):
+    """A folder, a disk or a ledger that cannot be used."""
+
     exit_code = 2
 
 
@@ -91,6 +95,8 @@ class Stopped(StoryreelError):
 
 
 class BudgetReached(Stopped):
+    """The next take would cost more than a budget allows."""
+
     exit_code = 3
 
 
@@ -109,10 +115,14 @@ class ApiError(StoryreelError):
 
 
 class OutOfCredit(ApiError, Stopped):
+    """The account has no money left."""
+
     exit_code = 3
 
 
 class KeyRefused(ApiError, Stopped):
+    """The endpoint refuses the key."""
+
     exit_code = 4
 
 
@@ -135,6 +145,8 @@ class StillLimited(ApiError, Stopped):
 
 
 class Unreachable(ApiError, Stopped):
+    """The endpoint does not answer."""
+
     exit_code = 4
 
 
