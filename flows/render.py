@@ -44,8 +44,9 @@ from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot, TakePlan
-from storyreel.report import model as report
-from storyreel.report.model import Outcome, RunReport
+from storyreel.report.build import build
+from storyreel.report.model import CutReport, RunReport
+from storyreel.report.outcome import Outcome, as_it_is, outcome_of
 from storyreel.report.writers import files
 from storyreel.run import collection, elsewhere, finishing, opening, slots
 from storyreel.run.session import Progress, Session
@@ -210,7 +211,7 @@ class Rendering:
         self.turn = asyncio.Semaphore(session.settings.max_in_flight)
         # Few go through `submit` at once, and each to its end: what is sent is in the ledger as soon as it is answered.
         self.gate = asyncio.Semaphore(AT_ONCE)
-        self.film: report.CutReport | None = None
+        self.film: CutReport | None = None
         self.film_error: str | None = None
         self.film_warning: str | None = None
 
@@ -282,7 +283,7 @@ class Rendering:
 
     def _as_it_is(self, planned: ScenePlan) -> ScenePlan | None:
         """A scene that was not asked for: its clip is shown, and nothing is made."""
-        for outcome in report.as_it_is(planned):
+        for outcome in as_it_is(planned):
             self._tell(outcome)
         if planned.kept is None:
             return None
@@ -498,7 +499,7 @@ class Rendering:
     # ---- what came out
 
     def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
-        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
+        self._tell(outcome_of(planned.scene, row, reason, planned.price, reused=reused))
 
     def _fail(
         self,
@@ -551,7 +552,7 @@ class Rendering:
         try:
             takes = {scene: take.id if take else None for scene, take in shown}
             key = finishing.key_of(self.plan.storyboard, shown)
-            self.film = report.CutReport(**await self._run(cut_film, takes, list(self.results.values())))
+            self.film = CutReport(**await self._run(cut_film, takes, list(self.results.values())))
             finishing.remember(self.session.workspace, key, self.film)
         except (StoryreelError, OSError) as error:
             self.film_error = error.message if isinstance(error, StoryreelError) else f"the disk failed: {error}"
@@ -562,13 +563,13 @@ class Rendering:
         history = self._history()
         rows = {t.scene: t for t in history if not t.superseded}
         rest = [
-            report.outcome_of(p.scene, rows[p.scene.id], "", p.price)
+            outcome_of(p.scene, rows[p.scene.id], "", p.price)
             if p.scene.id in rows and rows[p.scene.id].run_id == self.session.run_id
             else Outcome(p.scene, Status.SKIPPED, "the run ended before its turn", price=p.price)
             for p in self.plan.scenes
             if p.scene.id not in seen
         ]
-        return report.build(
+        return build(
             self.plan.storyboard,
             [*told, *rest],
             run_id=self.session.run_id,

@@ -28,7 +28,8 @@ from storyreel.errors import Status
 from storyreel.film.media import thumbnail
 from storyreel.manifest.faults import counted
 from storyreel.plan.make import Plan, bill
-from storyreel.report.model import Outcome, RunReport
+from storyreel.report.model import RunReport
+from storyreel.report.outcome import Outcome
 from storyreel.run.session import Session
 from storyreel.workspace.folder import Workspace
 

@@ -30,7 +30,7 @@ def cut(
 ) -> dict[str, Any]:
     """Assemble `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film order.
 
-    Returns what `report.CutReport` says of the film. `tell` hears of the pictures encoded, and of how many.
+    Returns what `report.model.CutReport` says of the film. `tell` hears of the pictures encoded, and of how many.
 
     A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene was asked to begin on the
     picture on which the one before it ends, and does, that picture is shown once.

@@ -1,42 +1,15 @@
-"""What a run did: outcomes -> RunReport. Format 1 of report.json is the dump of these classes."""
+"""What a report holds. Format 1 of report.json is the dump of these classes. Pure."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from decimal import Decimal
-from typing import Any, Literal, assert_never
+from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_serializer
 
-from storyreel.catalog.load import PriceRange
 from storyreel.errors import ErrorKind, Status
 from storyreel.ledger.clip import Clip
 from storyreel.ledger.moments import shown
-from storyreel.ledger.rows import CHARGED, State, Take
-from storyreel.manifest.storyboard import Scene, SceneImage, Storyboard
-from storyreel.plan.make import Action, Plan, ScenePlan, TakePlan
-
-_CENT = Decimal("0.01")
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one take of a scene. `take` is its number in the workspace, None if it was never begun."""
-
-    scene: Scene
-    status: Status
-    reason: str
-    row: Take | None = None
-    take: int | None = None
-    error_class: ErrorKind | None = None
-    error_code: str | None = None
-    error_message: str | None = None
-    price: PriceRange | None = None
-    used: bool = False
-    fix: str | None = None
 
 
 class _Part(BaseModel):
@@ -44,6 +17,8 @@ class _Part(BaseModel):
 
 
 class ErrorReport(_Part):
+    """Why a take has no clip, and the exact edit or command that helps."""
+
     class_: ErrorKind = Field(alias="class")
     code: str | None = None
     message: str
@@ -53,6 +28,8 @@ class ErrorReport(_Part):
 
 
 class Timing(_Part):
+    """When a take was submitted, completed and collected, and how often the API was asked."""
+
     submitted_at: str | None = None
     completed_at: str | None = None
     collected_at: str | None = None
@@ -62,6 +39,8 @@ class Timing(_Part):
 
 
 class PriceReport(_Part):
+    """What a take is estimated at; None where no price is known."""
+
     estimate: str | None
     currency: str | None
 
@@ -127,6 +106,8 @@ class SeamReport(_Part):
 
 
 class CutReport(_Part):
+    """The film, and what was changed or noticed while it was cut."""
+
     path: str
     timeline: str | None = None
     frames: int
@@ -191,260 +172,4 @@ class RunReport(_Part):
 
     @field_serializer("started_at", "finished_at")
     def _utc(self, value: datetime, info: SerializationInfo) -> str:
-        return stamp(value.timestamp()) or ""
-
-
-def build(
-    storyboard: Storyboard,
-    outcomes: Iterable[Outcome],
-    *,
-    run_id: str,
-    simulated: bool,
-    endpoint: str,
-    started_at: float,
-    finished_at: float,
-    stopped: str | None = None,
-    cut: CutReport | None = None,
-    cut_error: str | None = None,
-    frames: Mapping[int, Mapping[str, str]] | None = None,
-    history: Sequence[Take] | None = None,
-    forced: Collection[str] = (),
-    left_out: Collection[str] = (),
-    warnings: Sequence[str] = (),
-) -> RunReport:
-    """Return the report.
-
-    `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take of the storyboard, whichever
-    run made it; without it, those of the outcomes. A scene that was `forced` is good only if all its takes are, one that was
-    `left_out` keeps no run from being completed.
-    """
-    told = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
-    by_scene: dict[str, list[Outcome]] = {}
-    for outcome in told:
-        by_scene.setdefault(outcome.scene.id, []).append(outcome)
-    states = {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
-    counts = Counter(states.values())
-    asked = {name: status for name, status in states.items() if name not in left_out}
-    is_whole = all(status.is_good for status in asked.values())
-    rows = [o.row for o in told if o.row] if history is None else list(history)
-    spent, double = _money(rows)
-    now, _ = _money([row for row in rows if row.run_id == run_id])
-    currency = next(iter(spent), None) or next((o.price.currency for o in told if o.price), None)
-    return RunReport(
-        storyboard=storyboard.id,
-        title=storyboard.title,
-        run_id=run_id,
-        simulated=simulated,
-        endpoint=endpoint,
-        started_at=datetime.fromtimestamp(started_at, UTC),
-        finished_at=datetime.fromtimestamp(finished_at, UTC),
-        status="completed" if is_whole else "partial" if any(status.is_good for status in counts) else "failed",
-        stopped=stopped,
-        warnings=[*warnings, *_concerns(storyboard, told), *(cut.notes if cut else [])],
-        scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in told],
-        cut=cut,
-        cut_error=cut_error,
-        totals=Totals(
-            scenes=len(states),
-            **{str(status): counts[status] for status in Status},
-            spent_estimate=_amount(spent.get(currency or "", Decimal(0))),
-            currency=currency,
-            spent_by_currency={name: _amount(value) for name, value in spent.items()},
-            spent_this_run=_amount(now.get(currency or "", Decimal(0))),
-            possible_double_charge=_amount(double),
-        ),
-        history=[_past(row) for row in rows] if history is not None else [],
-    )
-
-
-def from_ledger(plan: Plan) -> list[Outcome]:
-    """What the ledger alone can tell of each scene: for `status`, and for a report made again."""
-    return [outcome for planned in plan.scenes for outcome in as_it_is(planned)]
-
-
-def as_it_is(planned: ScenePlan) -> list[Outcome]:
-    """What the ledger alone can tell of one scene."""
-    scene, price = planned.scene, planned.price
-    places = [one for take in planned.takes for one in (take, take.instead) if one and one.row]
-    found = [_in_ledger(planned, one, one.row) for one in places if one.row]
-    if planned.action is Action.BLOCKED:
-        message = f"scene `{planned.blocked_by}` has no usable clip"
-        found.append(
-            Outcome(scene, Status.BLOCKED, planned.reason, None, None, ErrorKind.UPSTREAM, None, message, price)
-        )
-    elif not found:
-        reason = planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
-        found.append(Outcome(scene, Status.SKIPPED, reason, price=price))
-    return found
-
-
-def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:
-    used = planned.used
-    is_used = used is not None and used.row is not None and used.row.id == row.id
-    if one.action is Action.RESUME and row.state is State.COLLECTED:  # its clip is not on disk
-        kind = row.error_class
-        reason = f"{kind}: {one.reason}" if kind else one.reason
-        status = Status.FAILED if kind else Status.SKIPPED
-        return Outcome(planned.scene, status, reason, row, row.take, kind, None, one.reason, planned.price)
-    return outcome_of(planned.scene, row, one.reason, planned.price, used=is_used, reused=True)
-
-
-def outcome_of(
-    scene: Scene, row: Take, reason: str, price: PriceRange | None, *, used: bool = False, reused: bool = False
-) -> Outcome:
-    """The outcome that a ledger row stands for."""
-    status = status_of(row, reused=reused)
-    match status:
-        case Status.HELD:
-            reason = f"held: {row.error_message}" if row.job_id else _lost(row)
-        case Status.FAILED:
-            reason = f"{row.error_class}: {row.error_message or 'the API gave no reason'}"
-        case Status.SKIPPED:
-            where = "finished, its clip not fetched" if row.completed_at else "still in flight"
-            reason = f"job {row.job_id} is {where}"
-        case Status.COMPLETED | Status.REUSED | Status.BLOCKED:
-            pass  # the plan's reason stands
-        case _:
-            assert_never(status)
-    return Outcome(
-        scene, status, reason, row, row.take, row.error_class, row.error_code, row.error_message, price, used
-    )
-
-
-def status_of(row: Take, *, reused: bool = False) -> Status:
-    """The status of a take in this state; `reused`: its clip was here before this run."""
-    match row.state:
-        case State.COLLECTED:
-            return Status.REUSED if reused else Status.COMPLETED
-        case State.AMBIGUOUS | State.SUBMITTING:
-            return Status.HELD
-        case State.IN_FLIGHT | State.COMPLETED:
-            return Status.FAILED if row.error_class else Status.SKIPPED
-        case State.FAILED | State.RELEASED | State.ABANDONED:
-            return Status.FAILED
-        case _:
-            assert_never(row.state)
-
-
-def _lost(row: Take) -> str:
-    why = row.error_message or "the run ended"
-    return f"held: the answer to its request was lost, so it may have been made and billed ({why})"
-
-
-def stamp(seconds: float | None) -> str | None:
-    """Unix seconds as `2026-11-22T09:00:00Z`; None where a ledger holds what no calendar has."""
-    return shown(seconds)
-
-
-def _together(own: list[Outcome], *, forced: bool) -> Status:
-    """One status for a scene with several takes: that of the used one, else the worst; of one that is forced, the worst."""
-    used = [o.status for o in own if o.used]
-    if used and not forced:
-        return used[0]
-    return min((o.status for o in own), key=lambda status: status.rank)
-
-
-def _money(rows: list[Take]) -> tuple[dict[str, Decimal], Decimal]:
-    """(what these takes cost by currency, what of it may have been charged twice)."""
-    spent: dict[str, Decimal] = {}
-    double = Decimal(0)
-    for row in rows:
-        if row.price is None:
-            continue
-        double += row.price * max(0, row.submissions - 1)
-        if row.state in CHARGED and row.submissions:
-            spent[row.currency or ""] = spent.get(row.currency or "", Decimal(0)) + row.price * row.submissions
-    return spent, double
-
-
-def _concerns(storyboard: Storyboard, outcomes: list[Outcome]) -> list[str]:
-    """What is wrong with the clips that are used; with their last pictures, where another scene starts from one."""
-    starts: dict[str, list[str]] = {}
-    for scene in storyboard.scenes:
-        for _, image in scene.images:
-            if isinstance(image, SceneImage) and image.frame == "last":
-                starts.setdefault(image.scene, []).append(scene.id)
-    found = []
-    for outcome in outcomes:
-        if not outcome.used or not outcome.row or not outcome.row.clip:
-            continue
-        clip, name = outcome.row.here, f"{outcome.scene.id} take {outcome.take}"
-        found += [f"{name}: {damage}" for damage in clip.damage or ()]
-        below = starts.get(outcome.scene.id)
-        if below:
-            found += [f"{name}: {concern}; {', '.join(below)} starts from it" for concern in clip.concerns or ()]
-    return found
-
-
-def _amount(value: Decimal) -> str:
-    return str(value.quantize(_CENT))
-
-
-def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
-    scene, row = outcome.scene, outcome.row
-    error = None
-    if outcome.error_class and not outcome.status.is_good:
-        error = ErrorReport(
-            class_=outcome.error_class,
-            code=outcome.error_code,
-            message=outcome.error_message or outcome.reason,
-            fix=outcome.fix,
-        )
-    clip = replace(row.clip, mtime_ns=None) if row and row.clip else None  # it differs on every machine
-    estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None
-    return SceneReport(
-        id=scene.id,
-        take=outcome.take,
-        used=outcome.used,
-        title=scene.title,
-        status=outcome.status,
-        reason=outcome.reason,
-        job_id=row.job_id if row else None,
-        model=scene.model,
-        mode=scene.mode,
-        seconds=scene.seconds,
-        size=scene.size,
-        prompt=scene.prompt,
-        run_id=row.run_id if row else None,
-        upstream=list(scene.upstream),
-        inputs=row.inputs if row else {},
-        clip=clip,
-        frames=dict(frames),
-        error=error,
-        timing=_timing(row) if row else Timing(),
-        price=PriceReport(
-            estimate=None if estimate is None else _amount(estimate),
-            currency=outcome.price.currency if outcome.price else None,
-        ),
-    )
-
-
-def _timing(row: Take) -> Timing:
-    waited = None
-    if row.submitted_at and row.completed_at:
-        waited = round(max(0.0, row.completed_at - row.submitted_at), 1)
-    return Timing(
-        submitted_at=stamp(row.submitted_at),
-        completed_at=stamp(row.completed_at),
-        collected_at=stamp(row.collected_at),
-        waited_s=waited,
-        polls=row.polls,
-        submissions=row.submissions,
-    )
-
-
-def _past(row: Take) -> PastTake:
-    return PastTake(
-        scene=row.scene,
-        take=row.take,
-        run_id=row.run_id,
-        state=str(row.state),
-        replaced=row.superseded,
-        job_id=row.job_id,
-        model=row.model,
-        seconds=row.seconds,
-        clip=row.clip.path if row.clip else None,
-        error_class=row.error_class,
-        timing=_timing(row),
-        price=PriceReport(estimate=None if row.price is None else _amount(row.price), currency=row.currency),
-    )
+        return shown(value.timestamp()) or ""

@@ -16,9 +16,9 @@ import sqlalchemy as sa
 
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger.gate import AlreadyPaid, CoolingDown, Ledger, SlotsFull
+from storyreel.ledger.moments import shown
 from storyreel.ledger.rows import Caps, Intent, State, Take
 from storyreel.ledger.tables import META, TAKES
-from storyreel.report import model as report
 from tests.clips import clip
 from tests.postgres import server
 
@@ -281,7 +281,7 @@ def test_times_that_an_older_version_kept_as_they_came_are_survived(
     ledger.finished(take.id, completed_at=kept, expires_at=kept, polls=1)
     found = ledger.take(take.id)
     assert (found.completed_at, found.expires_at) == (read, read)
-    assert report.stamp(found.completed_at) in (None, "2025-11-22T09:00:00Z")
+    assert shown(found.completed_at) in (None, "2025-11-22T09:00:00Z")
 
 
 def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) -> None:

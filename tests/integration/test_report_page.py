@@ -17,8 +17,9 @@ from storyreel.catalog import load as catalog
 from storyreel.errors import ErrorKind, Status
 from storyreel.ledger.rows import State, Take
 from storyreel.plan.make import PriceRange
-from storyreel.report import model as report
-from storyreel.report.model import CutReport, Outcome, RunReport, SeamReport
+from storyreel.report.build import build
+from storyreel.report.model import CutReport, RunReport, SeamReport
+from storyreel.report.outcome import Outcome, outcome_of
 from storyreel.report.writers import html
 from storyreel.workspace.folder import Workspace
 from tests.clips import clip
@@ -75,7 +76,7 @@ def told(folder: Path) -> RunReport:
         row("door", 2, State.COLLECTED, 5),
         row("stairs", 1, State.COLLECTED, 70),
     ]
-    outcomes = [report.outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good]
+    outcomes = [outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good]
     outcomes += [
         Outcome(
             scenes["lamp"],
@@ -95,7 +96,7 @@ def told(folder: Path) -> RunReport:
     (folder / "final.mp4").write_bytes((folder / "clips/door/take-1.mp4").read_bytes())
     seam = SeamReport(above="door", below="stairs", chained=True, doubled=True, psnr_db=44, ssim=0.99, luma_step=0.1,
                       colour_step=0.2, is_same=True)  # fmt: skip
-    return report.build(
+    return build(
         storyboard, outcomes, run_id="r", simulated=False, endpoint="https://api.example/v1", started_at=0, finished_at=210,
         cut=CutReport(path="final.mp4", frames=24, duration_s=1, seams=[seam]),
     )  # fmt: skip

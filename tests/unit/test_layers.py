@@ -28,7 +28,7 @@ ROOMS = {
     },
 }  # fmt: skip
 PURE = (
-    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/advice",
+    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
     "api/wire", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
     "manifest/resolve", "manifest/rules", "manifest/shape",
