@@ -29,8 +29,8 @@ StoryreelError
 │   └── NoLink              the job is completed, and its answer has no link
 └── MediaError              a file is not the picture or the video it should be
 
-The words: `Status` (what became of a take), `ErrorKind` (why it failed), `Stage` (what it is doing now), each a table with
-one line a word. Add a word there, and mypy names every place that must know it.
+The words: `Status` (how a take ended), `ErrorKind` (why it failed), `Stage` (what it is doing now).
+Each is a table with one line a word. Add a word there, and mypy names every place that must know it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class StoryreelError(Exception):
 
     @property
     def with_fix(self) -> str:
-        """The message, and its Fix behind it where there is one: for a report's row, which has one text."""
+        """Return the message with its Fix, for a ledger row, which has one text."""
         return f"{self.message} (Fix: {self.fix})" if self.fix else self.message
 
 
@@ -127,19 +127,19 @@ class KeyRefused(ApiError, Stopped):
 
 
 class EndpointRefused(ApiError, Stopped):
-    """Not the key: nothing of the API at this address, or a firewall, a proxy, a rule about this machine before it."""
+    """Not the key: no API at this address, or a firewall, a proxy or a rule in front of it."""
 
     exit_code = 4
 
 
 class FieldsIgnored(Stopped):
-    """The first clip of a model is not what was asked for: the endpoint takes a field, bills it, and ignores it."""
+    """The first clip of a model differs from its request: the endpoint bills a field and ignores it."""
 
     exit_code = 4
 
 
 class StillLimited(ApiError, Stopped):
-    """The API answers for minutes that there are too many requests, while no job of this account is running."""
+    """The API answers "too many requests" for minutes, while no job of this account is running."""
 
     exit_code = 4
 
@@ -151,7 +151,7 @@ class Unreachable(ApiError, Stopped):
 
 
 class NotSent(ApiError):
-    """The request never reached the API: connection refused, DNS, TLS, pool time-out; a gateway that could not connect."""
+    """The request never reached the API: refused, DNS, TLS, pool time-out, a gateway without upstream."""
 
 
 class AnswerLost(ApiError):
@@ -159,7 +159,7 @@ class AnswerLost(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many at once. `retry_after_s` is the server's wish, None where it named none."""
+    """Too many at once. `retry_after_s` is the server's header, None where it sent none."""
 
     def __init__(
         self, message: str, *, retry_after_s: float | None = None, status: int = 429, code: str | None = None
@@ -200,7 +200,7 @@ class DownloadError(StoryreelError):
 
 
 class BrokenOff(DownloadError):
-    """The connection ended before the bytes did; what is there may be gone on with."""
+    """The connection ended before the bytes did; the next try continues the part."""
 
 
 class LinkExpired(DownloadError):
@@ -216,7 +216,7 @@ class MediaError(StoryreelError):
 
 
 class Tone(StrEnum):
-    """How a word is coloured. The value is the variable of the page's style sheet, `style` is rich's, for a terminal."""
+    """The colour of a word: a variable of the page's style sheet, and rich's `style` for a terminal."""
 
     style: str
 
@@ -235,7 +235,7 @@ class Tone(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of a take, in the order in which counts are shown.
+    """How a take ended, in the order in which counts are shown.
 
     `rank`: of a scene with several takes, the take with the lowest rank speaks for the scene.
     """
@@ -268,7 +268,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What a take, or the film, is doing now: each is followed by another stage or by a `Status`."""
+    """What a take, or the film, is doing now. Another stage or a `Status` follows."""
 
     tone: Tone
 
@@ -287,7 +287,7 @@ class Stage(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a take has no clip. `advice` is what usually helps; an error with a `fix` of its own knows better."""
+    """Why a take has no clip. `advice` is what usually helps, where the error has no `fix`."""
 
     advice: str
 
@@ -311,7 +311,7 @@ class ErrorKind(StrEnum):
 
     @classmethod
     def read(cls, word: str | None) -> ErrorKind | None:
-        """The kind that a ledger or a report names; a word of another version is read as `transient`."""
+        """Return the kind that a ledger names; an unknown word is `transient`."""
         if not word:
             return None
         return next((kind for kind in cls if kind == word), cls.TRANSIENT)

@@ -1,4 +1,4 @@
-"""Progress for a person: a live table on a terminal, plain lines anywhere else. Always on stderr."""
+"""Show progress on stderr: a live table on a terminal, plain lines anywhere else."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class _Row:
 
 @contextmanager
 def cutting(console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
-    """A bar for a film that is being cut, gone when it is done; on no terminal, nothing. Yields what to tell it."""
+    """Show a bar while a film is cut, on a terminal only. Yield the function that advances it."""
     console = console or Console(stderr=True)
     with bars.Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         bar = progress.add_task("cutting the film", total=None)
@@ -60,7 +60,7 @@ class Display:
         self.live = Live(console=self.console, get_renderable=self._render) if self.console.is_terminal else None
 
     def tell(self, progress: Progress) -> None:
-        """Note what a take, or the film, is doing; called from the run's event loop."""
+        """Show what a take, or the film, is doing. The run's event loop calls it."""
         is_new = self._note_film(progress) if progress.state is Stage.CUTTING else self._note(progress)
         if self.live is not None or not is_new:
             return
@@ -75,7 +75,7 @@ class Display:
         return is_new
 
     def _note(self, progress: Progress) -> bool:
-        """Write down what a take is doing; returns whether it is something else than before."""
+        """Record what a take is doing; return whether that changed."""
         if progress.take:
             self.rows.pop((progress.scene, 0), None)
         key = (progress.scene, progress.take)

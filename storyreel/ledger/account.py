@@ -1,4 +1,4 @@
-"""An account: its jobs in flight, its pause where the API asked for one, and why it was stopped."""
+"""Know an account: its jobs in flight, its pause, and why it was stopped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from storyreel.ledger.tables import ACCOUNTS, TAKES, take_of
 
 LONGEST_COOL_DOWN_S = 3600.0
 JOB_HOLDS_S = 24 * 3600.0  # a job older than this holds no slot: no model takes nearly as long
-REQUEST_HOLDS_S = 7 * 24 * 3600.0  # nor does a request; that of a dead run is held much sooner, see `run.slots`
+REQUEST_HOLDS_S = 7 * 24 * 3600.0  # so long may a request be under way
 
 
 class SlotsFull(Exception):
-    """Every slot of the account is taken; wait and ask again."""
+    """Every slot of the account is taken; wait, then try again."""
 
 
 class CoolingDown(Exception):
@@ -33,9 +33,9 @@ class Accounts(Database):
     """What all runs that share an account must know."""
 
     def cool_down(self, account: str, until: float) -> None:
-        """Let no run that shares this ledger send for this account before `until`, in Unix seconds; the latest one holds.
+        """Let no run that shares this ledger send for this account before `until`, in Unix seconds.
 
-        At most an hour from now: then a request is sent again, and a clock that was set back holds nobody for longer.
+        The latest `until` holds, and at most an hour: a clock that was set back stops nobody longer.
         """
         until = min(until, self._now() + LONGEST_COOL_DOWN_S)
         later = sa.case((ACCOUNTS.c.cool_until > until, ACCOUNTS.c.cool_until), else_=until)
@@ -49,13 +49,13 @@ class Accounts(Database):
             return None if found is None else float(found)
 
     def stop_account(self, account: str, why: str) -> None:
-        """Stop every run under way that shares this ledger: the account has no credit, or its key is refused."""
+        """Stop every run under way that shares this ledger: no credit is left, or the key is refused."""
         values = {"stopped_at": self._now(), "stopped_why": why}
         with self._guard(), self._begin() as connection:
             self._account(connection, account, values, {"cool_until": 0.0, **values})
 
     def in_flight(self, account: str) -> list[Take]:
-        """Every take whose request or job holds a slot of the account, of any storyboard and project."""
+        """Return the takes whose request or job holds a slot, of every storyboard and project."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(sa.select(TAKES).where(self._holding(account)).order_by(TAKES.c.id)).all()
             return [take_of(row) for row in rows]
@@ -82,7 +82,7 @@ class Accounts(Database):
         return int(found)
 
     def _holding(self, account: str) -> sa.ColumnElement[bool]:
-        """The rows whose request or job can still be under way at the API."""
+        """Select the rows whose request or job can still be under way at the API."""
         since = sa.func.coalesce(TAKES.c.submitted_at, TAKES.c.created_at)
         now = self._now()
         return (TAKES.c.account == account) & (

@@ -1,4 +1,4 @@
-"""The money that is left: does one more take fit every budget that is set?"""
+"""Compare the price of one more take with every budget that is set."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ DAY_S = 24 * 3600.0
 
 
 class Budgets(Database):
-    """Adds up what was spent, in the transaction that is about to spend more."""
+    """Adds up the money that was spent, in the transaction that is about to spend more."""
 
     def _check_budget(
         self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
     ) -> None:
-        """Raises `BudgetReached` where the take's price would be too much for one of the budgets that are set, or cannot be
-        compared with it."""
+        """Raise `BudgetReached` if the take's price exceeds any budget that is set, or cannot be
+        compared with it.
+        """
         own = self._own(TAKES, intent.storyboard)
         run = TAKES.c.run_id.startswith(f"{caps.group}.") if caps.group else TAKES.c.run_id == intent.run_id
         limits = (
@@ -59,7 +60,7 @@ class Budgets(Database):
 
 
 def _comparable(intent: Intent, name: str, limit: Decimal, currency: str | None) -> tuple[Decimal, str | None]:
-    """(price, currency) of a take that a budget can be held against.
+    """Return (price, currency) of a take where a budget can be compared with it.
 
     Raises:
         BudgetReached: it has no known price, or one in another currency.

@@ -12,8 +12,8 @@ from typing import Any
 class Clip:
     """The file of a collected take, and what its one decode found; see `film.media.clip.ClipFacts`.
 
-    The order of the fields is the order in the ledger's JSON. `path` is relative to the workspace, `bytes` its size,
-    `mtime_ns` its time when it was put there. A field that is None was not recorded by the version that wrote it.
+    The order of the fields is the order in the ledger's JSON. `path` is relative to the workspace.
+    `bytes` is the file's size, `mtime_ns` its time of change. None: an older version recorded none.
     """
 
     path: str
@@ -34,7 +34,7 @@ class Clip:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Clip | None:
-        """The clip that these values name; None where one is missing that every version records."""
+        """Return the clip; None where a value is missing that every version records."""
         known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         for name in ("concerns", "damage"):
             if known.get(name) is not None:
@@ -46,14 +46,14 @@ class Clip:
 
     @classmethod
     def read(cls, text: str | None) -> Clip | None:
-        """The clip of a ledger's row."""
+        """Return the clip of a ledger's row."""
         return cls.of(json.loads(text)) if text else None
 
     @property
     def text(self) -> str:
-        """The JSON of a ledger's row."""
+        """Return the JSON of a ledger's row."""
         return json.dumps(self.as_dict(), ensure_ascii=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """Every fact that is recorded, by name."""
+        """Return every recorded fact, by name."""
         return {name: value for name, value in asdict(self).items() if value is not None}

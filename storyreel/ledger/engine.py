@@ -17,7 +17,7 @@ from storyreel.ledger import migrations
 from storyreel.ledger.rows import Take
 from storyreel.ledger.tables import TAKES, take_of
 
-# A machine that drops off the network gives its locks up within a minute. TCP's defaults take two hours.
+# A machine that drops off the network loses its locks within a minute; by TCP's defaults, in two hours.
 _LOST_SOON = {
     "connect_timeout": 15,
     "keepalives_idle": 30,
@@ -54,25 +54,25 @@ class Database:
         return self._visible(table) & (table.c.storyboard == storyboard)
 
     def _visible(self, table: sa.Table) -> sa.ColumnElement[bool]:
-        """The rows of this project, and those that have none."""
+        """Select the rows of this project, and rows that have none."""
         if self.project is None:
             return sa.true()
         return table.c.project.in_({self.project, ""})
 
     @contextmanager
     def _begin(self) -> Iterator[sa.Connection]:
-        """A transaction that no other writer can interleave with."""
+        """Begin a transaction that no other writer can interleave with."""
         with self._engine.begin() as connection:
             if self._engine.dialect.name == "postgresql":
                 connection.execute(sa.text("SELECT pg_advisory_xact_lock(7468391)"))
             yield connection
 
     def _read(self) -> sa.Connection:
-        """A connection whose transaction takes no write lock."""
+        """Open a connection whose transaction takes no write lock."""
         return self._engine.connect().execution_options(storyreel_reads=True)
 
     def _look_over(self) -> None:
-        """Raises `WorkspaceError` where SQLite finds its own file damaged."""
+        """Raise `WorkspaceError` where SQLite finds its file damaged."""
         if self._engine.dialect.name != "sqlite":
             return
         with self._read() as connection:
@@ -81,7 +81,7 @@ class Database:
             raise self._damaged(str(found))
 
     def _damaged(self, reason: str) -> WorkspaceError:
-        """Return the error of a damaged ledger. Keep a copy of the file first, before anybody tries to repair it."""
+        """Return the error of a damaged ledger; copy the file before anybody tries to repair it."""
         path = Path(self._engine.url.database or "")
         copy = path.with_name(f"{path.name}.damaged")
         if path.is_file() and not copy.exists():

@@ -40,11 +40,11 @@ class AlreadyPaid(Exception):
 class Ledger(Accounts, Budgets, Record, Reading):
     """The ledger at `url` (SQLAlchemy's form); created where it is missing.
 
-    Each method is one transaction, done when it returns. Several processes and threads may use it at once.
-    Where several projects share a ledger, `project` limits what is read and written to that project's rows, and to rows
-    from before there were projects.
+    Each method is one transaction, done when it returns. Several processes and threads may use one
+    ledger. Where several projects share it, `project` limits reading and writing to that project's
+    rows, and to rows from before there were projects.
 
-    Its rooms: `account` (slots, pauses), `budget`, `record` (a take's life), `reading`; all stand on `engine` and `tables`.
+    See `account` (slots, pauses), `budget`, `record` (a take's life) and `reading`.
 
     Raises:
         WorkspaceError: it cannot be opened, is damaged, locked, or of a newer version.
@@ -52,7 +52,7 @@ class Ledger(Accounts, Budgets, Record, Reading):
 
     @classmethod
     def in_file(cls, path: Path, *, now: Callable[[], float] | None = None) -> Ledger:
-        """The ledger in one SQLite file, the default."""
+        """Open the ledger in one SQLite file, the default."""
         return cls(f"sqlite:///{path}", now=now)
 
     def reserve(
@@ -65,13 +65,13 @@ class Ledger(Accounts, Budgets, Record, Reading):
         caps: Caps = NO_CAPS,
         stop_mark: float | None = None,
     ) -> Take:
-        """Write down that a take is about to be paid for, if it may be. All is checked in the same transaction.
+        """Record that a take is about to be paid for, if it may be, in one transaction.
 
         Raises:
-            BudgetReached: with this take more would have been spent than `budget` or `caps` allow; nothing is written.
+            BudgetReached: the take exceeds `budget` or `caps`; nothing is written.
             SlotsFull: `slots` jobs of the account are in flight.
             CoolingDown: the API asked the account to wait.
-            Stopped: another run found the account without credit, or its key refused, since `stop_mark` was read.
+            Stopped: since `stop_mark`, another run found no credit, or the key refused.
             AlreadyPaid: `intent.wanted` takes of this key are paid for already.
         """
         with self._guard(), self._begin() as connection:
@@ -85,7 +85,7 @@ class Ledger(Accounts, Budgets, Record, Reading):
             return take_of(connection.execute(self._reservation(intent, beside)).one())
 
     def _reservation(self, intent: Intent, beside: Sequence[sa.Row[Any]]) -> sa.Executable:
-        """The statement that writes the intent down: a new row, or the one whose request was released."""
+        """Return the statement that records the intent: a new row, or the released one again."""
         same_key = [row for row in beside if row.key == intent.key]
         values = _values(intent) | {"created_at": self._now()}
         released = next((row.id for row in same_key if row.state == State.RELEASED and not row.superseded), None)
@@ -112,7 +112,7 @@ class Ledger(Accounts, Budgets, Record, Reading):
         currency: str | None = None,
         caps: Caps = NO_CAPS,
     ) -> Take:
-        """A held take is sent once more: counted, and charged to the budget, a second time.
+        """Record that a held take is sent once more: counted, and charged to the budget, again.
 
         Raises:
             BudgetReached: the second charge does not fit; nothing is changed.
@@ -129,7 +129,7 @@ class Ledger(Accounts, Budgets, Record, Reading):
 
 
 def _values(intent: Intent) -> dict[str, Any]:
-    """The columns of a take that is submitting; whatever error an earlier request left is cleared."""
+    """Return the columns of a take that is submitting; an earlier request's error is cleared."""
     return {
         "state": State.SUBMITTING,
         "account": intent.account,
@@ -149,7 +149,7 @@ def _values(intent: Intent) -> dict[str, Any]:
 
 
 def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
-    """Raises `AlreadyPaid` where as many places as are wanted are taken, or the one to be replaced has its successor."""
+    """Raise `AlreadyPaid` if the wanted takes are paid for, or the replaced one has a successor."""
     beside = {row.id: row for row in same_key}
     paid = [row for row in same_key if row.state in PAID_FOR and not row.superseded]
     if intent.replaces is not None:

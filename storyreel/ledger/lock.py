@@ -19,7 +19,7 @@ class Locking(Database):
 
     @contextmanager
     def held(self, storyboard: str, project: str | None = None) -> Iterator[None]:
-        """Hold a storyboard for one run, wherever its workspace lies; the lock dies with its process.
+        """Hold a storyboard for one run, wherever its workspace is; the lock ends with its process.
 
         Raises:
             RunLocked: another run, on this machine or another, works on this storyboard.

@@ -13,7 +13,7 @@ class Reading(Database):
     """Finds takes: of a storyboard, of an intent, of a job."""
 
     def find(self, intent: Intent) -> Take:
-        """The newest row of an intent that was not accepted."""
+        """Return the newest row of an intent that was not accepted."""
         with self._guard(), self._read() as connection:
             row = connection.execute(
                 sa.select(TAKES)
@@ -24,25 +24,25 @@ class Reading(Database):
             return take_of(row)
 
     def storyboards(self) -> list[str]:
-        """The ids of every storyboard of this project that was ever sent something for."""
+        """Return the ids of this project's storyboards that have takes."""
         names = sa.select(TAKES.c.storyboard).where(self._visible(TAKES)).distinct()
         with self._guard(), self._read() as connection:
             return list(connection.execute(names.order_by(TAKES.c.storyboard)).scalars())
 
     def projects(self) -> list[str]:
-        """The projects that share this ledger, by name."""
+        """Return the names of the projects that share this ledger."""
         names = sa.select(TAKES.c.project).distinct().order_by(TAKES.c.project)
         with self._guard(), self._read() as connection:
             return list(connection.execute(names).scalars())
 
     def takes(self, storyboard: str) -> list[Take]:
-        """Every take of a storyboard, oldest first."""
+        """Return every take of a storyboard, oldest first."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(sa.select(TAKES).where(self._own(TAKES, storyboard)).order_by(TAKES.c.id)).all()
             return [take_of(row) for row in rows]
 
     def others(self, storyboard: str) -> list[Take]:
-        """What is paid for under other storyboards of this project, oldest first."""
+        """Return the paid takes of this project's other storyboards, oldest first."""
         wanted = (
             self._visible(TAKES),
             TAKES.c.storyboard != storyboard,
@@ -54,7 +54,7 @@ class Reading(Database):
             return [take_of(row) for row in rows]
 
     def owner_of(self, job_id: str) -> Take | None:
-        """The take that a job belongs to, of any storyboard and project."""
+        """Return the take that a job belongs to, of any storyboard and project."""
         with self._guard(), self._read() as connection:
             row = connection.execute(
                 sa.select(TAKES).where(TAKES.c.job_id == job_id).order_by(TAKES.c.id).limit(1)
@@ -62,7 +62,7 @@ class Reading(Database):
             return None if row is None else take_of(row)
 
     def retakes(self, storyboard: str) -> dict[tuple[str, str], int]:
-        """How many takes were asked for beside the storyboard, by (scene, key)."""
+        """Return how many takes `storyreel retake` asked for, by (scene, key)."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
                 sa.select(RETAKES.c.scene, RETAKES.c.key, sa.func.max(RETAKES.c.wanted))
@@ -72,7 +72,7 @@ class Reading(Database):
             return {(scene, key): wanted for scene, key, wanted in rows}
 
     def durations(self, account: str, model: str, seconds: int, limit: int = 50) -> list[float]:
-        """How long the latest jobs of a model and length took that were watched to their end, in seconds; newest first."""
+        """Return how long the latest watched jobs of a model and length took, in s; newest first."""
         with self._guard(), self._read() as connection:
             rows = connection.execute(
                 sa.select(TAKES.c.watched_s)
@@ -88,7 +88,7 @@ class Reading(Database):
             return [float(seconds) for (seconds,) in rows]
 
     def take(self, take_id: int) -> Take:
-        """One take. Raises `KeyError`."""
+        """Return one take. Raise `KeyError` where there is none."""
         with self._guard(), self._read() as connection:
             row = connection.execute(sa.select(TAKES).where(TAKES.c.id == take_id)).one_or_none()
             if row is None:

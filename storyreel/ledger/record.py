@@ -18,11 +18,11 @@ class Record(Locking):
     """Writes a take's states, as they are drawn in `ledger.gate`."""
 
     def submitted(self, take_id: int, job_id: str) -> Take:
-        """The API accepted the request: the job exists and counts."""
+        """Record that the API accepted the request: the job exists and is paid for."""
         return self._update(take_id, state=State.IN_FLIGHT, job_id=job_id, submitted_at=self._now())
 
     def lost(self, take_id: int, message: str) -> Take:
-        """The answer was lost: hold the take."""
+        """Hold the take: the answer to its request was lost."""
         return self._update(
             take_id,
             state=State.AMBIGUOUS,
@@ -31,7 +31,7 @@ class Record(Locking):
         )
 
     def released(self, take_id: int, error_class: ErrorKind, code: str | None, message: str) -> Take:
-        """The request was provably not accepted: the slot and the money are free again."""
+        """Free the slot and the money: the request was provably not accepted."""
         return self._update(
             take_id,
             state=State.RELEASED,
@@ -42,11 +42,11 @@ class Record(Locking):
         )
 
     def resubmission_refused(self, take_id: int, message: str) -> Take:
-        """The second request was not accepted; the first one is as uncertain as before."""
+        """Hold the take again: its second request was refused, the first is as uncertain as before."""
         return self._update(take_id, state=State.AMBIGUOUS, submissions=TAKES.c.submissions - 1, error_message=message)
 
     def adopted(self, take_id: int, job_id: str, endpoint: str | None = None) -> Take:
-        """A person says which job the lost answer spoke of, and `endpoint` where it was made."""
+        """Record a person's word which job the lost answer named, and at which `endpoint`."""
         elsewhere = {"endpoint": endpoint} if endpoint else {}
         return self._update(
             take_id,
@@ -59,9 +59,9 @@ class Record(Locking):
         )
 
     def abandoned(self, take_id: int, *, charged: bool) -> Take:
-        """A person gives a held take up; the next run makes a new one.
+        """Record that a person gives a held take up; the next run makes a new one.
 
-        `charged`: the lost request may have been made all the same, so its price stays counted.
+        `charged`: the lost request may have made a job, so its price stays counted.
         """
         values = {} if charged else {"submissions": 0}
         return self._update(take_id, state=State.ABANDONED, **values)
@@ -75,7 +75,7 @@ class Record(Locking):
         polls: int,
         watched_s: float | None = None,
     ) -> Take:
-        """The job is completed and its clip can be fetched. `watched_s`: how long it took, where all of that was seen."""
+        """Record that the job is completed. `watched_s`: how long it took, if a run watched all of it."""
         return self._update(
             take_id,
             state=State.COMPLETED,
@@ -86,7 +86,7 @@ class Record(Locking):
         )
 
     def unknown(self, take_id: int, code: str | None, message: str, *, polls: int = 0) -> Take:
-        """The API does not know the job any more: held with its id, and counted as paid, until a person settles it."""
+        """Hold a take whose job the API does not know any more. It keeps its id and counts as paid."""
         return self._update(
             take_id,
             state=State.AMBIGUOUS,
@@ -97,11 +97,11 @@ class Record(Locking):
         )
 
     def known_again(self, take_id: int) -> Take:
-        """The API knows a job again that it did not know for a while."""
+        """Release the hold: the API knows the job again."""
         return self._update(take_id, state=State.IN_FLIGHT, error_class=None, error_code=None, error_message=None)
 
     def failed(self, take_id: int, error_class: ErrorKind, code: str | None, message: str, *, polls: int = 0) -> Take:
-        """The API ended the job without a clip."""
+        """Record that the API ended the job without a clip."""
         return self._update(
             take_id,
             state=State.FAILED,
@@ -117,8 +117,9 @@ class Record(Locking):
         return self._update(take_id, polls=TAKES.c.polls + polls)
 
     def collected(self, take_id: int, clip: Clip) -> Take:
-        """The clip is on disk, verified. The take that it replaces is set aside in the same transaction; the old clip stays
-        on disk.
+        """Record the verified clip on disk, and set aside the take that it replaces.
+
+        Both in one transaction. The old clip stays on disk.
         """
         values = {
             "state": State.COLLECTED,
@@ -139,7 +140,7 @@ class Record(Locking):
             return take_of(row)
 
     def imported(self, take: Take, storyboard: str, scene: str, run_id: str, clip: Clip, ordinal: int) -> Take:
-        """A clip that was made and paid for under another name: note it here, at no price, as collected."""
+        """Record, as collected and at no price, a clip that was paid for under another name."""
         with self._guard(), self._begin() as connection:
             same_scene = self._own(TAKES, storyboard) & (TAKES.c.scene == scene)
             top = connection.execute(sa.select(sa.func.max(TAKES.c.take)).where(same_scene)).scalar()
@@ -155,16 +156,16 @@ class Record(Locking):
             return take_of(connection.execute(sa.insert(TAKES).values(values).returning(TAKES)).one())
 
     def unusable(self, take_id: int, error_class: ErrorKind, message: str) -> Take:
-        """A paid clip that is not here: keep it `completed`, with the reason, so that the next run tries again."""
+        """Keep a paid take `completed`, with the reason why its clip is missing: the next run retries."""
         return self._update(take_id, error_class=error_class, error_message=message)
 
     def hold_if_dead(self, take: Take) -> None:
-        """Hold a request whose run has ended: nobody holds its storyboard any more."""
+        """Hold a request whose run has ended: no process holds its storyboard."""
         with contextlib.suppress(RunLocked), self.held(take.storyboard, take.project):
             self.interrupted(take.storyboard, "", take.project)
 
     def interrupted(self, storyboard: str, run_id: str, project: str | None = None) -> list[Take]:
-        """Hold every take that an earlier run left `submitting`: whether its request arrived is not known."""
+        """Hold every take that an earlier run left `submitting`: its request may have arrived."""
         own = self._own(TAKES, storyboard)
         if project is not None:
             own = (TAKES.c.project == project) & (TAKES.c.storyboard == storyboard)
@@ -186,7 +187,7 @@ class Record(Locking):
             return [take_of(row) for row in rows]
 
     def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
-        """Ask for `wanted` takes of this key, whatever the storyboard says."""
+        """Record that `wanted` takes of this key are asked for, beside the storyboard."""
         with self._guard(), self._begin() as connection:
             values = {"storyboard": storyboard, "scene": scene, "key": key, "wanted": wanted}
             connection.execute(sa.insert(RETAKES).values(project=self.project or "", **values))

@@ -1,4 +1,4 @@
-"""What a ledger's row says. Pure data, so that planning and reporting need no database."""
+"""A ledger's row as data, so that planning and reporting need no database. Pure."""
 
 from __future__ import annotations
 
@@ -67,20 +67,20 @@ class Take:
 
     @property
     def here(self) -> Clip:
-        """The clip of a take that is collected: only such a one may be asked."""
+        """Return the clip of a collected take; a take in another state has none."""
         assert self.clip is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
         return self.clip
 
     @property
     def job(self) -> str:
-        """The job's id, of a take that has one: in flight, completed, or unknown to the API for now."""
+        """Return the job's id, of a take that has one: in flight, completed, or later."""
         assert self.job_id is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
         return self.job_id
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be paid for. `replaces`: the row that is set aside once this one's clip is here."""
+    """A take that is about to be paid for. `replaces`: the row that is set aside by this one's clip."""
 
     storyboard: str
     scene: str
@@ -100,10 +100,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What may be spent besides the storyboard's own budget, which counts over the workspace's life.
+    """Spending limits beside the storyboard's budget, which counts over the workspace's life.
 
-    `per_run`: by this run, or, where its id begins with `group`, by all runs of that group together. `per_day`: by the storyboard
-    within any 24 hours.
+    `per_run`: for this run, or for all runs whose id starts with `group`. `per_day`: for the
+    storyboard, within any 24 hours.
     """
 
     per_run: Decimal | None = None

@@ -89,7 +89,7 @@ def take_of(row: sa.Row[Any]) -> Take:
     values["price"] = None if values["price"] is None else Decimal(values["price"])
     values["clip"] = Clip.read(values["clip"])
     values["error_class"] = ErrorKind.read(values["error_class"])
-    for name in ("completed_at", "expires_at"):  # older versions kept what the API said, whatever it was
+    for name in ("completed_at", "expires_at"):  # older versions kept the API's value unread
         values[name] = _time(values[name])
     return Take(**values)
 

@@ -1,4 +1,4 @@
-"""What a person can do about a take that has no clip, in one place for the terminal and the page. Pure."""
+"""Say what a person can do about a take without a clip, for the terminal and the page. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ RUN_AGAIN = "run again"
 
 
 def advice(scene: SceneReport, file: str) -> str:
-    """What its error says, else what usually helps; empty for a take that is good. `file` is the storyboard."""
+    """Return the fix of its error, else what usually helps; empty for a good take.
+
+    `file` is the storyboard's path, as a command takes it.
+    """
     if scene.error and scene.error.fix:
         return scene.error.fix
     match scene.status:

@@ -47,9 +47,9 @@ def build(  # noqa: PLR0913  each becomes a part of the report
 ) -> RunReport:
     """Return the report.
 
-    `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take of the storyboard, whichever
-    run made it; without it, those of the outcomes. A scene that was `forced` is good only if all its takes are, one that was
-    `left_out` keeps no run from being completed.
+    `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take of
+    the storyboard, of all runs; without it, the takes of the outcomes. A `forced` scene is good only
+    if all its takes are. A scene that is `left_out` keeps no run from being completed.
     """
     sorted_outcomes = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
     by_scene: dict[str, list[Outcome]] = {}
@@ -80,7 +80,7 @@ def build(  # noqa: PLR0913  each becomes a part of the report
 
 
 def _totals(statuses: Collection[Status], rows: list[Take], run_id: str, currency: str | None) -> Totals:
-    """The sums. `currency` is that of the prices, where nothing is paid for yet."""
+    """Add up. `currency` is that of the prices, where nothing is paid for yet."""
     spent, double = money.spent(rows)
     now, _ = money.spent(row for row in rows if row.run_id == run_id)
     currency = next(iter(spent), None) or currency
@@ -97,7 +97,7 @@ def _totals(statuses: Collection[Status], rows: list[Take], run_id: str, currenc
 
 
 def _together(own: list[Outcome], *, forced: bool) -> Status:
-    """One status for a scene with several takes: that of the used one, else the worst; of one that is forced, the worst."""
+    """Return a scene's status: its used take's, else, or where it is forced, the worst."""
     used = [o.status for o in own if o.used]
     if used and not forced:
         return used[0]
@@ -105,7 +105,7 @@ def _together(own: list[Outcome], *, forced: bool) -> Status:
 
 
 def _concerns(storyboard: Storyboard, outcomes: list[Outcome]) -> list[str]:
-    """What is wrong with the clips that are used; with their last pictures, where another scene starts from one."""
+    """Name what is wrong with the used clips, and with last pictures that a scene starts from."""
     starts: dict[str, list[str]] = {}
     for scene in storyboard.scenes:
         for _, image in scene.images:
@@ -133,7 +133,7 @@ def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
             message=outcome.error_message or outcome.reason,
             fix=outcome.fix,
         )
-    clip = replace(row.clip, mtime_ns=None) if row and row.clip else None  # it differs on every machine
+    clip = replace(row.clip, mtime_ns=None) if row and row.clip else None  # no two machines have one
     estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None
     return SceneReport(
         id=scene.id,

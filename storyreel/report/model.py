@@ -75,7 +75,7 @@ class SceneReport(_Part):
 
 
 class PastTake(_Part):
-    """A take as the ledger has it, whichever run made it. `replaced`: another one is used in its place."""
+    """A take as the ledger has it, of any run. `replaced`: another take is used in its place."""
 
     scene: str
     take: int
@@ -92,7 +92,7 @@ class PastTake(_Part):
 
 
 class SeamReport(_Part):
-    """Where two scenes meet in the film; see `media.seam.Seam`. `doubled`: the picture was there twice and is shown once."""
+    """Where two scenes meet in the film; see `media.seam.Seam`. `doubled`: one picture, shown once."""
 
     above: str
     below: str
@@ -119,7 +119,7 @@ class CutReport(_Part):
 
 
 class Totals(_Part):
-    """`spent_estimate` and `spent_by_currency` count over the workspace's life, `spent_this_run` this run only."""
+    """Sums. `spent_estimate` and `spent_by_currency` are over the workspace's life, `spent_this_run` is not."""
 
     scenes: int
     completed: int
@@ -151,7 +151,7 @@ class Totals(_Part):
 
 
 class RunReport(_Part):
-    """The whole run. Paths are relative to the workspace; there is no secret and no signed address in it."""
+    """The whole run. Paths are relative to the workspace. It has no secret and no signed address."""
 
     format: Literal[1] = 1
     storyboard: str

@@ -1,4 +1,4 @@
-"""What became of each take: as its ledger row says, or as the plan does. Pure."""
+"""Derive the outcome of each take from its ledger row and its plan. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storyreel.plan.make import Action, Plan, ScenePlan, TakePlan
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one take of a scene. `take` is its number in the workspace, None if it was never begun."""
+    """The outcome of one take. `take` is its number in the workspace, None if it was never begun."""
 
     scene: Scene
     status: Status
@@ -30,12 +30,12 @@ class Outcome:
 
 
 def from_ledger(plan: Plan) -> list[Outcome]:
-    """What the ledger alone can tell of each scene: for `status`, and for a report made again."""
+    """Return the outcomes that the ledger alone shows: for `status` and `report`."""
     return [outcome for planned in plan.scenes for outcome in as_it_is(planned)]
 
 
 def as_it_is(planned: ScenePlan) -> list[Outcome]:
-    """What the ledger alone can tell of one scene."""
+    """Return the outcomes of one scene that the ledger alone shows."""
     scene, price = planned.scene, planned.price
     places = [one for take in planned.takes for one in (take, take.instead) if one and one.row]
     found = [_in_ledger(planned, one, one.row) for one in places if one.row]
@@ -64,7 +64,7 @@ def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:
 def outcome_of(
     scene: Scene, row: Take, reason: str, price: PriceRange | None, *, used: bool = False, reused: bool = False
 ) -> Outcome:
-    """The outcome that a ledger row stands for."""
+    """Return the outcome that a ledger row stands for."""
     status = status_of(row, reused=reused)
     match status:
         case Status.HELD:
@@ -84,7 +84,7 @@ def outcome_of(
 
 
 def status_of(row: Take, *, reused: bool = False) -> Status:
-    """The status of a take in this state; `reused`: its clip was here before this run."""
+    """Return a take's status by its state. `reused`: its clip is older than this run."""
     match row.state:
         case State.COLLECTED:
             return Status.REUSED if reused else Status.COMPLETED

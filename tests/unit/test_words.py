@@ -9,7 +9,8 @@ import pytest
 
 from storyreel.errors import ErrorKind, Stage, Status, Tone
 from storyreel.ledger.clip import Clip
-from storyreel.report.model import Totals
+from storyreel.report.advice import advice
+from storyreel.report.model import ErrorReport, PriceReport, SceneReport, Timing, Totals
 from storyreel.run.session import Progress
 from tests.clips import clip
 
@@ -78,3 +79,25 @@ def test_a_clip_of_the_first_version_is_read_and_a_broken_record_is_none() -> No
     first = {name: value for name, value in clip().as_dict().items() if name not in ("concerns", "damage", "mtime_ns")}
     assert (read := Clip.of(first)) is not None and read.as_dict() == first
     assert Clip.read(json.dumps({"path": "x"})) is None is Clip.read(None)
+
+
+def scene(status: Status, error: ErrorReport | None = None) -> SceneReport:
+    return SceneReport(
+        id="lamp", take=1, used=False, title=None, status=status, reason="", job_id=None, model="m", mode=None, seconds=5,
+        size="1280x720", prompt="", inputs={}, clip=None, frames={}, error=error, timing=Timing(),
+        price=PriceReport(estimate=None, currency=None),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("status", Status)
+def test_a_take_without_a_clip_has_advice_and_a_good_one_none(status: Status) -> None:
+    assert bool(advice(scene(status), "my film.yaml")) is not status.is_good
+
+
+def test_advice_is_the_errors_own_fix_then_its_kinds() -> None:
+    fixed = ErrorReport(class_=ErrorKind.MEDIA, message="x", fix="make room")
+    assert advice(scene(Status.FAILED, fixed), "f") == "make room"
+    for kind in ErrorKind:
+        assert advice(scene(Status.FAILED, ErrorReport(class_=kind, message="x")), "f") == kind.advice
+    assert advice(scene(Status.HELD), "my film.yaml").startswith("storyreel resolve 'my film.yaml' lamp ")
+    assert advice(scene(Status.BLOCKED), "f") == ErrorKind.UPSTREAM.advice

@@ -22,13 +22,13 @@ def write_all(report: RunReport, workspace: Workspace) -> Path:
 
 
 def read(workspace: Workspace) -> RunReport | None:
-    """The report that is there, None where one of its files is not, or was written by another version."""
+    """Return the last report; None where a file is missing, or another version wrote it."""
     folder = workspace.report_folder
     try:
-        told = RunReport.model_validate_json((folder / "report.json").read_bytes())
+        report = RunReport.model_validate_json((folder / "report.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return told if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
+    return report if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
 
 
 def write_json(report: RunReport, workspace: Workspace) -> None:

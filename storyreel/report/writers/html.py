@@ -21,13 +21,13 @@ from storyreel.workspace.folder import Workspace
 
 
 def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
-    """The page, piece by piece. Pictures are inside it, read as their turn comes; clips are linked, relative to `report/`."""
+    """Yield the page, piece by piece. Pictures are inside it; clips are linked, relative to `report/`."""
     spans = _spans(report)
     orders = _orders(report)
     clips = {scene.id: scene.clip for scene in report.scenes if scene.used and scene.clip}
 
     def outer(seam: SeamReport) -> list[dict[str, str]]:
-        """The last picture of the scene above and the first of the one below, each an end of its strip."""
+        """Return the last picture above the seam and the first below it, each an end of a strip."""
         found = []
         for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
             if pictures := _strip_of(clips.get(name), workspace):
@@ -54,14 +54,14 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
 
 @cache
 def template() -> jinja2.Template:
-    """The page's template; whatever is put into it is escaped."""
+    """Return the page's template; it escapes every value."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.get_template("report.html")
 
 
 def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
-    """The how-manieth of its scene each take is, which is what `pick` counts; only for scenes with several."""
+    """Number each take within its scene (1, 2, …), as `pick` does; for scenes with several takes."""
     counts = Counter(scene.id for scene in report.scenes)
     seen: Counter[str] = Counter()
     found: dict[tuple[str, int | None], int] = {}
@@ -73,7 +73,7 @@ def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
 
 
 def critical_path(report: RunReport) -> list[str]:
-    """The scenes that made the run as long as it was: from the last to be collected, back through what each waited for."""
+    """Return the scenes that decided the run's length, from the first to the last collected."""
     ends: dict[str, float] = {}
     above: dict[str, list[str]] = {}
     for scene in report.scenes:
@@ -90,12 +90,12 @@ def critical_path(report: RunReport) -> list[str]:
 
 
 def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
-    """Does the take belong on the run's timeline: was it made, or taken up, by this run?"""
+    """Is the take part of the run's timeline: made, or resumed, by this run?"""
     return bool(scene.timing.submitted_at) and (scene.status is not Status.REUSED or scene.run_id == report.run_id)
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
-    """By model: takes of this report, their seconds, and what they are estimated at."""
+    """Add up this report's takes by model: their number, seconds and estimates."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for scene in report.scenes:
         if not scene.price.estimate or scene.status in (Status.SKIPPED, Status.BLOCKED):
@@ -114,7 +114,7 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
 
 
 def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
-    """How to have this take used, where another one is."""
+    """Say how to use this take where another one is used."""
     order = orders.get((scene.id, scene.take))
     if not order or not scene.clip or scene.used:
         return ""
@@ -122,7 +122,7 @@ def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
 
 
 def _strip_of(clip: Clip | None, workspace: Workspace) -> str:
-    """The clip's first, middle and last picture side by side, as a data URL; empty where the clip is not there or not readable."""
+    """Return the clip's first, middle and last picture as one data URL; empty if it is unreadable."""
     if not clip:
         return ""
     path = workspace.root / clip.path
@@ -138,7 +138,7 @@ def _strip_of(clip: Clip | None, workspace: Workspace) -> str:
 
 
 def _spans(report: RunReport) -> list[dict[str, Any]]:
-    """Bars of the timeline in percent of the whole: waiting for the API, then collecting."""
+    """Return the timeline's bars in percent of the run: waiting for the API, then collecting."""
     marks: list[tuple[SceneReport, float, float, float]] = [
         (scene, _time(t.submitted_at), _time(t.completed_at), _time(t.collected_at))
         for scene in report.scenes
