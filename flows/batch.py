@@ -14,18 +14,20 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from storyreel.errors import StoryreelError
+from storyreel.errors import Status, StoryreelError
 from storyreel.flows import render
-from storyreel.flows.server import announce, interruption
+from storyreel.flows.server import announce, interruption, refusal
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import counted
 from storyreel.plan import make as plan
 from storyreel.report.model import RunReport
 from storyreel.run import batch, finishing, opening
+from storyreel.run.session import Progress
 from storyreel.workspace.settings import read as read_settings
 
 
 @flow(name="render-batch", persist_result=False)
+@refusal.in_a_sentence
 async def render_batch(
     storyboard: Path,
     rows: Path,
@@ -83,6 +85,7 @@ async def render_batch(
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)
+                tell(Progress(f"row {row.number} ({row.name})", 1, Status.FAILED, state.message or ""))
 
     folder.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:

@@ -38,7 +38,7 @@ from storyreel.errors import (
     UsageError,
     WorkspaceError,
 )
-from storyreel.flows.server import announce, approval, interruption, turn
+from storyreel.flows.server import announce, approval, interruption, refusal, turn
 from storyreel.ledger.rows import Caps, Take
 from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
@@ -46,7 +46,7 @@ from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot, TakePlan
 from storyreel.report.build import build
 from storyreel.report.model import CutReport, RunReport
-from storyreel.report.outcome import Outcome, as_it_is, outcome_of
+from storyreel.report.outcome import Outcome, as_it_is, held_elsewhere, outcome_of
 from storyreel.report.writers import files
 from storyreel.run import collection, elsewhere, finishing, opening, slots
 from storyreel.run.session import Progress, Session
@@ -91,6 +91,7 @@ def _run_name() -> str:
 
 
 @flow(name="render-storyboard", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
+@refusal.in_a_sentence
 async def render_storyboard(
     storyboard: Path,
     workspace: Path | None = None,
@@ -368,7 +369,7 @@ class Rendering:
                 self._outcome(planned, row, one.reason)
                 return row
             if one.action is Action.HELD:
-                self._tell(Outcome(scene, Status.HELD, one.reason, take=number, price=planned.price))
+                self._tell(held_elsewhere(planned, one, number))
                 return None
             row = await self._through(planned, one, number)
             if row is None:

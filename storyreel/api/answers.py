@@ -1,7 +1,8 @@
-"""Jobs out of answers: which job, which state, which link, which reason, wherever a server of the family puts it. Pure.
+"""Read jobs from answers: id, status, link and reason, in every place where servers of the family
+put them. Pure.
 
-Fixed tables, nothing to configure. Sources: Qiniu Cloud's OpenAI-compatible video API, read 2026-11-22; its neighbours
-in reference/gateways.md 1.1 to 1.11, collected 2026-11-24.
+Fixed tables, nothing to configure. Sources: Qiniu Cloud's OpenAI-compatible video API, read
+2026-11-22; its neighbours in reference/gateways.md 1.1 to 1.11, collected 2026-11-24.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _QINIU = ("qnaigc.com", "sufy.com")
 
 
 class JobStatus(StrEnum):
-    """What a job is doing, in our words."""
+    """The state of a job, in our words."""
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -48,28 +49,28 @@ _STATUS = {word: status for status, words in _WORDS.items() for word in words.sp
 
 _IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")  # never `request_id`
 _STATES = ("status", "task_status", "taskStatus", "state", "job_status")
-# Where the job lies in an answer that wraps it: new-api and 302.ai, apimart (a list), DashScope, and others alike.
+# Fields of an answer that wrap the job: new-api and 302.ai, apimart (a list), DashScope and others.
 _WRAPPERS = ("data", "video", "task", "job", "output", "result", "response", "generation")
-# Words that say why a job failed, and that a job which does not fail does not have (gateways.md 1.11).
+# Fields that only a failed job has: they give the reason (gateways.md 1.11).
 _REASONS = (
     "error", "fail_reason", "failReason", "failure_reason", "failureReason", "failure", "failure_message", "error_message",
     "errorMessage", "error_msg", "err_msg", "fail_msg",
 )  # fmt: skip
-# And words that any job may have: a reason only where the job has failed.
+# Fields that any job may have: a reason only if the job has failed.
 _REMARKS = (
     "task_status_msg", "status_message", "status_msg", "base_resp", "detail", "reason", "message", "msg", "description",
 )  # fmt: skip
 _CODES = ("error_code", "errorCode", "failureCode", "failure_code", "fail_code")
-_ENVELOPES = {"ok", "success", "true", "200", "0", "1"}  # what a wrapper says of the request, not of the job
+_ENVELOPES = {"ok", "success", "true", "200", "0", "1"}  # words of a wrapper about the request, not the job
 _NOTHING = {"", "0", "200", "ok", "success", "succeed", "none", "null", "{}", "[]"}
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as the API tells it. Times are Unix seconds; `word` is the API's own status.
+    """A job as the API reports it. Times are Unix seconds; `word` is the API's own status.
 
-    `candidates` are the links that a completed answer has where they are several and none is surely the clip; `keys` are the
-    names of what the answer has, to be shown where it has no link.
+    `candidates` are the links of a completed answer with several links, none of which is surely the
+    clip. `keys` are the names of the answer's fields, for a message about a missing link.
     """
 
     id: str
@@ -86,17 +87,17 @@ class Job:
     prompt: str | None = None
     seconds: str | None = None
     size: str | None = None
-    by_content: bool = False  # OpenAI's own shape: the bytes lie at `/content`, and the answer has no link
-    is_new_word: bool = False  # `word` stands in no table of ours
+    by_content: bool = False  # OpenAI's own shape: the bytes are at `/content`, and the answer has no link
+    is_new_word: bool = False  # `word` is in no table of ours
     candidates: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
 
 def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None) -> Job | None:
-    """The job in an answer, or None where there is none to be read. Liberal: unknown fields and words are no error.
+    """Return the job in an answer, or None if there is none. Unknown fields and words are no error.
 
-    `asked` is the id of the job that was asked about: an answer that has a state and no id is of that one. `base` is the API's
-    address, from which relative links start.
+    `asked` is the id of the job that the request was about: an answer with a state and no id is
+    that job's. `base` is the API's address, from which relative links start.
     """
     layer = _job_layer(payload)
     name = _id(layer) or (asked if _word(layer) is not None else None)
@@ -110,8 +111,8 @@ def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None
         status = JobStatus.COMPLETED if url else JobStatus.FAILED if _failed(layer, outer) else JobStatus.RUNNING
     candidates: tuple[str, ...] = ()
     if status is JobStatus.COMPLETED and url is None and not links.named_but_malformed(layer):
-        found = links.like_videos(payload, base)
-        url, candidates = (found[0], ()) if len(found) == 1 else (None, tuple(found))
+        videos = links.like_videos(payload, base)
+        url, candidates = (videos[0], ()) if len(videos) == 1 else (None, tuple(videos))
     code, message = _why(layer, outer, status)
     if word.strip().lower() == "expired":
         code = code or "expired"
@@ -140,7 +141,7 @@ def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None
 
 
 def parse_list(payload: Any) -> tuple[list[Job], bool] | None:
-    """(jobs, are there more) of a listing, or None where it is none."""
+    """Return (jobs, has more) of a listing, or None if it is none."""
     entries = payload.get("data") if isinstance(payload, dict) else None
     if not isinstance(entries, list):
         return None
@@ -150,7 +151,8 @@ def parse_list(payload: Any) -> tuple[list[Job], bool] | None:
 def expiry(
     url: str | None, expires_at: float | None, completed_at: float | None, life_s: float = SEVEN_DAYS_S
 ) -> float | None:
-    """When the result URL dies: its own signature's word, else `expires_at`, else `life_s` after completion.
+    """Return when the result URL expires: by its own signature, else `expires_at`, else `life_s`
+    after completion.
 
     7 days by Qiniu's document; elsewhere 24 hours are usual (gateways.md 4: evolink, Huawei, Ark).
     """
@@ -161,7 +163,9 @@ def expiry(
 
 
 def error_of(error: Any) -> tuple[str | None, str | None]:
-    """(code, message) of an `error` in any form: an object, text, JSON within text, nothing."""
+    """Return (code, message) of an `error` in any form: an object, text, JSON within text,
+    nothing.
+    """
     if isinstance(error, str) and error.lstrip()[:1] == "{":
         error = loads(error) or error
     if isinstance(error, list):
@@ -178,7 +182,7 @@ def error_of(error: Any) -> tuple[str | None, str | None]:
 
 
 def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The answer and what it wraps, from outside inwards."""
+    """Yield the answer and the objects that it wraps, from outside inwards."""
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if isinstance(payload, dict):
@@ -188,26 +192,30 @@ def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 
 
 def _job_layer(payload: Any) -> Mapping[str, Any]:
-    """The part of an answer that is the job: the first with an id and a state, else with an id, else with a state."""
-    found = list(_layers(payload))
-    states = [one for one in found if _word(one) is not None]
+    """Return the part of an answer that is the job: the first with id and state, else with id,
+    else with state.
+    """
+    layers = list(_layers(payload))
+    states = [layer for layer in layers if _word(layer) is not None]
     if len(states) > 1 and str(_word(states[0])).lower() in _ENVELOPES:
-        found.sort(key=lambda one: one is states[0])
+        layers.sort(key=lambda layer: layer is states[0])
     tests = (
-        lambda one: _id(one) and _word(one) is not None,
+        lambda layer: _id(layer) and _word(layer) is not None,
         _id,
-        lambda one: _word(one) is not None,
+        lambda layer: _word(layer) is not None,
     )
-    return next((one for test in tests for one in found if test(one)), {})
+    return next((layer for test in tests for layer in layers if test(layer)), {})
 
 
 def _id(layer: Mapping[str, Any]) -> str | None:
-    """The job's id: text before numbers (new-api's rows have a number as `id` beside the real `task_id`)."""
-    given = [layer.get(name) for name in _IDS]
-    words = (one.strip() for one in given if isinstance(one, str) and one.strip())
-    numbers = (str(one) for one in given if isinstance(one, int) and not isinstance(one, bool) and one > 0)
-    found = next(words, None) or next(numbers, None)
-    return found if found and len(found) <= 256 and found.isprintable() else None
+    """Return the job's id: text before numbers (new-api's rows have a number as `id` beside the
+    real `task_id`).
+    """
+    ids = [layer.get(name) for name in _IDS]
+    words = (value.strip() for value in ids if isinstance(value, str) and value.strip())
+    numbers = (str(value) for value in ids if isinstance(value, int) and not isinstance(value, bool) and value > 0)
+    job_id = next(words, None) or next(numbers, None)
+    return job_id if job_id and len(job_id) <= 256 and job_id.isprintable() else None
 
 
 def _word(layer: Mapping[str, Any]) -> str | None:
@@ -222,17 +230,19 @@ def _word(layer: Mapping[str, Any]) -> str | None:
 
 
 def _status(word: str, layer: Mapping[str, Any]) -> tuple[JobStatus, bool]:
-    """(status, is the word new to us). An answer without any word is judged by what else it has, as one with a new word."""
-    known = _STATUS.get("_".join(word.lower().replace("-", "_").split()).strip("_"))
-    return known or JobStatus.RUNNING, known is None
+    """Return (status, is the word new to us). An answer without a word counts as one with a new
+    word.
+    """
+    status = _STATUS.get("_".join(word.lower().replace("-", "_").split()).strip("_"))
+    return status or JobStatus.RUNNING, status is None
 
 
 def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None) -> str | None:
-    found = links.in_places(layer, base) or (links.in_places(outer, base) if outer is not layer else None)
-    if found:
-        return found
+    link = links.in_places(layer, base) or (links.in_places(outer, base) if outer is not layer else None)
+    if link:
+        return link
     word = _word(layer) or ""
-    if _status(word, layer)[0] is JobStatus.COMPLETED:  # new-api's rows: the link stands where the reason would
+    if _status(word, layer)[0] is JobStatus.COMPLETED:  # new-api's rows: the link is in place of the reason
         return links.address(layer.get("fail_reason"), base)
     return None
 
@@ -243,22 +253,22 @@ def _failed(layer: Mapping[str, Any], outer: Mapping[str, Any]) -> bool:
 
 
 def _why(layer: Mapping[str, Any], outer: Mapping[str, Any], status: JobStatus) -> tuple[str | None, str | None]:
-    """(code, reason) of a failure; (None, None) of a job that has not failed."""
+    """Return (code, reason) of a failure; (None, None) for a job that has not failed."""
     if status is JobStatus.COMPLETED:
         return None, None
     has_failed = status in (JobStatus.FAILED, JobStatus.CANCELLED)
     code = message = None
-    for one in (layer, outer, *_layers(layer)):
+    for part in (layer, outer, *_layers(layer)):
         for key in (*_REASONS, *(_REMARKS if has_failed else ())):
-            found = error_of(one.get(key))
-            code, message = code or found[0], message or found[1]
+            error = error_of(part.get(key))
+            code, message = code or error[0], message or error[1]
         for key in _CODES:
-            code = code or _said(one.get(key))
+            code = code or _said(part.get(key))
     return code, message
 
 
 def _said(value: Any) -> str | None:
-    """What a field says, as text; None where it says that all is well."""
+    """Return a field as text; None if it reports success."""
     text = clean(text_of(value) or "")
     return None if text.lower() in _NOTHING else text
 

@@ -1,4 +1,6 @@
-"""The HTTP client of the video API. With the simulator the only module that knows httpx."""
+"""The HTTP client of the video API. tests/unit/test_layers.py lists the modules that may import
+httpx.
+"""
 
 from __future__ import annotations
 
@@ -56,9 +58,10 @@ _ACCEPTED = (200, 201, 202)
 
 
 class Client:
-    """Speaks to one endpoint with one key. Use as an async context manager.
+    """A client of one endpoint with one key. Use it as an async context manager.
 
-    The key goes to the API's own origin only: never to a result URL, never along a redirect, never into a message.
+    The key goes to the API's own origin only: never to a result URL, never along a redirect, never
+    into a message.
     """
 
     def __init__(
@@ -75,7 +78,7 @@ class Client:
         timeout = timeout or httpx.Timeout(connect=15, read=60, write=60, pool=120)
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 
-        def make(limits: httpx.Limits) -> httpx.AsyncClient:
+        def open_pool(limits: httpx.Limits) -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 transport=transport,
                 headers=headers,
@@ -85,11 +88,11 @@ class Client:
                 trust_env=not settings.is_local,
             )
 
-        # A POST takes a fresh connection: on a reused one that the server has just closed, the answer would be lost.
-        self._post_http = make(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
-        self._http = make(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
-        # The pool looks through all that wait for it at each request and each answer: a thousand jobs that finish together
-        # would cost a million looks. So they wait here.
+        # Use a fresh connection for a POST: on a reused one that the server has closed, the answer is lost.
+        self._post_http = open_pool(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
+        self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
+        # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
+        # jobs do not cost a million scans.
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._fetching = asyncio.Semaphore(AT_ONCE)
 
@@ -142,25 +145,25 @@ class Client:
         Raises:
             ApiError: it could, and did not.
         """
-        found: list[Job] = []
-        while len(found) < limit:
-            after = f"&after={quote(found[-1].id, safe='')}" if found else ""
-            path = f"/videos?limit={min(100, limit - len(found))}&order=desc{after}"
+        jobs: list[Job] = []
+        while len(jobs) < limit:
+            after = f"&after={quote(jobs[-1].id, safe='')}" if jobs else ""
+            path = f"/videos?limit={min(100, limit - len(jobs))}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
-            if status in (400, 404, 405, 501) and not found:
+            if status in (400, 404, 405, 501) and not jobs:
                 return None
             if status != 200:
                 raise self._error("GET", status, headers, text)
             page = parse_list(loads(text))
             if page is None:
-                return found or None
-            found += page[0]
+                return jobs or None
+            jobs += page[0]
             if not page[0] or not page[1]:
                 break
-        return found
+        return jobs
 
     def content_url(self, job_id: str) -> str:
-        """Where servers of OpenAI's own shape hand out the bytes."""
+        """Return the address at which servers of OpenAI's own shape serve the bytes."""
         return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
@@ -185,14 +188,16 @@ class Client:
         elif (
             status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
         ):
-            return job  # the answer tells of a fault, and of the job that was made all the same
+            return job  # it reports a fault, and the job that was made
         raise self._error("POST", status, headers, text, is_remix=path.endswith("/remix"))
 
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, httpx.Headers, str]:
-        """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
-        if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
+        """Send one request to the API. Return (status, headers, body); a body over
+        `MAX_JSON_BYTES` is an error.
+        """
+        if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         content = None
@@ -208,7 +213,7 @@ class Client:
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
             raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
-        except Exception as error:  # whatever it is, it is this request's
+        except Exception as error:  # any error is an error of this request
             raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
 
     def _error(
@@ -221,7 +226,7 @@ class Client:
         job_id: str | None = None,
         is_remix: bool = False,
     ) -> ApiError:
-        """What the table of `refusals` says that this answer means."""
+        """Return the error that the table of `refusals` gives for this answer."""
         answer = refusals.read(status, text)
         row = refusals.decide(answer, method, job_id)
         meaning = row.meaning
@@ -265,7 +270,9 @@ _ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
 
 
 def _located(headers: httpx.Headers) -> Job | None:
-    """The job that an answer without a readable body names in its Location (RFC 9110, 10.2.2)."""
+    """Return the job that an answer without a readable body names in its Location (RFC 9110,
+    10.2.2).
+    """
     found = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
     return Job(unquote(found[1]), JobStatus.RUNNING, "") if found else None
 

@@ -1,4 +1,4 @@
-"""One clip's download: which address is asked, with which headers, along which redirects."""
+"""The download of one clip: which address, which headers, which redirects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ _CONTENT = re.compile(r"/videos/[^/]+/content$")
 
 
 class Download:
-    """Fetches from result URLs. The key goes to the API's own origin only, and only where it is wanted."""
+    """Downloads from result URLs. The key goes to the API's own origin only, and only if it is
+    needed.
+    """
 
     def __init__(self, http: httpx.AsyncClient, base_url: str, key: str | None) -> None:
         self._http = http
@@ -26,9 +28,10 @@ class Download:
         self._key = key
 
     async def fetch(self, url: str, part: Part) -> Fetched:
-        """Stream `url` into `part`, and return its size and hash once it is whole.
+        """Stream `url` into `part`. Return its size and hash once it is whole.
 
-        Where the server offers ranges (RFC 9110, 14), a download that breaks off goes on where it was.
+        If the server offers ranges (RFC 9110, 14), a download that breaks off continues where it
+        was.
 
         Raises:
             LinkExpired: 403, 404 or 410.
@@ -48,9 +51,9 @@ class Download:
     # ---- inside
 
     def _allowed(self, url: str) -> str:
-        """The address to ask for a link's bytes: any https is fine, http only where the API itself is http.
+        """Return the address to download from: any https, and http only if the API itself is http.
 
-        Elsewhere https is tried in its stead: gateways put their own http address into links, and answer https, too.
+        Else try https: gateways write their own http address into links, and answer https, too.
         """
         parts = links.split(url)
         if parts is None:
@@ -64,13 +67,15 @@ class Download:
         return url
 
     def _wants_key(self, url: str) -> bool:
-        """Is this where the API itself hands out the bytes? The key goes to its own origin alone."""
+        """Does the API itself serve the bytes here? Only its own origin gets the key."""
         if links.origin(url) != links.origin(self.base_url):
             return False
         return url.startswith(self.base_url + "/videos/") or bool(_CONTENT.search(url.partition("?")[0]))
 
     async def _whole(self, url: str, part: Part) -> Fetched:
-        """Fetch until the part is whole; go on after a break as long as each request brings something."""
+        """Download until the part is whole. Continue after a break while each request adds
+        bytes.
+        """
         while True:
             before = part.count
             try:
@@ -81,13 +86,15 @@ class Download:
                     raise
 
     async def _fetch(self, url: str, part: Part) -> None:
-        """One request for what is not there yet, along its redirects."""
+        """Send one request for the missing bytes, and follow its redirects."""
         asked = url
         with_key = False
         for _ in range(MAX_REDIRECTS + 1):
             url = self._allowed(url)
             with_key = with_key or self._wants_key(url)
-            headers = part.wish() | ({"Authorization": f"Bearer {self._key}"} if with_key and self._key else {})
+            headers = part.request_headers() | (
+                {"Authorization": f"Bearer {self._key}"} if with_key and self._key else {}
+            )
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:
@@ -105,7 +112,7 @@ class Download:
         raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times", is_final=True)
 
     def _may_want_key(self, url: str, status: int) -> bool:
-        """Was a link of the API's own origin refused that has no signature? It may be one that wants the key."""
+        """Did the API's own origin refuse a link without a signature? Then it may need the key."""
         is_own = links.origin(url) == links.origin(self.base_url)
         return is_own and self._key is not None and (status == 401 or (status == 403 and "?" not in url))
 
@@ -120,6 +127,6 @@ class Download:
 
 
 def words(error: BaseException) -> str:
-    """What went wrong, with its kind: many of httpx's errors have no text."""
+    """Describe an error with its kind: many of httpx's errors have no text."""
     text = str(error)
     return f"{type(error).__name__}{f' ({text})' if text else ''}"

@@ -1,4 +1,4 @@
-"""A first storyboard for `storyreel init`, with stills drawn on the spot."""
+"""Write a first storyboard for `storyreel init`, with stills drawn on the spot."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ deployments:
 
 
 def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
-    """A still of the lighthouse under one of `SKIES`, as PNG."""
+    """Draw the lighthouse under one of `SKIES`, as PNG."""
     above, horizon, sea, lit = SKIES[name]
     width, height = size
     line = int(height * 0.68)
@@ -133,27 +133,32 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
 
 
 def id_of(name: str) -> str:
-    """An id made of a folder's name in any script: `Café film` gives cafe-film; `film` where nothing is left of it."""
+    """Make an id of a folder's name in any script: `Café film` gives cafe-film; `film` if
+    nothing is left.
+    """
     return slugify(name, max_length=63) or "film"
 
 
 def title_of(name: str) -> str:
-    """A title made of a folder's name; `$` is doubled, as a title may hold variables."""
+    """Make a title of a folder's name. Double each `$`, because a title may hold variables."""
     text = " ".join(re.sub(r"[-_]+", " ", name).split()) or "Film"
     return (text[0].upper() + text[1:]).replace("$", "$$")
 
 
 def as_yaml(text: str) -> str:
-    """The text as a YAML value that is read back as just this text: in quotes where it needs them."""
+    """Return the text as a YAML value that reads back as the same text, in quotes if it needs
+    them.
+    """
     plain = re.fullmatch(r"[^\W\d_][\w ]*(?:-\w+)*", text) and text.lower() not in _YAML_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def write(folder: Path) -> Path:
-    """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`; returns the storyboard's path.
+    """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`. Return
+    the storyboard's path.
 
     Raises:
-        UsageError: a storyboard is there already; nothing is overwritten.
+        UsageError: a storyboard exists there; nothing is overwritten.
         WorkspaceError: the folder cannot be written.
     """
     from storyreel.manifest import schema

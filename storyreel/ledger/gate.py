@@ -158,8 +158,9 @@ def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
         return
     places = set()
     for row in paid:
-        while row.replaces in beside:
-            row = beside[row.replaces]
+        before = dict(beside)  # each is taken out as it is passed: rows that replace one another in a ring end, too
+        while row.replaces in before:
+            row = before.pop(row.replaces)
         places.add(row.id)
     if len(places) >= intent.wanted:
         raise AlreadyPaid

@@ -133,8 +133,9 @@ class Record(Locking):
             row = connection.execute(
                 sa.update(TAKES).where(TAKES.c.id == take_id).values(values).returning(TAKES)
             ).one()
-            old = row.replaces
-            while old is not None:
+            old, seen = row.replaces, {row.id}
+            while old is not None and old not in seen:
+                seen.add(old)
                 aside = sa.update(TAKES).where(TAKES.c.id == old).values(superseded=True)
                 old = connection.execute(aside.returning(TAKES.c.replaces)).scalar()
             return take_of(row)
@@ -151,7 +152,7 @@ class Record(Locking):
                 "price": None if take.price is None else str(take.price),
                 "request": json.dumps(take.request, ensure_ascii=False),
                 "inputs": json.dumps(take.inputs, ensure_ascii=False),
-                "clip": clip.text,
+                "clip": clip.text, "replaces": None,
             }  # fmt: skip
             return take_of(connection.execute(sa.insert(TAKES).values(values).returning(TAKES)).one())
 

@@ -12,7 +12,7 @@ from storyreel.manifest.document import Budget, Cut, Policy, Transition
 
 @dataclass(frozen=True, slots=True)
 class UrlImage:
-    """A still at a public address, sent as it is."""
+    """A still at a public address, sent unchanged."""
 
     url: str
     label: str
@@ -28,7 +28,9 @@ class FileImage:
 
 @dataclass(frozen=True, slots=True)
 class SceneImage:
-    """A still out of another scene's picked clip; `offset` frames (0 or negative) before its end, for `last`."""
+    """A still from another scene's picked clip; `offset` frames (0 or negative) before its end,
+    for `last`.
+    """
 
     scene: str
     frame: Literal["first", "last"]
@@ -36,11 +38,12 @@ class SceneImage:
 
     @property
     def still(self) -> str:
-        """The name under which the picture is kept: `first`, `last` or `last-3`."""
+        """Return the name of the still's file: `first`, `last` or `last-3`."""
         return f"{self.frame}{self.offset or ''}"
 
     @property
     def label(self) -> str:
+        """Return what messages and requests call the still."""
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
 
@@ -60,7 +63,7 @@ class Video:
 
 @dataclass(frozen=True, slots=True)
 class Remix:
-    """What a remix is made of: a scene here, or a finished video of the account."""
+    """The source of a remix: a scene here, or a finished video of the account."""
 
     scene: str | None
     video_id: str | None
@@ -68,7 +71,9 @@ class Remix:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene, complete. `prompt` is as sent. For a remix, model to mode are those of its source."""
+    """One complete scene. `prompt` is as sent. A remix has its source's model, length, size and
+    mode.
+    """
 
     id: str
     index: int
@@ -92,14 +97,16 @@ class Scene:
 
     @property
     def images(self) -> list[tuple[str, Image]]:
-        """(role, image) of every picture it sends, in the order of the request."""
+        """Return (role, image) of every picture that the scene sends, in the order of the
+        request.
+        """
         named = [("first_frame", self.first_frame), ("end_frame", self.end_frame)]
         numbered = [(f"reference_images.{i + 1}", image) for i, image in enumerate(self.references)]
         return [(role, image) for role, image in [*named, *numbered] if image is not None]
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The ids of the scenes it is made from, each once."""
+        """Return the ids of the scenes that it is made from, each once."""
         found = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
         if self.video and self.video.scene:
             found.append(self.video.scene)
@@ -110,8 +117,8 @@ class Scene:
 
 @dataclass(frozen=True)
 class Storyboard:
-    """A storyboard without errors. `folder` is where relative paths start; `music_seen` the size and time of the music's
-    file when it was read.
+    """A storyboard without errors. Relative paths start at `folder`. `music_seen` is the size
+    and time of the music's file when it was read.
     """
 
     id: str
@@ -125,24 +132,25 @@ class Storyboard:
 
     @property
     def folder(self) -> Path:
+        """Return the folder at which relative paths start."""
         return self.path.parent
 
     def scene(self, scene_id: str) -> Scene:
-        """The scene of that id. Raises `KeyError`."""
+        """Return the scene of that id. Raise `KeyError` without one."""
         return self.by_id[scene_id]
 
     @property
     def music(self) -> Path | None:
-        """The file of the music, None for none."""
+        """Return the file of the music, None without any."""
         return self.folder / self.cut.music.file if self.cut.music else None
 
     @cached_property
     def by_id(self) -> dict[str, Scene]:
-        """The scenes by id, in file order."""
+        """Map the scenes by id, in file order."""
         return {scene.id: scene for scene in self.scenes}
 
     def ordered(self) -> list[Scene]:
-        """The scenes, each after all it is made from; otherwise in the order of the file."""
+        """Return the scenes, each after all that it is made from; otherwise in file order."""
         done: dict[str, Scene] = {}
         for scene in self.scenes:
             stack = [scene]

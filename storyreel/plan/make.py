@@ -6,6 +6,8 @@ import dataclasses
 import hashlib
 import heapq
 import json
+import shlex
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -209,9 +211,25 @@ def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str
 
 
 def agreement(planned: Plan) -> str:
-    """Names all that the plan would pay for: two plans of one name send the same, as often, for the same price."""
-    paid = [[p.scene.id, p.key, p.to_make, p.scene.fallback_prompt, str(p.price)] for p in planned.scenes if p.to_make]
-    return hashlib.sha256(json.dumps(paid).encode()).hexdigest()[:32]
+    """Names the scenes of a plan, and after a colon each take that it would pay for, with what is sent and its price."""
+    scenes = [
+        [p.scene.id, p.scene.prompt, p.scene.fallback_prompt, p.scene.takes, _wanted(p.scene), sorted(p.inputs)]
+        for p in planned.scenes
+    ]
+    paid = [
+        [p.scene.id, p.key, p.scene.fallback_prompt, str(p.price)] for p in planned.scenes for _ in range(p.to_make)
+    ]
+    return f"{_short(scenes)}:{'.'.join(_short(one) for one in paid)}"
+
+
+def keeps_to(planned: Plan, agreed: str) -> bool:
+    """Is the plan the one that was agreed to? Less may be left to pay for: another run may have made some of it meanwhile."""
+    (scenes, _, paid), (then, _, limit) = agreement(planned).partition(":"), agreed.partition(":")
+    return scenes == then and Counter(paid.split(".")) <= Counter([*limit.split("."), ""])
+
+
+def _short(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def bill(planned: Plan) -> str:
@@ -272,7 +290,7 @@ def plan_scene(
         takes = [dataclasses.replace(t, reason="kept, though a scene above it changed") for t in takes]
     same_key = [t.ordinal for t in snapshot.by_key.get(key, []) if t.scene == scene.id]
     if not forced:
-        jobs = {row.job_id for row in rows}
+        jobs = {row.job_id for row in rows if row.job_id}
         others = [one for one in snapshot.elsewhere_by_key.get(key, []) if one.take.job_id not in jobs]
         takes += _from_elsewhere(others[: max(0, wanted - len(takes))], same_key)
     top = max((*same_key, *(take.ordinal for take in takes if take.source)), default=0)
@@ -449,8 +467,10 @@ def _existing_takes(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list
 
 def first_of(take: Take, beside: Mapping[int, Take]) -> Take:
     """The take in whose place this one is, or is to be: back through all that replaced one another."""
-    while take.replaces is not None and take.replaces in beside:
+    seen = {take.id}
+    while take.replaces is not None and take.replaces in beside and take.replaces not in seen:
         take = beside[take.replaces]
+        seen.add(take.id)
     return take
 
 
@@ -505,7 +525,7 @@ def _from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> li
         else:
             reason = (
                 f"paid for already as {name}, and not collected there ({one.take.state}); "
-                f"type: storyreel rescue {one.place}"
+                f"type: storyreel rescue {shlex.quote(one.place)}"
             )
             plans.append(TakePlan(Action.HELD, reason, ordinal, source=one, place=ordinal))
     return plans

@@ -44,10 +44,26 @@ def as_it_is(planned: ScenePlan) -> list[Outcome]:
         found.append(
             Outcome(scene, Status.BLOCKED, planned.reason, None, None, ErrorKind.UPSTREAM, None, message, price)
         )
+    elif away := [one for one in planned.takes if one.action is Action.HELD and one.source]:
+        found += [held_elsewhere(planned, one) for one in away]
     elif not found:
         reason = planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
         found.append(Outcome(scene, Status.SKIPPED, reason, price=price))
     return found
+
+
+def held_elsewhere(planned: ScenePlan, one: TakePlan, number: int | None = None) -> Outcome:
+    """Return the outcome of a take that another ledger holds, with the command that fetches it there."""
+    return Outcome(
+        planned.scene,
+        Status.HELD,
+        f"held: {one.reason}",
+        take=number,
+        error_class=ErrorKind.AMBIGUOUS,
+        error_message=one.reason,
+        price=planned.price,
+        fix=f"{one.reason.rpartition('type: ')[2]}, then run again",
+    )
 
 
 def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:

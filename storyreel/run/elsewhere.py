@@ -96,7 +96,9 @@ def _folders(project: Project, file: Path) -> list[Path]:
     for runs in (project.runs, *older_places(file)):
         with contextlib.suppress(OSError):
             found += sorted(path for path in runs.iterdir() if path.is_dir())
-    found += [path for path in project.named_elsewhere() if _holds(path, file)]
+    for path in project.named_elsewhere():
+        if _holds(path, file):
+            found += [path] if (path / "ledger.db").exists() else [path, path.parent]  # a row of a batch
     return list(dict.fromkeys(path.absolute() for path in found))
 
 
@@ -110,11 +112,15 @@ def _holds(workspace: Path, file: Path) -> bool:
 
 
 def _is_ours(folder: Path, project: Project) -> bool:
-    """No rehearsal, and no other project's."""
-    owner = Workspace(folder).owner()
-    if folder.name.endswith(".simulated") or owner is None or owner.simulated:
+    """No rehearsal, and no other project's. A batch's folder is as its rows are; a project may have had another name."""
+    if folder.name.endswith(".simulated"):
         return False
-    return not owner.project or owner.project == project.name
+    for home in (folder, *sorted(homes(folder).values())):
+        if owner := Workspace(home).owner():
+            file = (home / owner.file).resolve() if owner.file else None
+            same = not owner.project or owner.project == project.name
+            return not owner.simulated and (same or bool(file and file.is_relative_to(project.folder)))
+    return False
 
 
 def _located(takes: list[Take], folder: Path, runs: Path) -> list[Elsewhere]:

@@ -414,7 +414,7 @@ def check_agreed(agreed: str | None, planned: Plan) -> None:
     Raises:
         UsageError: it is another.
     """
-    if agreed is not None and agreed != plan.agreement(planned):
+    if agreed is not None and not plan.keeps_to(planned, agreed):
         raise UsageError(
             "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
             f"nothing was sent. As it is now: {plan.bill(planned)}",

@@ -31,7 +31,8 @@ PURE = (
     "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
     "api/wire", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
-    "manifest/resolve", "manifest/rules", "manifest/shape",
+    "manifest/resolve", "manifest/draft", "manifest/texts", "manifest/references", "manifest/places", "manifest/nodes",
+    "manifest/syntax", "manifest/rules", "manifest/shape",
 )  # fmt: skip
 IO = {
     "storyreel.workspace", "storyreel.api.client", "storyreel.api.download", "storyreel.api.part", "storyreel.api.store",

@@ -1,4 +1,4 @@
-"""`storyreel doctor`: would a run work here? It meets what a run would meet, and spends nothing."""
+"""`storyreel doctor`: check everything that a run needs here. Spends nothing."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from storyreel.cli.request import catalog_file
 from storyreel.errors import StoryreelError, UsageError
 from storyreel.workspace import settings
 
-Finding = tuple[bool | None, str, str]  # is it fine (None: worth knowing), what was found, the fix
+Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), finding, fix)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a check; 1 if one of them fails. Spends nothing."""
+    """Print a line for each check; return 1 if one fails. Spends nothing."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -40,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
         ("the API", lambda: probe.endpoint(settings.read())),
     ]
     good = _checked(checks)
-    # Settings that cannot be read have been said once; what needs them is not tried.
+    # Report settings that cannot be read once, and skip the checks that need them.
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
     print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
-    """Make each check and print its line; says whether none of them failed."""
+    """Run each check and print its line. Return whether all passed."""
     good = True
     for name, check in checks:
         fine, what, fix = _safely(name, check)
@@ -61,7 +61,7 @@ def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
 
 
 def _safely(name: str, check: Callable[[], Finding]) -> Finding:
-    """A check that breaks is one that fails, in words; the others go on."""
+    """Run a check. Report an exception as a failed check, so the others still run."""
     try:
         return check()
     except StoryreelError as error:
@@ -111,7 +111,7 @@ def _home() -> Finding:
 
 
 def _server() -> Finding:
-    """The server that a run would use. One that a run starts for itself is not started here."""
+    """Check the Prefect server that a run would use. Do not start one."""
     from storyreel.flows.server import backend
 
     url = backend.named()
@@ -126,13 +126,19 @@ def _server() -> Finding:
 
 
 def _loopback() -> Finding:
-    """A run's own servers are on this machine: the simulator, Prefect's server, the store of a local API."""
+    """Check that this machine reaches its own servers: the simulator, Prefect's server, the
+    store.
+    """
     from storyreel.api.store import LoopbackStore
 
     with LoopbackStore() as store:
         data = secrets.token_bytes(32)
         if probe.fetch(store.publish(data, "png")) != data:
-            return False, "a server on 127.0.0.1 gives back something else", "end what stands between, or its filter"
+            return (
+                False,
+                "a server on 127.0.0.1 gives back something else",
+                "stop the proxy or filter between, or let 127.0.0.1 pass",
+            )
     return True, "a server on 127.0.0.1 is reached directly", ""
 
 
@@ -164,7 +170,7 @@ def _ledger() -> Finding:
 
 
 def _store() -> Finding:
-    """Publish a few bytes, fetch them as the API would, and take them back."""
+    """Publish a few bytes, download them as the API would, and delete them."""
     from storyreel.api.store import open_store
 
     now = settings.read()

@@ -1,4 +1,4 @@
-"""`storyreel simulator`: the stand-in API by itself."""
+"""`storyreel simulator`: serve the stand-in API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storyreel.cli.request import catalog_file
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted; the first line on stdout is the base URL."""
+    """Serve until interrupted. The first line on stdout is the base URL."""
     from storyreel.simulator.serve import serve
 
     serve(

@@ -1,4 +1,4 @@
-"""`storyreel status`: every scene's state from the ledger."""
+"""`storyreel status`: show every scene's state from the ledger."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a take; with --watch, until nothing moves any more."""
+    """Print a line for each take; with --watch, until no take is in flight."""
     while True:
         prepared = prepare(args)
         planned = opening.make_plan(prepared, opening.snapshot(prepared))

@@ -1,4 +1,4 @@
-"""`storyreel validate`: every fault at once."""
+"""`storyreel validate`: report every fault at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storyreel.workspace import settings
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the faults of each file; 2 if one of them is an error."""
+    """Print the faults of each file; return 2 if one is an error."""
     now = settings.read()
     catalog = catalogs.load(catalog_file(args) or now.catalog)
     faults: list[Fault] = []
@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
 def _store(
     name: str, storyboard: manifest.Storyboard, catalog: catalogs.Catalog, now: settings.Settings
 ) -> list[Fault]:
-    """A picture that the API could not fetch: an error where the environment is set for real work, else a warning."""
+    """Return a fault if the API could not download a picture: an error with a key set, else a
+    warning.
+    """
     if not opening.open_store_is_missing(now):
         return []
     scene = opening.first_to_publish(storyboard, catalog, [s.id for s in storyboard.scenes])

@@ -1,7 +1,6 @@
-"""The pictures of a film, piece by piece: each is encoded by itself, and kept under what it is made of.
+"""Encode the film's pictures piece by piece, and keep each piece under what it consists of.
 
-A piece is a clip with the seam into it. Put one after the other by copying they are the film's picture, so a film in which
-one clip changed encodes that one, and the next if they dissolve.
+So a change of one scene encodes one piece.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Put = Callable[[av.VideoFrame], None]
 
 
 class Bench:
-    """Encodes the pieces of one film, or takes them from the shelf."""
+    """Encodes the pieces of one film, or reads them from the shelf."""
 
     def __init__(self, pieces: Sequence[Piece], style: Style, shelf: Shelf, tell: Callable[[int, int], None]) -> None:
         self._pieces, self._style, self._shelf, self._tell = pieces, style, shelf, tell
@@ -42,7 +41,9 @@ class Bench:
         self._tail: tuple[int, Tail] | None = None  # of the piece of that number, as it was just encoded
 
     def run(self, notes: list[str]) -> tuple[list[Path], list[Span]]:
-        """Encode what is not on the shelf; returns the pieces' files in order and where each lies in the film."""
+        """Encode the pieces that are missing on the shelf. Return their files in order, and
+        each piece's span.
+        """
         paths: list[Path] = []
         spans: list[Span] = []
         for i, piece in enumerate(self._pieces):
@@ -73,11 +74,11 @@ class Bench:
         return self._pieces[i + 1].into if i + 1 < len(self._pieces) else "cut"
 
     def _before(self, i: int) -> int | None:
-        """The piece whose end is seen in this one, None for none."""
+        """Return the piece whose end this one dissolves from; None for none."""
         return i - 1 if i and self._pieces[i].into == "dissolve" else None
 
     def _made_of(self, i: int) -> list[object]:
-        """All that the pictures of a piece depend on, besides the style."""
+        """Return everything that decides a piece's pictures, besides the style."""
         found: list[object] = [self._pieces[i], self._leaves(i)]
         before = self._before(i)
         while before is not None:
@@ -116,7 +117,9 @@ class Bench:
         return _piece(self._pieces[i], self._leaves(i), tail, self._style, put)
 
     def _tail_of(self, i: int) -> Tail:
-        """The pictures that the next piece dissolves out of; decoded again where the piece was on the shelf."""
+        """Return the pictures that the next piece dissolves from. Decode them again if the
+        piece was on the shelf.
+        """
         if self._tail and self._tail[0] == i:
             return self._tail[1]
         with _reading(self._pieces[i]):
@@ -127,7 +130,7 @@ class Bench:
 
 
 def _seconds(piece: Piece) -> float:
-    """How long the piece says it is; nothing is decoded."""
+    """Read how long the piece is from its header; decode nothing."""
     if piece.path is None:
         return piece.seconds
     with _reading(piece), av.open(str(piece.path), metadata_errors="replace") as container:
@@ -137,7 +140,7 @@ def _seconds(piece: Piece) -> float:
 
 @contextlib.contextmanager
 def _reading(piece: Piece) -> Iterator[None]:
-    """Names the piece in whatever its clip raises."""
+    """Add the piece's name to the errors of its clip."""
     try:
         yield
     except av.FFmpegError as error:
@@ -153,7 +156,7 @@ def _piece(
     style: Style,
     put: Put,
 ) -> tuple[Encoded, Tail]:
-    """Put one piece; returns what it is, and the pictures that the next one dissolves out of."""
+    """Encode one piece. Return its facts, and the pictures that the next one dissolves from."""
     whole, tail = style.overlap, deque(tail)
     held = {"cut": 0, "fade": whole // 2, "dissolve": whole}[leaves]
     lead = len(tail) if piece.into == "dissolve" else 0
@@ -189,14 +192,16 @@ def _reel(piece: Piece, style: Style) -> Reel:
 
 
 def _caption(piece: Piece, style: Style, lead: int) -> Callable[[int, av.VideoFrame], av.VideoFrame]:
-    """What writes the caption into the picture of that number: not while another piece's may still be seen."""
+    """Return the writer of the caption for that picture; None while another caption may be
+    visible.
+    """
     shows = piece.caption and (piece.still or (piece.path and style.subtitles == "burned"))
     overlay = subtitle.Overlay(piece.caption or "", *style.size) if shows else None
     return lambda number, frame: overlay.over(frame) if overlay and number >= max(CUE_LATE, lead) else frame
 
 
 def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
-    """A card with the caption, or a still with the caption on it, for as long as the piece lasts."""
+    """Yield a card with the caption, or a still with the caption on it, for the piece's length."""
     width, height = style.size
     if piece.still:
         with Image.open(piece.still) as picture:
@@ -208,7 +213,7 @@ def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
 
 
 def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFrame:
-    """`share` of the second picture over the first; both yuv420p of one size."""
+    """Blend `share` of the second picture over the first; both are yuv420p of one size."""
     k = round(share * 256)
     mixed = (
         (below.astype(np.uint16) * (256 - k) + above.astype(np.uint16) * k + 128) >> 8
@@ -218,7 +223,7 @@ def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFr
 
 
 def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
-    """The picture at `share` of its light; 0 is black."""
+    """Return the picture at `share` of its light; 0 is black."""
     black = (16, 128, 128)
     dark = (zero + (plane.astype(np.float32) - zero) * share for zero, plane in zip(black, planes(frame), strict=True))
     return stacked([np.rint(plane).astype(np.uint8) for plane in dark])

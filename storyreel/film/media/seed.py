@@ -1,4 +1,6 @@
-"""Is the end of a clip fit to start another from? Black, frozen and blurred pictures are told, never refused."""
+"""Is the end of a clip fit to start another from? Report black, frozen and blurred pictures;
+refuse none.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ Luma = NDArray[np.float32]
 
 
 def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
-    """What may be wrong with the last of these pictures as the start of another clip; oldest first, newest last."""
+    """List what may be wrong with the last of these pictures as the start of another clip.
+    Newest last.
+    """
     last = _luma(tail[-1])
     if float(np.percentile(last, 99)) < DARK:
         return ["its last picture is almost black"]
@@ -33,7 +37,7 @@ def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
 
 
 def _luma(frame: av.VideoFrame) -> Luma:
-    """The light of a picture, small: shape (height, width), 0 to 255."""
+    """Return the light of a picture, small: shape (height, width), 0 to 255."""
     width = min(WIDTH_PX, frame.width)
     height = max(2, round(frame.height * width / frame.width))
     small = frame.reformat(width=width, height=height, format="gray", interpolation="AREA")
@@ -42,7 +46,9 @@ def _luma(frame: av.VideoFrame) -> Luma:
 
 
 def _sharpness(luma: Luma) -> float:
-    """How large the step is at the sharpest edges: the second difference that one pixel in 200 exceeds."""
+    """Return the step at the sharpest edges: the second difference that one pixel in 200
+    exceeds.
+    """
     across = np.abs(luma[:, 2:] - 2 * luma[:, 1:-1] + luma[:, :-2])[1:-1]
     down = np.abs(luma[2:] - 2 * luma[1:-1] + luma[:-2])[:, 1:-1]
     return float(np.percentile(np.maximum(across, down), 99.5))
