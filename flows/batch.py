@@ -14,7 +14,7 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from storyreel.errors import StoryreelError
+from storyreel.errors import Status, StoryreelError
 from storyreel.flows import render
 from storyreel.flows.server import announce, interruption, refusal
 from storyreel.manifest.document import slug
@@ -88,7 +88,7 @@ async def render_batch(
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)
-                tell(Progress(f"row {row.number} ({row.name})", 1, "failed", state.message or ""))
+                tell(Progress(f"row {row.number} ({row.name})", 1, Status.FAILED, state.message or ""))
 
     folder.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:

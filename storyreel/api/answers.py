@@ -35,8 +35,7 @@ class JobStatus(StrEnum):
         return self is not JobStatus.RUNNING
 
 
-# The words of ComfyUI's nodes, new-api, goplus/xai, ArcReel, Huawei MaaS and SGLang (gateways.md
-# 1.7); `_` for `-` and blanks.
+# The words of ComfyUI's nodes, new-api, goplus/xai, ArcReel, Huawei MaaS and SGLang (gateways.md 1.7); `_` for `-` and blanks.
 _WORDS = {
     JobStatus.COMPLETED: "completed complete succeeded success succeed successful finished finish done ready",
     JobStatus.FAILED: "failed fail failure error errored expired timeout timed_out rejected blocked moderated content_filtered "
@@ -48,7 +47,6 @@ _WORDS = {
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 
-<<<<<<< HEAD
 _IDS = (  # never `request_id`
     "id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id", "generationId", "prediction_id",
     "taskID", "videoID", "jobID", "ID", "Id",
@@ -73,14 +71,6 @@ _WRAPPERS = (
 )
 _ITEMS = ("videos", "tasks", "jobs", "items", "results", "generations")  # looked into where no other part names a job
 # Words that say why a job failed, and that a job which does not fail does not have (gateways.md 1.11).
-=======
-# never `request_id`
-_IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")
-_STATES = ("status", "task_status", "taskStatus", "state", "job_status")
-# Fields of an answer that wrap the job: new-api and 302.ai, apimart (a list), DashScope and others.
-_WRAPPERS = ("data", "video", "task", "job", "output", "result", "response", "generation")
-# Fields that only a failed job has: they give the reason (gateways.md 1.11).
->>>>>>> w-english
 _REASONS = (
     "error", "fail_reason", "failReason", "failure_reason", "failureReason", "failure", "failure_message", "error_message",
     "errorMessage", "error_msg", "err_msg", "fail_msg",
@@ -90,13 +80,8 @@ _REMARKS = (
     "task_status_msg", "status_message", "status_msg", "base_resp", "detail", "reason", "message", "msg", "description",
 )  # fmt: skip
 _CODES = ("error_code", "errorCode", "failureCode", "failure_code", "fail_code")
-<<<<<<< HEAD
 _ENVELOPES = {"ok", "success", "true", "200", "0", "1"}  # what a wrapper says of the request, not of the job
 _BARE_ID = re.compile(r"(?=.*\d)[\w:-]{8,256}")
-=======
-# words of a wrapper about the request, not the job
-_ENVELOPES = {"ok", "success", "true", "200", "0", "1"}
->>>>>>> w-english
 _NOTHING = {"", "0", "200", "ok", "success", "succeed", "none", "null", "{}", "[]"}
 
 
@@ -122,14 +107,8 @@ class Job:
     prompt: str | None = None
     seconds: str | None = None
     size: str | None = None
-<<<<<<< HEAD
     by_content: bool = False  # OpenAI's own shape: the bytes lie at `/content`, and the answer has no link
     is_new_word: bool = False  # `word` stands in no table of ours
-=======
-    # OpenAI's own shape: the bytes are at `/content`, and the answer has no link
-    by_content: bool = False
-    is_new_word: bool = False  # `word` is in no table of ours
->>>>>>> w-english
     candidates: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
 
@@ -288,21 +267,11 @@ def _status(word: str) -> tuple[JobStatus, bool]:
     return known or JobStatus.RUNNING, known is None
 
 
-<<<<<<< HEAD
 def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None, status: JobStatus) -> str | None:
     found = links.in_places(layer, base) or (links.in_places(outer, base) if outer is not layer else None)
     if found:
         return found
     if status is JobStatus.COMPLETED:  # new-api's rows: the link stands where the reason would
-=======
-def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None) -> str | None:
-    link = links.in_places(layer, base) or (links.in_places(outer, base) if outer is not layer else None)
-    if link:
-        return link
-    word = _word(layer) or ""
-    # new-api's rows: the link is in place of the reason
-    if _status(word, layer)[0] is JobStatus.COMPLETED:
->>>>>>> w-english
         return links.address(layer.get("fail_reason"), base)
     return None
 

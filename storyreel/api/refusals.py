@@ -13,6 +13,7 @@ from typing import Any
 
 from storyreel.api.answers import error_of
 from storyreel.api.bodies import clean, loads
+from storyreel.errors import ErrorKind
 
 
 class Meaning(StrEnum):
@@ -278,16 +279,16 @@ def parse_error(text: str) -> tuple[str | None, str]:
     return answer.code, answer.message
 
 
-def failure_class(code: str | None, message: str | None) -> str:
-    """Return the report's class of a job that the API ended as failed."""
+def failure_class(code: str | None, message: str | None) -> ErrorKind:
+    """Return the kind of error of a job that the API ended as failed."""
     text = f"[{code or ''}] {message or ''}"
     if MODERATED.search(text) or "policy" in text.lower():
-        return "moderation"
+        return ErrorKind.MODERATION
     if "expired" in text.lower():
-        return "expired"
+        return ErrorKind.EXPIRED
     if re.search(r"invalid|unsupported|not supported|bad.?request|\[12\d\d\]", text, re.IGNORECASE):
-        return "invalid"
-    return "transient"
+        return ErrorKind.INVALID
+    return ErrorKind.TRANSIENT
 
 
 def _first(layer: dict[str, Any], *names: str) -> Any:

@@ -31,7 +31,7 @@ def cut(
     """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film
     order.
 
-    Return the fields of `report.CutReport`. `tell` receives (pictures encoded, pictures in total).
+    Return the fields of `report.model.CutReport`. `tell` receives (pictures encoded, pictures in total).
 
     A take of None is a scene without a clip; `cut.missing` decides what the film shows. If a scene
     was sent the last picture of the scene above, and begins with it, the film shows it once.
@@ -51,7 +51,7 @@ def cut(
             edit.add_clip(scene_id, take)
         elif storyboard.cut.missing == "slate":
             edit.add_slate(scene_id)
-    sizes = [(take.clip["width"], take.clip["height"]) for _, take in clips if take.clip]
+    sizes = [(take.here.width, take.here.height) for _, take in clips]
     style = _style(storyboard, _size(sizes))
     before = look(storyboard.music) if storyboard.music else None
     film = assemble(edit.pieces, workspace.film, style, shelf=workspace.pieces, tell=tell)
@@ -92,7 +92,7 @@ class Edit:
     def add_clip(self, scene_id: str, take: Take) -> None:
         """Append the take's clip. Leave out its first picture if the clip above ends with it."""
         scene = self.storyboard.scene(scene_id)
-        path = self.workspace.root / (take.clip or {})["path"]
+        path = self.workspace.root / take.here.path
         into = self._into(scene)
         is_doubled = self._measure_seam(scene_id, path, is_cut=into == "cut")
         piece = Piece(path, skip_first=is_doubled, into=into, caption=scene.caption, name=f"scene {scene_id}")
@@ -126,7 +126,7 @@ class Edit:
 
 
 def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
-    paths = [(f"{scene} · take {take.take}", workspace.root / (take.clip or {})["path"]) for scene, take in clips]
+    paths = [(f"{scene} · take {take.take}", workspace.root / take.here.path) for scene, take in clips]
     labelled = [(label, path, workspace.strip(path)) for label, path in paths]
     write_whole(workspace.sheet, sheet.make(labelled, storyboard.title))
 
@@ -141,7 +141,7 @@ def _incomplete(missing: Sequence[str]) -> UsageError:
 def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
     """Raise `MediaError` if a clip was removed meanwhile."""
     for scene, take in clips:
-        path = str((take.clip or {}).get("path"))
+        path = take.here.path
         if not (workspace.root / path).is_file():
             raise MediaError(
                 f"the clip of scene `{scene}`, {path}, is not on disk",
@@ -246,7 +246,7 @@ def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Im
     if still.exists():
         with PIL.Image.open(still) as picture:
             return picture.convert("RGB")
-    return verify(workspace.root / (take.clip or {})["path"], tail=1 - offset).before_last(-offset)
+    return verify(workspace.root / take.here.path, tail=1 - offset).before_last(-offset)
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:

@@ -6,8 +6,8 @@ Gateways take our body, bill it, and leave fields out silently (gateways.md 1.2)
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
+from storyreel.ledger.clip import Clip
 from storyreel.ledger.moments import number
 from storyreel.manifest.storyboard import Scene
 
@@ -18,20 +18,21 @@ UNRELATED = 0.25
 SQUARE = 1.15  # sides that differ by less have no orientation
 
 
-def ignored(scene: Scene, clip: Mapping[str, Any]) -> list[str]:
+def ignored(scene: Scene, clip: Clip) -> list[str]:
     """The fields that were not honoured, each as a sentence. A remix or an edit takes these from its source: none."""
     if scene.remix or scene.video:
         return []
     found = []
-    length = clip.get("duration_s")
-    if isinstance(length, (int, float)) and abs(length - scene.seconds) > LENGTH_S:
-        found.append(f"`seconds`: {scene.seconds} s were asked for, the clip has {length:.1f} s")
-    asked, made = _shape(scene.size), (clip.get("width"), clip.get("height"))
+    if abs(clip.duration_s - scene.seconds) > LENGTH_S:
+        found.append(f"`seconds`: {scene.seconds} s were asked for, the clip has {clip.duration_s:.1f} s")
+    asked = _shape(scene.size)
     given = scene.first_frame or scene.end_frame or scene.references  # a picture may give the clip its own shape
-    if not given and asked and all(isinstance(side, int) for side in made):
-        wanted, has = _orientation(*asked), _orientation(*made)  # type: ignore[arg-type]
+    if not given and asked:
+        wanted, has = _orientation(*asked), _orientation(clip.width, clip.height)
         if wanted != has:
-            found.append(f"`size`: {scene.size} ({wanted}) was asked for, the clip is {made[0]}x{made[1]} ({has})")
+            found.append(
+                f"`size`: {scene.size} ({wanted}) was asked for, the clip is {clip.width}x{clip.height} ({has})"
+            )
     return found
 
 

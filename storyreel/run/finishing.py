@@ -15,7 +15,8 @@ from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.plan.make import Action, Plan
-from storyreel.report import model as report
+from storyreel.report import outcome
+from storyreel.report.build import build
 from storyreel.report.model import CutReport, RunReport
 from storyreel.report.writers import files
 from storyreel.run import opening
@@ -95,7 +96,7 @@ def key_of(storyboard: Storyboard, clips: Shown) -> str:
     parts = []
     for scene_id, row in clips:
         scene = storyboard.scene(scene_id)
-        clip = (row.clip or {}).get("sha256") if row else None
+        clip = row.clip.sha256 if row and row.clip else None
         parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
     text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -135,9 +136,9 @@ def describe(
     history = _history(prepared)
     run_id, started, finished = _last_run(history, files.read(prepared.workspace))
     used = {p.kept.id for p in planned.scenes if p.kept}
-    outcomes = report.from_ledger(planned)
+    outcomes = outcome.from_ledger(planned)
     simulated = prepared.request.simulate
-    return report.build(
+    return build(
         prepared.storyboard,
         [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
         run_id=run_id,

@@ -22,7 +22,7 @@ def likenesses(session: Session, scene: Scene, take: Take) -> dict[str, float]:
     """How like the sent first and end picture the clip's are, by role; without those that cannot be judged: a picture by URL
     is not here, one of a single colour has nothing to compare.
     """
-    path = session.workspace.root / (take.clip or {}).get("path", "")
+    path = session.workspace.root / take.here.path
     found: dict[str, float] = {}
     for role, given, at in (("first_frame", scene.first_frame, FIRST), ("end_frame", scene.end_frame, LAST)):
         if given is None or not _is_honoured(session, scene, role):

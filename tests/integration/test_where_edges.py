@@ -13,9 +13,10 @@ import pytest
 from storyreel.ledger.gate import AlreadyPaid
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
-from storyreel.report import model as report
+from storyreel.report import outcome as report
 from storyreel.run import batch, opening
 from storyreel.run.opening import Request
+from tests.clips import clip
 from tests.integration.test_where import BOARD, pay, plan, prepare, write
 
 
@@ -45,7 +46,7 @@ def test_a_ledger_whose_takes_replace_themselves_is_survived(tmp_path: Path) -> 
         rows.execute("update takes set replaces = id")
     assert plan(prepare(prepared.request.storyboard)).jobs == 0
     with closing(prepared.open_ledger()) as ledger:
-        assert ledger.collected(1, {"path": "clips/one/take-1.mp4"}).state is State.COLLECTED
+        assert ledger.collected(1, clip(**{"path": "clips/one/take-1.mp4"})).state is State.COLLECTED
         one = ledger.take(1)
         again = Intent("board", "one", one.key, "acc", "r2", {}, {}, Decimal(4), "CNY", wanted=1)
         with pytest.raises(AlreadyPaid):

@@ -28,7 +28,7 @@ ROOMS = {
     },
 }  # fmt: skip
 PURE = (
-    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/moments", "report/model",
+    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
     "api/wire", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
     "manifest/resolve", "manifest/draft", "manifest/texts", "manifest/references", "manifest/places", "manifest/nodes",
@@ -36,7 +36,7 @@ PURE = (
 )  # fmt: skip
 IO = {
     "storyreel.workspace", "storyreel.api.client", "storyreel.api.download", "storyreel.api.part", "storyreel.api.store",
-    "storyreel.ledger.gate", "storyreel.film", "storyreel.run.session", "storyreel.simulator", "storyreel.report.writers",
+    "storyreel.ledger.gate", "storyreel.ledger.engine", "storyreel.ledger.tables", "storyreel.film", "storyreel.run.session", "storyreel.simulator", "storyreel.report.writers",
     "httpx", "sqlalchemy", "av", "PIL",
 }  # fmt: skip
 KNOW_HTTPX = {

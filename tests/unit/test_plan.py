@@ -53,7 +53,7 @@ def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECT
         request={"prompt": one.scene.prompt, "model": one.scene.model, "seconds": str(one.scene.seconds),
                  "size": one.scene.size, "mode": one.scene.mode},
         price=Decimal("4"), currency="CNY", submissions=1, created_at=1, submitted_at=1, completed_at=2,
-        collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip={},
+        collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip=None,
     )  # fmt: skip
     return dataclasses.replace(made, **changes)
 

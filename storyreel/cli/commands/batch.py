@@ -13,6 +13,7 @@ from typing import Any
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import said
 from storyreel.cli.request import catalog_file, choose_profile, variables
+from storyreel.errors import Status
 from storyreel.run import batch, opening
 from storyreel.run.session import Progress
 
@@ -80,6 +81,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
 
 
 def _say(progress: Progress) -> None:
-    if progress.state in ("completed", "failed", "held", "blocked"):
+    state = progress.state
+    if state is Status.COMPLETED or (isinstance(state, Status) and state.needs_a_person):
         detail = f": {said(progress.state, progress.detail)}" if progress.detail else ""
         print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +17,8 @@ from storyreel.cli.request import choose_profile, prepare
 from storyreel.errors import StoryreelError
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan
-from storyreel.report.model import RunReport, SceneReport
+from storyreel.report.advice import advice
+from storyreel.report.model import RunReport
 from storyreel.run import finishing, opening
 from storyreel.run.opening import Prepared
 
@@ -145,11 +145,9 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
     if args.json:
         print(told.model_dump_json(indent=1, by_alias=True))
     else:
-        totals = told.totals
-        counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
-        print(f"{told.storyboard}: {', '.join(f'{count} {name}' for name, count in counts.items() if count)}")
+        print(f"{told.storyboard}: {told.totals.words}")
         for scene in told.scenes:
-            if scene.status in ("failed", "held", "blocked"):
+            if scene.status.needs_a_person:
                 print(f"  {scene.id}: {scene.reason}")
                 if fix := advice(scene, args.file):
                     print(f"    Fix: {fix}")
@@ -166,23 +164,6 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         complain("storyreel: stopped", stopped)
         return stopped.exit_code
     return 0 if told.status == "completed" and not told.cut_error else 1
-
-
-def advice(scene: SceneReport, file: str) -> str | None:
-    """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
-    if scene.error and scene.error.fix:
-        return scene.error.fix
-    if scene.status == "held":
-        return f"storyreel resolve {shlex.quote(file)} {scene.id}"
-    return _USUAL.get(scene.error.class_ if scene.error else "")
-
-
-_USUAL = {
-    "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
-    "timeout": "run again: its job is taken up, not paid for again",
-    "transient": "run again; `storyreel plan` says what that costs",
-    "invalid": "correct what the API refuses in this scene; then run again",
-}
 
 
 def _shown(path: Path) -> str:
