@@ -14,7 +14,7 @@ from storyreel.ledger.gate import AlreadyPaid
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
 from storyreel.report import model as report
-from storyreel.run import batch, opening
+from storyreel.run import batch, finishing, opening
 from storyreel.run.opening import Request
 from tests.integration.test_where import BOARD, pay, plan, prepare, write
 
@@ -108,3 +108,18 @@ def test_what_is_in_flight_elsewhere_is_held_with_a_command_that_can_be_typed(tm
     planned = plan(prepare(write(folder, "new.yaml", "id: new\n" + BOARD)))
     (outcome,) = report.as_it_is(planned.scenes[0])
     assert outcome.status == "held" and outcome.fix == f"storyreel rescue '{folder}/runs/old', then run again"
+
+
+def test_a_film_is_cut_from_the_clip_that_is_here_while_its_successor_is_made(tmp_path: Path) -> None:
+    file = write(tmp_path, named="p")
+    pay(prepare(file))
+    with closing(sqlite3.connect(prepare(file).workspace.ledger_file)) as rows, rows:
+        columns = [name for _, name, *_ in rows.execute("pragma table_info(takes)") if name != "id"]
+        names = ", ".join(columns)
+        rows.execute(f"insert into takes ({names}) select {names} from takes where id = 1")
+        rows.execute(
+            "update takes set take = 2, ordinal = 2, replaces = 1, state = 'in_flight', job_id = 'j' where id = 3"
+        )
+    planned = plan(prepare(file))
+    assert planned.scene("one").action is making.Action.RESUME
+    assert [take.id if take else None for _, take in finishing.shown(planned)] == [1, 2]
