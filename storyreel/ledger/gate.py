@@ -31,7 +31,7 @@ from sqlalchemy import event
 
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger import migrations
-from storyreel.ledger.moments import LATEST_S, moment
+from storyreel.ledger.decode import amount, take_of
 from storyreel.ledger.rows import CHARGED, PAID_FOR, Caps, Intent, State, Take
 
 LONGEST_COOL_DOWN_S = 3600.0
@@ -643,14 +643,15 @@ class Ledger:
             )  # prices are text, so that they are exact; there are few of them
         ).all()
         total = Decimal(0)
-        for price, currency, submissions in rows:
+        for written, currency, submissions in rows:
+            price = amount(written)
             if price is None or currency != money:
                 what = "at a price that is not known" if price is None else f"in {currency}"
                 raise BudgetReached(
                     f"something was paid for {what} before, so what is left of {name} in {money} is not known",
                     fix="leave the budget away, or give the storyboard another `id`, which counts from nothing",
                 )
-            total += Decimal(price) * submissions
+            total += price * submissions
         return total
 
     @contextmanager
@@ -786,19 +787,4 @@ def _engine(url: str) -> sa.Engine:
 
 
 def _take(row: sa.Row[Any]) -> Take:
-    values = dict(row._mapping)
-    values["state"] = State(values["state"])
-    values["request"] = json.loads(values["request"])
-    values["inputs"] = json.loads(values["inputs"])
-    values["price"] = None if values["price"] is None else Decimal(values["price"])
-    values["clip"] = json.loads(values["clip"]) if values["clip"] else None
-    for name in ("completed_at", "expires_at"):  # older versions kept what the API said, whatever it was
-        values[name] = _time(values[name])
-    return Take(**values)
-
-
-def _time(seconds: float | None) -> float | None:
-    """A time of a row: one that no calendar has is read as milliseconds, or as none."""
-    if seconds is None or (isinstance(seconds, (int, float)) and 0 <= seconds <= LATEST_S):
-        return seconds
-    return moment(seconds)
+    return take_of(dict(row._mapping))

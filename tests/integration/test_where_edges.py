@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storyreel.errors import UsageError
 from storyreel.ledger.gate import AlreadyPaid
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
@@ -115,11 +116,20 @@ def test_a_film_is_cut_from_the_clip_that_is_here_while_its_successor_is_made(tm
     pay(prepare(file))
     with closing(sqlite3.connect(prepare(file).workspace.ledger_file)) as rows, rows:
         columns = [name for _, name, *_ in rows.execute("pragma table_info(takes)") if name != "id"]
-        names = ", ".join(columns)
-        rows.execute(f"insert into takes ({names}) select {names} from takes where id = 1")
-        rows.execute(
-            "update takes set take = 2, ordinal = 2, replaces = 1, state = 'in_flight', job_id = 'j' where id = 3"
-        )
+        new = {"take": "2", "ordinal": "2", "replaces": "1", "state": "'in_flight'", "job_id": "'j'"}
+        values = ", ".join(new.get(name, name) for name in columns)
+        rows.execute(f"insert into takes ({', '.join(columns)}) select {values} from takes where id = 1")
     planned = plan(prepare(file))
     assert planned.scene("one").action is making.Action.RESUME
     assert [take.id if take else None for _, take in finishing.shown(planned)] == [1, 2]
+
+
+def test_a_renamed_project_on_a_shared_ledger_is_refused_for_a_renamed_storyboard_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path}/shared.db")
+    pay(prepare(write(tmp_path / "a", named="before")))
+    file = write(tmp_path / "a", "new.yaml", "id: new\n" + BOARD, named="after")
+    with pytest.raises(UsageError, match="under the project `before`"):
+        prepare(file)
+    prepare(write(tmp_path / "b", named="after"))
