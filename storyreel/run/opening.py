@@ -187,9 +187,9 @@ def _named_otherwise(prepared: Prepared) -> str | None:
     names = []
     for home in elsewhere.homes(project.runs).values():
         owner = Workspace(home).owner()
-        if owner and owner.file and owner.project:
-            if projects.find((home / owner.file).resolve(), prepared.settings).folder == project.folder:
-                names.append(owner.project)
+        file = (home / owner.file).resolve() if owner and owner.file else None
+        if owner and owner.project and file and projects.find(file, prepared.settings).folder == project.folder:
+            names.append(owner.project)
     return None if not names or project.name in names else names[0]
 
 

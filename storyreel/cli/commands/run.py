@@ -173,6 +173,8 @@ def advice(scene: SceneReport, file: str) -> str | None:
     """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
     if scene.error and scene.error.fix:
         return scene.error.fix
+    if "(Fix: " in (scene.reason or ""):  # said already: a row of the ledger has one text
+        return None
     if scene.status == "held":
         return f"storyreel resolve {shlex.quote(file)} {scene.id}"
     return _USUAL.get(scene.error.class_ if scene.error else "")
