@@ -268,7 +268,16 @@ def held_elsewhere(planned: ScenePlan, one: TakePlan, number: int | None = None)
     """A take that another ledger holds, with the command that fetches it there."""
     fix = f"{one.reason.rpartition('type: ')[2]}, then run again"
     return Outcome(
-        planned.scene, "held", f"held: {one.reason}", None, number, "ambiguous", None, one.reason, planned.price, fix=fix
+        planned.scene,
+        "held",
+        f"held: {one.reason}",
+        None,
+        number,
+        "ambiguous",
+        None,
+        one.reason,
+        planned.price,
+        fix=fix,
     )
 
 
