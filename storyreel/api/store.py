@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 import threading
 from datetime import timedelta
@@ -85,17 +86,24 @@ class BucketStore:
         if unknown or not parts.netloc:
             raise UsageError(f"STORYREEL_STORE: {min(unknown) if unknown else 'a bucket'} is not understood", fix=_FIX)
         endpoint = options.get("endpoint")
+        if not endpoint:
+            raise UsageError("STORYREEL_STORE names a bucket without its `endpoint`", fix=_FIX)
         path_style = options.get("path_style", "false") == "true"
-        if endpoint and not path_style:  # object_store wants the bucket in the endpoint's host then
+        if not path_style:  # object_store wants the bucket in the endpoint's host then
             scheme, _, host = endpoint.partition("://")
             endpoint = f"{scheme}://{parts.netloc}.{host}"
+        if not (os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY")):
+            raise UsageError(
+                "STORYREEL_STORE names a bucket, and AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
+                fix="export both: the bucket's key pair",
+            )
         self._prefix = parts.path.strip("/")
         self._store = obstore.store.S3Store(
             parts.netloc,
             endpoint=endpoint,
             region=options.get("region", "us-east-1"),
             virtual_hosted_style_request=not path_style,
-            client_options={"allow_http": bool(endpoint and endpoint.startswith("http://"))},
+            client_options={"allow_http": endpoint.startswith("http://")},
         )
 
     def publish(self, data: bytes, kind: str) -> str:

@@ -7,6 +7,7 @@ from decimal import Decimal
 import sqlalchemy as sa
 
 from storyreel.errors import BudgetReached
+from storyreel.ledger.decode import amount
 from storyreel.ledger.engine import Database
 from storyreel.ledger.rows import CHARGED, Caps, Intent
 from storyreel.ledger.tables import TAKES
@@ -48,14 +49,15 @@ class Budgets(Database):
             .group_by(TAKES.c.price, TAKES.c.currency)  # prices are text, so that they are exact; there are few of them
         ).all()
         total = Decimal(0)
-        for price, currency, submissions in rows:
+        for written, currency, submissions in rows:
+            price = amount(written)
             if price is None or currency != money:
                 what = "at a price that is not known" if price is None else f"in {currency}"
                 raise BudgetReached(
                     f"something was paid for {what} before, so what is left of {name} in {money} is not known",
                     fix="leave the budget away, or give the storyboard another `id`, which counts from nothing",
                 )
-            total += Decimal(price) * submissions
+            total += price * submissions
         return total
 
 

@@ -5,16 +5,12 @@ Migrations bring older ledgers here; a test compares the two.
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
 
-from storyreel.errors import ErrorKind
-from storyreel.ledger.clip import Clip
-from storyreel.ledger.moments import LATEST_S, moment
-from storyreel.ledger.rows import State, Take
+from storyreel.ledger import decode
+from storyreel.ledger.rows import Take
 
 META = sa.MetaData()
 TAKES = sa.Table(
@@ -82,20 +78,4 @@ ACCOUNTS = sa.Table(
 
 def take_of(row: sa.Row[Any]) -> Take:
     """Read a row of `TAKES`."""
-    values = dict(row._mapping)
-    values["state"] = State(values["state"])
-    values["request"] = json.loads(values["request"])
-    values["inputs"] = json.loads(values["inputs"])
-    values["price"] = None if values["price"] is None else Decimal(values["price"])
-    values["clip"] = Clip.read(values["clip"])
-    values["error_class"] = ErrorKind.read(values["error_class"])
-    for name in ("completed_at", "expires_at"):  # older versions kept the API's value unread
-        values[name] = _time(values[name])
-    return Take(**values)
-
-
-def _time(seconds: float | None) -> float | None:
-    """A time of a row: one that no calendar has is read as milliseconds, or as none."""
-    if seconds is None or (isinstance(seconds, (int, float)) and 0 <= seconds <= LATEST_S):
-        return seconds
-    return moment(seconds)
+    return decode.take_of(dict(row._mapping))

@@ -18,6 +18,8 @@ def advice(scene: SceneReport, file: str) -> str:
     """
     if scene.error and scene.error.fix:
         return scene.error.fix
+    if "(Fix: " in scene.reason:  # said already: a row of the ledger has one text
+        return ""
     match scene.status:
         case Status.COMPLETED | Status.REUSED:
             return ""

@@ -14,7 +14,7 @@ from storyreel.errors import MediaError, UsageError
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.plan.make import Action, Plan
+from storyreel.plan.make import Action, Plan, ScenePlan
 from storyreel.report import outcome
 from storyreel.report.build import build
 from storyreel.report.model import CutReport, RunReport
@@ -27,8 +27,13 @@ Shown = list[tuple[str, Take | None]]
 
 
 def shown(planned: Plan) -> Shown:
-    """(scene id, its used take if the clip is on disk) of every scene, in film order."""
-    return [(p.scene.id, p.kept) for p in planned.scenes]
+    """(scene id, its used take if the clip is on disk, else the one that it is to replace) of every scene, in film order."""
+    return [(p.scene.id, p.kept or _instead(p)) for p in planned.scenes]
+
+
+def _instead(planned: ScenePlan) -> Take | None:
+    used = planned.used
+    return used.instead.row if used and used.instead else None
 
 
 def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:

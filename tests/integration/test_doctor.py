@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from storyreel.cli import probe
+from storyreel.cli.commands import doctor
 from storyreel.cli.main import main
 from storyreel.workspace.settings import Settings
 from tests.server import live
@@ -182,3 +183,10 @@ def test_a_store_is_written_read_and_deleted(tmp_path: Path, monkeypatch: pytest
         fine, what, _ = doctor._store()
         server.shutdown()
     assert fine is True and "written, read and deleted" in what and not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("place", ["s3://films", "/proc/films"])
+def test_a_folder_of_results_that_cannot_be_used_fails(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORYREEL_WORKSPACE", place)
+    fine, what, fix = doctor._safely("the folder of results", doctor._results)
+    assert fine is False and fix and place.split("/")[0] in what

@@ -89,7 +89,9 @@ def test_the_loopback_store_closes_within_a_bound_whatever_its_thread_does() -> 
     hangs.set()
 
 
-@pytest.mark.parametrize("store", ["/srv/stills", "s3://", "s3://b?regoin=x", "/srv=ftp://x"])
+@pytest.mark.parametrize(
+    "store", ["/srv/stills", "s3://", "s3://b?regoin=x", "s3://b", "s3://b/x?region=r", "/srv=ftp://x"]
+)
 def test_a_store_that_is_not_understood_is_told(store: str) -> None:
     with pytest.raises(UsageError, match="STORYREEL_STORE"):
         open_store(settings(store))

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from storyreel.errors import UsageError
 from storyreel.ledger.gate import AlreadyPaid
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
 from storyreel.report import outcome as report
-from storyreel.run import batch, opening
+from storyreel.run import batch, finishing, opening
 from storyreel.run.opening import Request
 from tests.clips import clip
 from tests.integration.test_where import BOARD, pay, plan, prepare, write
@@ -109,3 +110,27 @@ def test_what_is_in_flight_elsewhere_is_held_with_a_command_that_can_be_typed(tm
     planned = plan(prepare(write(folder, "new.yaml", "id: new\n" + BOARD)))
     (outcome,) = report.as_it_is(planned.scenes[0])
     assert outcome.status == "held" and outcome.fix == f"storyreel rescue '{folder}/runs/old', then run again"
+
+
+def test_a_film_is_cut_from_the_clip_that_is_here_while_its_successor_is_made(tmp_path: Path) -> None:
+    file = write(tmp_path, named="p")
+    pay(prepare(file))
+    with closing(sqlite3.connect(prepare(file).workspace.ledger_file)) as rows, rows:
+        columns = [name for _, name, *_ in rows.execute("pragma table_info(takes)") if name != "id"]
+        new = {"take": "2", "ordinal": "2", "replaces": "1", "state": "'in_flight'", "job_id": "'j'"}
+        values = ", ".join(new.get(name, name) for name in columns)
+        rows.execute(f"insert into takes ({', '.join(columns)}) select {values} from takes where id = 1")
+    planned = plan(prepare(file))
+    assert planned.scene("one").action is making.Action.RESUME
+    assert [take.id if take else None for _, take in finishing.shown(planned)] == [1, 2]
+
+
+def test_a_renamed_project_on_a_shared_ledger_is_refused_for_a_renamed_storyboard_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path}/shared.db")
+    pay(prepare(write(tmp_path / "a", named="before")))
+    file = write(tmp_path / "a", "new.yaml", "id: new\n" + BOARD, named="after")
+    with pytest.raises(UsageError, match="under the project `before`"):
+        prepare(file)
+    prepare(write(tmp_path / "b", named="after"))

@@ -16,7 +16,7 @@ from storyreel.catalog import load as catalog
 from storyreel.cli import probe
 from storyreel.cli.request import catalog_file
 from storyreel.errors import StoryreelError, UsageError
-from storyreel.workspace import settings
+from storyreel.workspace import project, settings
 
 Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), finding, fix)
 
@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
         ("the settings", _settings),
     ]
     by_settings: list[tuple[str, Callable[[], Finding]]] = [
+        ("the folder of results", _results),
         ("the catalogue", lambda: _catalog(args)),
         ("the ledger", _ledger),
         ("the store for stills", _store),
@@ -95,6 +96,22 @@ def _disk() -> Finding:
             return free > 2, f"{free:.0f} GB free here", fix
     except OSError as error:
         return None, f"{Path.cwd()} cannot be written: {error.strerror}", fix
+
+
+def _results() -> Finding:
+    """Where runs keep what is paid for: it, or the folder in which it would be made, can be written."""
+    runs = project.find(Path.cwd(), settings.read()).runs
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            return True, f"results go to {runs}", ""
+    except OSError as error:
+        is_named = settings.read().workspace is not None
+        return (
+            False if is_named else None,
+            f"{runs} cannot be written: {error.strerror}",
+            "set STORYREEL_WORKSPACE to a folder that can be",
+        )
 
 
 def _home() -> Finding:

@@ -37,10 +37,7 @@ def run(args: argparse.Namespace) -> int:
     opening.check_ready(prepared, planned)
     if not planned.has_work:
         planned = opening.take_over(prepared, planned)
-        print(
-            "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
-            file=sys.stderr,
-        )
+        print(_idle(planned), file=sys.stderr)
         prepared.workspace.prepare()
         told = finishing.finish(prepared, planned)
         return _tell(args, prepared, told, None)
@@ -68,9 +65,14 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
         yield
 
 
-def _trouble(planned: Plan) -> bool:
-    """Is a scene that was asked for without a clip?"""
-    return any(p.kept is None for p in planned.scenes if p.action is not Action.SKIP)
+def _idle(planned: Plan) -> str:
+    """Why there is nothing to send, to wait for or to fetch."""
+    asked = [p for p in planned.scenes if p.action is not Action.SKIP]
+    if any(p.kept is None for p in asked):
+        return "nothing can be rendered now"
+    held = [p.scene.id for p in asked if any(take.action is Action.HELD for take in p.takes)]
+    more = f"; a take is held of {', '.join(held)}" if held else ""
+    return f"nothing to render: every clip is here already{more}"
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
