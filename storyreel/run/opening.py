@@ -32,11 +32,12 @@ from storyreel.plan import money
 from storyreel.plan.make import Plan, Snapshot
 from storyreel.run import elsewhere
 from storyreel.run.inputs import needs_store, no_store
-from storyreel.run.session import Progress, Session
+from storyreel.run.session import MEDIA_AT_ONCE, Progress, Session
 from storyreel.workspace import project as projects
 from storyreel.workspace.folder import Owner, Workspace
 from storyreel.workspace.settings import Settings
 from storyreel.workspace.settings import read as read_settings
+from storyreel.workspace.workers import Workers
 
 SIMULATED_KEY = "sk-simulated"
 # The ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works.
@@ -449,6 +450,7 @@ async def open_session(
     tell: Callable[[Progress], None] = lambda progress: None,
     *,
     make_client: Callable[[Settings], Client] = Client,
+    make_workers: Callable[[int], Workers] = Workers,
 ) -> AsyncIterator[Session]:
     """Open everything, in an order in which each thing closes after those that need it.
 
@@ -496,6 +498,7 @@ async def open_session(
                 tell=tell,
                 simulated=request.simulate,
                 accept_differences=request.accept_differences,
+                workers=make_workers(MEDIA_AT_ONCE),
             )
             session.stop_mark = ledger.stop_mark(session.account)
             try:

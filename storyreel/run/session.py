@@ -83,7 +83,7 @@ class Session:
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))
-    _workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
+    workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
 
     @property
     def endpoint(self) -> str:
@@ -182,10 +182,10 @@ class Session:
         Raises:
             MediaError: it did.
         """
-        return await self._workers.run(function, *args, **kwargs)
+        return await self.workers.run(function, *args, **kwargs)
 
     async def close(self) -> None:
-        await self._workers.close()
+        await self.workers.close()
         self._media.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True)
         self.ledger.close()

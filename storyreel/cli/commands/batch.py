@@ -45,16 +45,16 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
     try:
         from prefect.exceptions import FailedRun
 
-        from storyreel.flows.batch import render_batch
-        from storyreel.flows.render import listener, tasks_started
+        from storyreel.flows import batch as flows
+        from storyreel.run.caller import Caller
 
         if not args.debug:
             conduct.quiet_prefect()
         backend.wait_until_ready()
-        listener.set(_say)
+        caller = Caller(progress=_say)
 
         async def flow() -> Any:
-            call: Any = render_batch
+            call: Any = flows.called_by(caller)
             state = await call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
@@ -69,7 +69,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
             print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
             return 130
         if backend.is_ours:
-            backend.drain(tasks_started())
+            backend.drain(caller.task_runs)
         print(state.message)
         print(f"summary  {os.path.relpath(folder / 'summary.html')}")
         return 0 if state.is_completed() else 1

@@ -15,8 +15,7 @@ def run(args: argparse.Namespace) -> int:
     prepared = prepare(args)
     prepared.workspace.prepare()
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    known = finishing.recorded(prepared.workspace)
-    film = known[1] if known else None
-    files.write_all(finishing.describe(prepared, planned, film, None), prepared.workspace)
+    film = finishing.Film.on_disk(prepared.workspace)
+    files.write_all(finishing.describe(prepared, planned, film), prepared.workspace)
     print(os.path.relpath(prepared.workspace.report_folder / "report.html"))
     return 0

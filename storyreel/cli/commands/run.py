@@ -75,20 +75,20 @@ def _trouble(planned: Plan) -> bool:
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
     from storyreel.cli.display import Display
     from storyreel.flows import render
+    from storyreel.run.caller import Caller
 
     if not args.debug:
         conduct.quiet_prefect()
     if not prepared.has_ledger():
         importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
     backend.wait_until_ready()
-    told: list[tuple[RunReport, StoryreelError | None]] = []
+    results: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
-    render.listener.set(display.tell)
-    render.finished.set(lambda report, stopped: told.append((report, stopped)))
+    caller = Caller(progress=display.tell, ended=lambda report, stopped: results.append((report, stopped)))
     request = prepared.request
 
     async def flow() -> Any:
-        call: Any = render.render_storyboard  # Prefect's overloads lose the `async` where a state is returned
+        call: Any = render.called_by(caller)  # Prefect's overloads lose the `async` where a state is returned
         state = await call(
             storyboard=request.storyboard.absolute(),
             workspace=prepared.workspace.root,
@@ -104,23 +104,23 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             agreed=None if request.simulate else plan.agreement(planned),
             return_state=True,
         )
-        if not told:
+        if not results:
             await state.result()  # raises what went wrong before the first scene
         return state
 
     with display:
         try:
-            state = conduct.conduct(flow(), told)
+            state = conduct.conduct(flow(), results)
         except conduct.ServerLost as error:
-            if not told:
+            if not results:
                 raise
             print(f"storyreel: {error}: its UI does not show how the run ended; the report does", file=sys.stderr)
-            return _tell(args, prepared, *told[0])
+            return _tell(args, prepared, *results[0])
     if state is None:
         return _interrupted(args, prepared)
     if backend.is_ours:
-        backend.drain(render.tasks_started())
-    report, stopped = told[0]
+        backend.drain(caller.task_runs)
+    report, stopped = results[0]
     return _tell(args, prepared, report, stopped)
 
 
