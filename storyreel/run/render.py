@@ -13,7 +13,7 @@ from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot
 from storyreel.report import model as report
 from storyreel.report.model import Outcome, RunReport
 from storyreel.report.writers import files
-from storyreel.run import elsewhere, finishing
+from storyreel.run import elsewhere, finishing, strays
 from storyreel.run.finishing import Ending, Film, Shown
 from storyreel.run.outcomes import Log, Observer, Outcomes
 from storyreel.run.session import Session
@@ -44,14 +44,15 @@ class Run:
         started_at = self.session.now()
         loop = asyncio.get_running_loop()
         self._done = {scene_plan.scene.id: loop.create_future() for scene_plan in self.plan.scenes}
-        film = Film.on_disk(self.session.workspace)
+        film, warnings = Film.on_disk(self.session.workspace), list[str]()
         try:
             async with asyncio.TaskGroup() as group:
                 for scene_plan in self.plan.scenes:
                     group.create_task(self._scene(scene_plan))
             film = await self._cut()
+            warnings = await strays.collect(self.session, self._in_plan())
         finally:
-            result = self._report(started_at, film)
+            result = self._report(started_at, film, warnings)
             try:
                 files.write_all(result, self.session.workspace)
             except OSError as error:
@@ -142,7 +143,14 @@ class Run:
         except (StoryreelError, OSError) as error:
             return film.failed(error)
 
-    def _report(self, started_at: float, film: Film) -> RunReport:
+    def _in_plan(self) -> set[int]:
+        """The ledger ids of all takes that the plan or this run had in hand."""
+        takes = [one for scene in self.plan.scenes for take in scene.takes for one in (take, take.instead)]
+        planned = {one.row.id for one in takes if one and one.row}
+        outcomes = {outcome.row.id for outcome in self.outcomes.all if outcome.row}
+        return planned | outcomes | set(self.outcomes.begun.values())
+
+    def _report(self, started_at: float, film: Film, warnings: list[str]) -> RunReport:
         session, history = self.session, self._history()
         ending = Ending(
             run_id=session.run_id,
@@ -151,6 +159,7 @@ class Run:
             started_at=started_at,
             finished_at=session.now(),
             stopped=self.outcomes.without_place(session.stopped) if session.stopped else None,
+            warnings=tuple(warnings),
         )
         outcomes = [*self.outcomes.all, *self._unfinished(history)]
         return finishing.report_of(self.plan, outcomes, self._clips(), film, ending, history, session.workspace)
