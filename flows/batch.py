@@ -20,6 +20,7 @@ from storyreel.manifest.faults import counted
 from storyreel.plan import make as plans
 from storyreel.run import batch, opening, turns
 from storyreel.run.caller import Caller, Member
+from storyreel.run.request import Prepared, Request
 from storyreel.workspace.settings import read as read_settings
 
 
@@ -51,15 +52,13 @@ async def render_batch(
         agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
-    request = opening.Request(
-        storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
-    )
+    request = Request(storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog)
     films = batch.prepare(request, batch.read(rows), folder)
     batch.check_budget((plan for _, _, plan in films), budget_per_run)
     batch.check_agreed(agreed, [plan for _, _, plan in films])
     caller, group = callers.current(), uuid.uuid4().hex[:12]
 
-    async def render_film(row: batch.Row, prepared: opening.Prepared, plan: plans.Plan, ended: turns.Ended) -> str:
+    async def render_film(row: batch.Row, prepared: Prepared, plan: plans.Plan, ended: turns.Ended) -> str:
         own = prepared.request
         member = Member(group, prepared.storyboard.id, own.ledger, simulator)
         call: Any = render.called_by(

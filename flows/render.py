@@ -19,10 +19,10 @@ from storyreel.flows.server import announce, approval, callers, interruption, tu
 from storyreel.ledger.rows import Caps
 from storyreel.plan import make as plans
 from storyreel.report.model import RunReport
-from storyreel.run import notice, opening
+from storyreel.run import checks, notice, opening, placing, planning
 from storyreel.run.caller import Caller
-from storyreel.run.opening import Prepared, Request
 from storyreel.run.render import Run
+from storyreel.run.request import Prepared, Request
 from storyreel.tasks.steps import TaskSteps
 
 
@@ -95,16 +95,16 @@ async def render_storyboard(
 
 
 async def _render(request: Request, caller: Caller, agreed: str | None) -> State[Any]:
-    prepared = opening.prepare(request)
+    prepared = placing.prepare(request)
     agreed = await _approved(prepared, agreed)
     batch = caller.member.batch
     run_id = f"{batch}.{uuid.uuid4().hex[:12]}" if batch else uuid.uuid4().hex[:12]
     opened = partial(opening.open_session, prepared, run_id, caller.progress)
     async with interruption.held(), turn.taken(opened) as session:
-        snapshot, plan = opening.plan_to_run(prepared, session.ledger, run_id)
-        opening.check_agreed(agreed, plan)
-        opening.check_ready(prepared, plan)
-        session.currency = opening.budget_currency(prepared, plan) or session.currency
+        snapshot, plan = planning.plan_to_run(prepared, session.ledger, run_id)
+        checks.check_agreed(agreed, plan)
+        checks.check_ready(prepared, plan)
+        session.currency = checks.budget_currency(prepared, plan) or session.currency
         steps = TaskSteps(session, caller.task_runs)
         run = Run(session, plan, snapshot, steps, announce.Announcer(session))
         async with announce.progress(plan, run.percent):
@@ -126,10 +126,10 @@ async def _approved(prepared: Prepared, agreed: str | None) -> str | None:
     Returns the name of the plan whose price is agreed to, None where nobody was asked.
     """
     if agreed is not None:
-        opening.check_agreed(agreed, opening.make_plan(prepared, opening.snapshot(prepared)))
+        checks.check_agreed(agreed, planning.make_plan(prepared, planning.snapshot(prepared)))
     if not approval.is_wanted(prepared.storyboard):
         return agreed
-    plan = opening.make_plan(prepared, opening.snapshot(prepared))
+    plan = planning.make_plan(prepared, planning.snapshot(prepared))
     await approval.await_approval(plan)
     return plans.agreement(plan)
 

@@ -12,7 +12,8 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from storyreel.errors import StoryreelError
-from storyreel.run import opening, rescue
+from storyreel.run import finding, rescue
+from storyreel.run.request import Request
 from storyreel.run.rescue import Rescued
 
 
@@ -41,9 +42,9 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
         )
 
     found = []
-    for path in paths or opening.runs_here():
+    for path in paths or finding.runs_here():
         try:
-            found += [p for p in opening.prepare_rescue(opening.Request(path)) if p.has_ledger()]
+            found += [p for p in finding.prepare_rescue(Request(path)) if p.has_ledger()]
         except StoryreelError as error:
             scold(str(path), error)
     outcomes, _ = await rescue.rescue(found, say, scold)

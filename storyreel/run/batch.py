@@ -20,8 +20,8 @@ from storyreel.plan import money
 from storyreel.plan.make import Plan, price
 from storyreel.plan.make import agreement as agreed_to
 from storyreel.report.model import RunReport
-from storyreel.run import opening
-from storyreel.run.opening import Prepared, Request
+from storyreel.run import placing, planning
+from storyreel.run.request import Prepared, Request
 from storyreel.workspace import project as projects
 from storyreel.workspace.folder import write_whole
 from storyreel.workspace.settings import read as read_settings
@@ -112,7 +112,7 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
             ledger=folder / "ledger.db",
         )
         try:
-            prepared = opening.prepare(request)
+            prepared = placing.prepare(request)
         except StoryboardError as error:
             lines += [
                 f"row {row.number}: {str(fault).splitlines()[0]}"
@@ -120,7 +120,7 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
                 if fault.severity is Severity.ERROR
             ]
             continue
-        made.append((row, prepared, opening.make_plan(prepared, opening.snapshot(prepared))))
+        made.append((row, prepared, planning.make_plan(prepared, planning.snapshot(prepared))))
     if lines:
         raise BadRows(lines)
     return made
@@ -149,7 +149,7 @@ def agreement(plans: Iterable[Plan]) -> str:
 
 
 def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
-    """Refuse plans that are not those whose price was agreed to; see `opening.check_agreed`.
+    """Refuse plans that are not those whose price was agreed to; see `checks.check_agreed`.
 
     Raises:
         UsageError: they are others.

@@ -19,8 +19,8 @@ from storyreel.plan.make import Action, Plan
 from storyreel.report import model as report
 from storyreel.report.model import CutReport, Outcome, RunReport
 from storyreel.report.writers import files
-from storyreel.run import opening
-from storyreel.run.opening import Prepared
+from storyreel.run import planning
+from storyreel.run.request import Prepared
 from storyreel.workspace.folder import Workspace, write_whole
 
 Shown = list[tuple[str, Take | None]]
@@ -95,7 +95,7 @@ def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | 
 
 def finish(prepared: Prepared, planned: Plan) -> RunReport:
     """Bring report and film up to date where no run has anything to do: write each only where it differs."""
-    planned = opening.take_over(prepared, planned)
+    planned = planning.take_over(prepared, planned)
     film = Film.before_cut(planned, shown(planned), prepared.workspace)
     if film.is_wanted:
         try:
@@ -123,7 +123,7 @@ def cut(
         UsageError: a scene is missing.
         MediaError: a clip cannot be read.
     """
-    planned = opening.take_over(prepared, planned)
+    planned = planning.take_over(prepared, planned)
     clips = [one for one in shown(planned) if not only or planned.scene(one[0]).action is not Action.SKIP]
     known = None if again else recorded(prepared.workspace)
     if known and known[0] == key_of(prepared.storyboard, clips):

@@ -13,7 +13,8 @@ from storyreel.api.verdict import ANSWERS, OVER_S, Doubt, pace
 from storyreel.errors import LinkExpired, NotFound, StoryreelError
 from storyreel.ledger.rows import State, Take
 from storyreel.run import collection
-from storyreel.run.opening import Prepared, open_session
+from storyreel.run.opening import open_session
+from storyreel.run.request import Prepared
 from storyreel.run.session import Session
 from storyreel.run.waiting import check_home, conclude, set_apart
 

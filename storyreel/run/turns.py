@@ -11,7 +11,7 @@ from storyreel.plan.make import Plan
 from storyreel.report.model import RunReport
 from storyreel.run import finishing
 from storyreel.run.batch import Row
-from storyreel.run.opening import Prepared
+from storyreel.run.request import Prepared
 
 Reports = dict[str, RunReport | None]  # by row; None: that run never began
 Ended = Callable[[RunReport, StoryreelError | None], None]

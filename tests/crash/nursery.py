@@ -27,8 +27,9 @@ import sqlalchemy as sa
 
 from storyreel.api.client import Client
 from storyreel.report.writers import html
-from storyreel.run import opening
+from storyreel.run import opening, placing, planning
 from storyreel.run.render import Run
+from storyreel.run.request import Request
 from storyreel.run.steps import PlainSteps
 from storyreel.workspace.settings import Settings
 from storyreel.workspace.workers import Workers
@@ -145,8 +146,8 @@ async def render(order: dict[str, Any], point: Points) -> None:
     def client(settings: Settings) -> Client:
         return Client(settings, transport=Transport(retries=0))
 
-    prepared = opening.prepare(
-        opening.Request(
+    prepared = placing.prepare(
+        Request(
             Path(order["board"]),
             workspace=Path(order["workspace"]),
             catalog=Path(order["catalog"]),
@@ -157,7 +158,7 @@ async def render(order: dict[str, Any], point: Points) -> None:
     workers = Here if order["here"] else Workers
     run_id = os.urandom(4).hex()
     async with opening.open_session(prepared, run_id, make_client=client, make_workers=workers) as session:
-        snapshot, plan = opening.plan_to_run(prepared, session.ledger, run_id)
+        snapshot, plan = planning.plan_to_run(prepared, session.ledger, run_id)
         await Run(session, plan, snapshot, PlainSteps(session)).render()
 
 

@@ -13,9 +13,9 @@ from storyreel.errors import DeadlinePassed
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
 from storyreel.report.model import RunReport
-from storyreel.run import opening
-from storyreel.run.opening import Request
+from storyreel.run import opening, placing, planning
 from storyreel.run.render import Run
+from storyreel.run.request import Request
 from storyreel.run.session import Session
 from storyreel.run.steps import PlainSteps
 from tests.server import Live, live
@@ -51,14 +51,14 @@ def render(folder: Path, prompt: str, steps: type[PlainSteps] = PlainSteps) -> R
     file.write_text(BOARD.replace("PROMPT", prompt))
 
     async def run(session: Session) -> RunReport:
-        snapshot, plan = opening.plan_to_run(prepared, session.ledger, session.run_id)
+        snapshot, plan = planning.plan_to_run(prepared, session.ledger, session.run_id)
         return await Run(session, plan, snapshot, steps(session)).render()
 
     async def opened() -> RunReport:
         async with opening.open_session(prepared, f"run of {prompt}") as session:
             return await run(session)
 
-    prepared = opening.prepare(Request(file, workspace=folder / "ws"))
+    prepared = placing.prepare(Request(file, workspace=folder / "ws"))
     return asyncio.run(opened())
 
 

@@ -13,7 +13,8 @@ from typing import Any
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import said
 from storyreel.cli.request import catalog_file, variables
-from storyreel.run import batch, opening
+from storyreel.run import batch, checks
+from storyreel.run.request import Request
 from storyreel.run.session import Progress
 
 
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     """Check every row, price them together, ask, render, tell."""
     rows = batch.read(Path(args.rows))
     folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
-    request = opening.Request(
+    request = Request(
         storyboard=Path(args.file),
         simulate=args.simulate,
         speed=args.speed,
@@ -30,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     )
     made = batch.prepare(request, rows, folder)
     for _, prepared, planned in made:
-        opening.check_ready(prepared, planned)
+        checks.check_ready(prepared, planned)
     plans = [planned for _, _, planned in made]
     batch.check_budget(plans, Decimal(args.budget) if args.budget is not None else None)
     if not args.simulate and any(planned.jobs for planned in plans):
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     return _render(args, request, folder, None if args.simulate else batch.agreement(plans))
 
 
-def _render(args: argparse.Namespace, request: opening.Request, folder: Path, agreed: str | None) -> int:
+def _render(args: argparse.Namespace, request: Request, folder: Path, agreed: str | None) -> int:
     from storyreel.flows.server import backend as backends
 
     backend = backends.start()

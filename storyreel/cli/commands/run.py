@@ -19,8 +19,8 @@ from storyreel.errors import StoryreelError
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan
 from storyreel.report.model import RunReport, SceneReport
-from storyreel.run import finishing, opening
-from storyreel.run.opening import Prepared
+from storyreel.run import checks, finishing, planning
+from storyreel.run.request import Prepared
 
 if TYPE_CHECKING:
     from storyreel.flows.server.backend import Backend
@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
     with _unlocked(prepared):
-        planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    opening.check_ready(prepared, planned)
+        planned = planning.make_plan(prepared, planning.snapshot(prepared))
+    checks.check_ready(prepared, planned)
     if not planned.has_work:
-        planned = opening.take_over(prepared, planned)
+        planned = planning.take_over(prepared, planned)
         print(
             "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
             file=sys.stderr,
@@ -125,7 +125,7 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
 
 
 def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    planned = planning.make_plan(prepared, planning.snapshot(prepared))
     flying = [
         p.scene.id
         for p in planned.scenes

@@ -12,7 +12,7 @@ from storyreel.cli.request import prepare
 from storyreel.ledger.rows import State
 from storyreel.report import model as report
 from storyreel.report.model import Outcome
-from storyreel.run import opening
+from storyreel.run import planning
 
 MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Print one line a take; with --watch, until nothing moves any more."""
     while True:
         prepared = prepare(args)
-        planned = opening.make_plan(prepared, opening.snapshot(prepared))
+        planned = planning.make_plan(prepared, planning.snapshot(prepared))
         outcomes = report.from_ledger(planned)
         _show(args, outcomes)
         if not args.watch or not any(o.row and o.row.state in MOVES for o in outcomes):
