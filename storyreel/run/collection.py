@@ -1,4 +1,4 @@
-"""Brings a finished clip home: downloads it, checks it, puts it in its place, and only then tells the ledger."""
+"""Download a finished clip, verify it, move it into the workspace, then record it in the ledger."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from storyreel.api.part import Fetched
 from storyreel.api.verdict import pace
 from storyreel.errors import DownloadError, FieldsIgnored, LinkExpired, MediaError
 from storyreel.film.media import intake
+from storyreel.film.media.clip import ClipFacts
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.run import delivery
@@ -57,13 +59,7 @@ async def collect(
             error = await session.media(_set_aside, part, session.workspace.damaged(path), caught)
             url = None
             continue
-        clip: dict[str, Any] = {
-            "path": session.workspace.relative(path),
-            "sha256": fetched.sha256,
-            "bytes": fetched.bytes,
-            "mtime_ns": path.stat().st_mtime_ns,
-            **facts.as_dict(),
-        }
+        clip = _record(session, path, fetched, facts)
         row = await session.write(session.ledger.collected, take.id, clip)
         session.workspace.damaged(path).unlink(missing_ok=True)
         return row
@@ -71,6 +67,17 @@ async def collect(
     kind = "expired" if isinstance(error, LinkExpired) else "media" if isinstance(error, MediaError) else "transient"
     await session.write(session.ledger.unusable, take.id, kind, error.with_fix)
     raise error
+
+
+def _record(session: Session, path: Path, fetched: Fetched, facts: ClipFacts) -> dict[str, Any]:
+    """What the ledger keeps of a clip."""
+    return {
+        "path": session.workspace.relative(path),
+        "sha256": fetched.sha256,
+        "bytes": fetched.bytes,
+        "mtime_ns": path.stat().st_mtime_ns,
+        **facts.as_dict(),
+    }
 
 
 def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:

@@ -185,6 +185,7 @@ class Session:
         return await self.workers.run(function, *args, **kwargs)
 
     async def close(self) -> None:
+        """Close everything, each thing after those that need it."""
         await self.workers.close()
         self._media.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True)
