@@ -9,13 +9,11 @@ from typing import Any
 
 from storyreel.api.part import Fetched
 from storyreel.api.verdict import pace
-from storyreel.errors import DownloadError, FieldsIgnored, LinkExpired, MediaError
+from storyreel.errors import DownloadError, LinkExpired, MediaError
 from storyreel.film.media import intake
 from storyreel.film.media.clip import ClipFacts
 from storyreel.ledger.rows import Take
-from storyreel.manifest.storyboard import Scene
 from storyreel.run import delivery
-from storyreel.run.comparison import ignored
 from storyreel.run.session import Progress, Session
 from storyreel.workspace.folder import move_whole
 
@@ -90,30 +88,6 @@ def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:
             return MediaError(f"{error.message}; kept as {path.name}", fix="run again: it is fetched once more")
         part.unlink()
     return error
-
-
-def compare(session: Session, scene: Scene, take: Take) -> None:
-    """Look at the first clip of a model in this run: where the endpoint ignored a field, no more is paid for.
-
-    The clip stays, and is used: it is paid for. One that was made in this run stops it; an earlier one stops it only where
-    something more of that model is to be sent.
-    """
-    if scene.model in session.compared:
-        return
-    session.compared.add(scene.model)
-    found = ignored(scene, take.clip or {})
-    if not found:
-        return
-    words = f"{session.endpoint} ignores what {scene.model} was asked for (scene `{scene.id}`): {'; '.join(found)}"
-    session.tell(Progress(take.scene, take.take, "collecting", words))
-    if session.accept_differences:
-        return
-    session.ignored[scene.model] = FieldsIgnored(
-        words,
-        fix="have the endpoint honour the field, or write what it makes into the storyboard; --accept-differences goes on",
-    )
-    if take.run_id == session.run_id:
-        session.stop(session.ignored[scene.model])
 
 
 async def take_frames(session: Session, take: Take, names: list[str]) -> list[str]:

@@ -13,6 +13,7 @@ from pydantic import SecretStr
 from storyreel.api.client import Client
 from storyreel.api.store import open_store
 from storyreel.ledger.gate import Ledger
+from storyreel.run.first_look import FirstLook
 from storyreel.run.request import Prepared, Request
 from storyreel.run.session import MEDIA_AT_ONCE, Progress, Session
 from storyreel.workspace.settings import Settings
@@ -94,5 +95,5 @@ def _session(prepared: Prepared, settings: Settings, ledger: Ledger, client: Cli
         currency=budget.currency if budget else None,
         caps=request.caps,
         simulated=request.simulate,
-        accept_differences=request.accept_differences,
+        first_look=FirstLook(accept_differences=request.accept_differences),
     )

@@ -34,7 +34,7 @@ class Rescued:
     is_fetched: bool = False
 
 
-async def bring_home(
+async def rescue_sessions(
     sessions: Iterable[Session], tell: Callable[[Rescued], None] = lambda rescued: None
 ) -> list[Rescued]:
     """Poll every job that is in flight, and download every clip that is finished or missing on disk."""
@@ -67,10 +67,10 @@ def _expires_at(take: Take) -> float:
 
 
 async def rescue(
-    found: Iterable[Prepared], tell: Callable[[Rescued], None], told_off: Callable[[str, StoryreelError], None]
+    found: Iterable[Prepared], tell: Callable[[Rescued], None], report_error: Callable[[str, StoryreelError], None]
 ) -> tuple[list[Rescued], list[str]]:
-    """Open the ledgers of all of these, and bring home what is missing. Returns what became of each take, and the storyboards
-    that lack nothing. One that is in use, or damaged, goes to `told_off` and keeps no other from being rescued.
+    """Open the ledgers of all of these, and download what is missing. Returns what became of each take, and the storyboards
+    that lack nothing. One that is in use, or damaged, goes to `report_error` and keeps no other from being rescued.
     """
     outcomes: list[Rescued] = []
     opened: list[str] = []
@@ -85,9 +85,9 @@ async def rescue(
                     session = await stack.enter_async_context(open_session(prepared, uuid.uuid4().hex[:12]))
                     sessions.append(session)
                 except StoryreelError as error:
-                    told_off(prepared.storyboard.id, error)
+                    report_error(prepared.storyboard.id, error)
             opened += [session.storyboard.id for session in sessions]
-            outcomes += await bring_home(sessions, tell)
+            outcomes += await rescue_sessions(sessions, tell)
     names = {one.storyboard for one in outcomes}
     return outcomes, [name for name in opened if name not in names]
 

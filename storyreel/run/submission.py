@@ -52,7 +52,8 @@ async def submit(
     intent = replace(_intent(session, planned, ready), replaces=replaces)
     pauses = _Pauses(session, intent, number)
     while True:
-        await session.first_look(planned.scene.model)
+        if differs := await session.first_look.wait(planned.scene.model):
+            session.stop(differs)
         session.check()
         try:
             take = await session.uninterrupted(_attempt(session, planned, ready, intent, number))

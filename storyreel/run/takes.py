@@ -11,7 +11,7 @@ from storyreel.ledger.rows import State, Take
 from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import make as plans
 from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot, TakePlan
-from storyreel.run import collection, slots
+from storyreel.run import slots
 from storyreel.run.outcomes import Outcomes
 from storyreel.run.session import Progress, Session
 from storyreel.run.steps import Order, Steps
@@ -104,12 +104,12 @@ class Takes:
         is_absent = take.state is State.COLLECTED and take.id in self.snapshot.missing
         collects = take.state is State.COMPLETED or is_absent
         if collects:
-            with self.session.looks_at(scene.model, take.id):
+            with self.session.first_look.of(scene.model, take.id):
                 take = await self.steps.collect(take, stills)
-                collection.compare(self.session, scene, take)
+                self.session.first_look.compare(self.session, scene, take)
         if take.state is not State.COLLECTED:
             return take
-        collection.compare(self.session, scene, take)
+        self.session.first_look.compare(self.session, scene, take)
         is_reused = take_plan.action is Action.REUSE
         if not collects and not (is_reused and self._has_stills(take, stills)):
             await self.steps.write_stills(take, stills)
@@ -143,7 +143,7 @@ class Takes:
         if take.state is State.IN_FLIGHT:
             take = await self.steps.wait(take)
         if take.state is State.COMPLETED:
-            self.session.finished_first(scene.model, take.id)
+            self.session.first_look.finished(scene.model, take.id)
         return take
 
     def _has_stills(self, take: Take, names: Sequence[str]) -> bool:

@@ -1,4 +1,4 @@
-"""`storyreel rescue`: bring home what is paid for, before its links expire. Submits nothing."""
+"""`storyreel rescue`: download what is paid for, before its links expire. Submits nothing."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ def run(args: argparse.Namespace) -> int:
         if not prepared.has_ledger():
             print(f"{prepared.storyboard.id}: nothing was ever sent")
     ready = [prepared for prepared in found if prepared.has_ledger()]
-    told_off: list[str] = []
+    refused: list[str] = []
 
-    def scold(name: str, error: StoryreelError) -> None:
+    def report_error(name: str, error: StoryreelError) -> None:
         complain(name, error)
-        told_off.append(name)
+        refused.append(name)
 
-    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, scold))
+    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, report_error))
     for name in lacking_nothing:
         print(f"{name}: everything that is paid for is here")
-    return 0 if good and not told_off and all(one.is_good for one in outcomes) else 1
+    return 0 if good and not refused and all(one.is_good for one in outcomes) else 1
 
 
 def _say(one: Rescued) -> None:
