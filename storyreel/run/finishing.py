@@ -19,7 +19,7 @@ from storyreel.plan.make import Action, Plan
 from storyreel.report import model as report
 from storyreel.report.model import CutReport, Outcome, RunReport
 from storyreel.report.writers import files
-from storyreel.run import planning
+from storyreel.run import planning, strays
 from storyreel.run.request import Prepared
 from storyreel.workspace.folder import Workspace, write_whole
 
@@ -200,6 +200,7 @@ def describe(prepared: Prepared, planned: Plan, film: Film) -> RunReport:
         endpoint="simulator" if simulated else prepared.settings.endpoint,
         started_at=started,
         finished_at=finished,
+        warnings=tuple(strays.uncollected(planned, history)),
     )
     outcomes = report.from_ledger(planned)
     return report_of(planned, outcomes, shown(planned), film, ending, history, prepared.workspace)

@@ -145,10 +145,8 @@ class Run:
 
     def _in_plan(self) -> set[int]:
         """The ledger ids of all takes that the plan or this run had in hand."""
-        takes = [one for scene in self.plan.scenes for take in scene.takes for one in (take, take.instead)]
-        planned = {one.row.id for one in takes if one and one.row}
         outcomes = {outcome.row.id for outcome in self.outcomes.all if outcome.row}
-        return planned | outcomes | set(self.outcomes.begun.values())
+        return strays.ids_of(self.plan) | outcomes | set(self.outcomes.begun.values())
 
     def _report(self, started_at: float, film: Film, warnings: list[str]) -> RunReport:
         session, history = self.session, self._history()

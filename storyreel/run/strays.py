@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Sequence
 
 from storyreel.errors import EndpointRefused, KeyRefused, Stopped, Unreachable
 from storyreel.ledger.rows import State, Take
+from storyreel.plan.make import Plan
 from storyreel.run import rescue
 from storyreel.run.rescue import Rescued
 from storyreel.run.session import Progress, Session
@@ -30,6 +31,23 @@ async def collect(session: Session, in_plan: Container[int]) -> list[str]:
     except Exception as error:  # the film and its report are what the run is for
         return [f"jobs of earlier plans could not be looked after: {error}"]
     return [f"{one.scene} take {one.take}, not in this plan: {one.words}" for one in results if not one.is_good]
+
+
+def uncollected(plan: Plan, history: Sequence[Take]) -> list[str]:
+    """A warning for each job that is paid for, not collected and not in the plan, where no run polls it."""
+    known, file = ids_of(plan), plan.storyboard.path.name
+    return [
+        f"{take.scene} take {take.take}, not in this plan: job {take.job_id} is paid for and its clip not collected; "
+        f"`storyreel rescue {file}` downloads it"
+        for take in history
+        if take.id not in known and _is_wanted(take)
+    ]
+
+
+def ids_of(plan: Plan) -> set[int]:
+    """The ledger ids of all takes of a plan."""
+    takes = [one for scene in plan.scenes for take in scene.takes for one in (take, take.instead)]
+    return {one.row.id for one in takes if one and one.row}
 
 
 def _is_wanted(take: Take) -> bool:

@@ -13,7 +13,7 @@ from storyreel.errors import DeadlinePassed
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
 from storyreel.report.model import RunReport
-from storyreel.run import opening, placing, planning
+from storyreel.run import finishing, opening, placing, planning
 from storyreel.run.render import Run
 from storyreel.run.request import Request
 from storyreel.run.session import Session
@@ -84,6 +84,18 @@ def test_a_clip_whose_prompt_was_edited_while_its_job_was_in_flight_is_collected
     assert [scene.take for scene in report.scenes] == [2], "only the plan's own take is shown"
     assert render(tmp_path, "first").scenes[0].status == "reused"
     assert api.accepted == ["first", "second"]
+
+
+def test_a_job_that_no_plan_names_is_a_warning_where_no_run_has_anything_to_do(tmp_path: Path, api: Live) -> None:
+    render(tmp_path, "first", NeverWaits)
+    render(tmp_path, "second")
+    render(tmp_path, "third", NeverWaits)
+    (tmp_path / "b.yaml").write_text(BOARD.replace("PROMPT", "second"))
+    prepared = placing.prepare(Request(tmp_path / "b.yaml", workspace=tmp_path / "ws"))
+    plan = planning.make_plan(prepared, planning.snapshot(prepared))
+    assert not plan.has_work
+    (warning,) = finishing.finish(prepared, plan).warnings
+    assert "one take 3, not in this plan" in warning and "storyreel rescue b.yaml" in warning
 
 
 def test_a_clip_of_an_earlier_plan_that_is_gone_is_a_warning_said_once(tmp_path: Path, api: Live) -> None:
