@@ -99,7 +99,8 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
     lines: list[str] = []
     unknown = sorted({name for row in rows for name in row.variables} - variables - {KEY})
     lines += [
-        f"column `{name}`: the storyboard has no variable of that name; it has {_and(variables)}" for name in unknown
+        f"column `{name}`: the storyboard has no variable of that name; it has {_quoted_list(variables)}"
+        for name in unknown
     ]
     made: list[tuple[Row, Prepared, Plan]] = []
     for row in rows if not unknown else ():
@@ -168,11 +169,11 @@ def bill(plans: Sequence[Plan]) -> str:
     return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans), sum(one.unpriced for one in plans))}"
 
 
-def summarise(folder: Path, title: str, told: Mapping[str, RunReport | None]) -> Path:
+def summarise(folder: Path, title: str, reports: Mapping[str, RunReport | None]) -> Path:
     """Write `summary.csv` and `summary.html` over all rows, by name; returns the page's path. None: that run never began."""
     import pandas
 
-    frame = pandas.DataFrame([_line(name, report) for name, report in told.items()])
+    frame = pandas.DataFrame([_line(name, report) for name, report in reports.items()])
     write_whole(folder / "summary.csv", frame.to_csv(index=False).encode())
     write_whole(folder / "summary.html", _page(title, frame).encode())
     return folder / "summary.html"
@@ -243,5 +244,5 @@ def _variables(storyboard: Path) -> set[str]:
     return {str(name) for name in found} if isinstance(found, dict) else set()
 
 
-def _and(names: Iterable[str]) -> str:
+def _quoted_list(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)) or "none"

@@ -10,7 +10,7 @@ from pathlib import Path
 from storyreel.catalog.load import Catalog
 from storyreel.errors import UsageError
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.plan import make as plan
+from storyreel.plan import make as plans
 from storyreel.plan import money
 from storyreel.plan.make import Plan
 from storyreel.run import elsewhere
@@ -22,25 +22,23 @@ from storyreel.workspace.settings import Settings
 _PASSING = re.compile(r"^tmp.*prefect$|^runner_storage$")
 
 
-def check_ready(prepared: Prepared, planned: Plan) -> None:
+def check_ready(prepared: Prepared, plan: Plan) -> None:
     """Refuse a run that could not send what it must, before anything is spent.
 
     Raises:
         UsageError: no key, a picture that the API could not fetch, or a budget that cannot be kept.
     """
-    budget_currency(prepared, planned)
-    if prepared.request.simulate or not planned.has_work:
+    budget_currency(prepared, plan)
+    if prepared.request.simulate or not plan.has_work:
         return
-    if planned.jobs:
+    if plan.jobs:
         _require_lasting(prepared)
     if prepared.settings.api_key is None:
         raise UsageError(
             "OPENAI_API_KEY is not set", fix="export OPENAI_API_KEY=…, or rehearse for nothing with --simulate"
         )
     if cannot_publish(prepared.settings):
-        scene = first_to_publish(
-            prepared.storyboard, prepared.catalog, {p.scene.id for p in planned.scenes if p.to_make}
-        )
+        scene = first_to_publish(prepared.storyboard, prepared.catalog, {p.scene.id for p in plan.scenes if p.to_make})
         if scene:
             raise no_store(scene)
 
@@ -67,7 +65,7 @@ def _require_lasting(prepared: Prepared) -> None:
                 )
 
 
-def budget_currency(prepared: Prepared, planned: Plan) -> str | None:
+def budget_currency(prepared: Prepared, plan: Plan) -> str | None:
     """The currency of the budgets of a request; None where there are none, or nothing is to be paid for.
 
     Raises:
@@ -84,19 +82,19 @@ def budget_currency(prepared: Prepared, planned: Plan) -> str | None:
         money.check_limit(limit, name)
     if all(limit is None for limit in limits.values()):
         return None
-    return money.currency_of([planned], board.currency if board else None)
+    return money.currency_of([plan], board.currency if board else None)
 
 
-def check_agreed(agreed: str | None, planned: Plan) -> None:
+def check_agreed(agreed: str | None, plan: Plan) -> None:
     """Refuse a plan that is not the one whose price was agreed to; `agreed` is its `plan.agreement`, None if nobody asked.
 
     Raises:
         UsageError: it is another.
     """
-    if agreed is not None and agreed != plan.agreement(planned):
+    if agreed is not None and agreed != plans.agreement(plan):
         raise UsageError(
             "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
-            f"nothing was sent. As it is now: {plan.bill(planned)}",
+            f"nothing was sent. As it is now: {plans.bill(plan)}",
             fix="run the same command again, and agree to the price as it is now",
         )
 

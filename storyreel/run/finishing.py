@@ -74,12 +74,12 @@ class Ending:
     warnings: tuple[str, ...] = ()
 
 
-def shown(planned: Plan) -> Shown:
+def shown(plan: Plan) -> Shown:
     """(scene id, its used take if the clip is on disk) of every scene, in film order."""
-    return [(p.scene.id, p.kept) for p in planned.scenes]
+    return [(p.scene.id, p.kept) for p in plan.scenes]
 
 
-def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
+def why_not(plan: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
     """Why no film can be made of these clips: (an error, or None; a warning where only scenes are missing that were not
     asked for, or None). `film` is the one on disk: it is never replaced by one that shows fewer of the scenes."""
     missing = [name for name, take in clips if take is None]
@@ -87,22 +87,22 @@ def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | 
     words = None
     if lost:
         words = f"the film that is here is kept: it shows {', '.join(lost)}, and there is no clip for that now"
-    elif missing and (planned.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
+    elif missing and (plan.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
         words = f"scenes are missing: {', '.join(missing)}"
-    asked = [name for name in missing if planned.scene(name).action is not Action.SKIP]
+    asked = [name for name in missing if plan.scene(name).action is not Action.SKIP]
     return (words, None) if asked else (None, words and f"no new film: {words}")
 
 
-def finish(prepared: Prepared, planned: Plan) -> RunReport:
+def finish(prepared: Prepared, plan: Plan) -> RunReport:
     """Bring report and film up to date where no run has anything to do: write each only where it differs."""
-    planned = planning.take_over(prepared, planned)
-    film = Film.before_cut(planned, shown(planned), prepared.workspace)
+    plan = planning.take_over(prepared, plan)
+    film = Film.before_cut(plan, shown(plan), prepared.workspace)
     if film.is_wanted:
         try:
-            film = Film(cut(prepared, planned, again=False))
+            film = Film(cut(prepared, plan, again=False))
         except (StoryreelError, OSError) as error:
             film = film.failed(error)
-    report = describe(prepared, planned, film)
+    report = describe(prepared, plan, film)
     if files.read(prepared.workspace) != report:
         files.write_all(report, prepared.workspace)
     return report
@@ -110,7 +110,7 @@ def finish(prepared: Prepared, planned: Plan) -> RunReport:
 
 def cut(
     prepared: Prepared,
-    planned: Plan,
+    plan: Plan,
     *,
     again: bool = True,
     only: bool = False,
@@ -123,8 +123,8 @@ def cut(
         UsageError: a scene is missing.
         MediaError: a clip cannot be read.
     """
-    planned = planning.take_over(prepared, planned)
-    clips = [one for one in shown(planned) if not only or planned.scene(one[0]).action is not Action.SKIP]
+    plan = planning.take_over(prepared, plan)
+    clips = [one for one in shown(plan) if not only or plan.scene(one[0]).action is not Action.SKIP]
     known = None if again else recorded(prepared.workspace)
     if known and known[0] == key_of(prepared.storyboard, clips):
         return known[1]
@@ -189,7 +189,7 @@ def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     write_whole(workspace.root / ".final.json", json.dumps(noted).encode())
 
 
-def describe(prepared: Prepared, planned: Plan, film: Film) -> RunReport:
+def describe(prepared: Prepared, plan: Plan, film: Film) -> RunReport:
     """The report of what the ledger holds. It is of the run that last paid for something, and its times are that run's."""
     history = _history(prepared)
     run_id, started, finished = _last_run(history, files.read(prepared.workspace))
@@ -200,14 +200,14 @@ def describe(prepared: Prepared, planned: Plan, film: Film) -> RunReport:
         endpoint="simulator" if simulated else prepared.settings.endpoint,
         started_at=started,
         finished_at=finished,
-        warnings=tuple(strays.uncollected(planned, history)),
+        warnings=tuple(strays.uncollected(plan, history)),
     )
-    outcomes = report.from_ledger(planned)
-    return report_of(planned, outcomes, shown(planned), film, ending, history, prepared.workspace)
+    outcomes = report.from_ledger(plan)
+    return report_of(plan, outcomes, shown(plan), film, ending, history, prepared.workspace)
 
 
 def report_of(
-    planned: Plan,
+    plan: Plan,
     outcomes: Sequence[Outcome],
     clips: Shown,
     film: Film,
@@ -218,7 +218,7 @@ def report_of(
     """The report of these outcomes. `clips` are used in the film or by other scenes."""
     used = {take.id for _, take in clips if take}
     return report.build(
-        planned.storyboard,
+        plan.storyboard,
         [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
         run_id=ending.run_id,
         simulated=ending.simulated,
@@ -230,8 +230,8 @@ def report_of(
         cut_error=film.error,
         frames={o.row.id: stills_of(o.row, workspace) for o in outcomes if o.row},
         history=history,
-        forced=[p.scene.id for p in planned.scenes if p.forced],
-        left_out=[p.scene.id for p in planned.scenes if p.action is Action.SKIP],
+        forced=[p.scene.id for p in plan.scenes if p.forced],
+        left_out=[p.scene.id for p in plan.scenes if p.action is Action.SKIP],
         warnings=[*([film.warning] if film.warning else []), *ending.warnings],
     )
 

@@ -10,7 +10,7 @@ import uuid
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State
 from storyreel.manifest.storyboard import FileImage, Storyboard
-from storyreel.plan import make as plan
+from storyreel.plan import make as plans
 from storyreel.plan.make import Plan, Snapshot
 from storyreel.run import elsewhere
 from storyreel.run.request import Prepared
@@ -30,26 +30,27 @@ def snapshot(prepared: Prepared) -> Snapshot:
 
 
 def _digests(storyboard: Storyboard) -> dict[str, str]:
-    found: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for scene in storyboard.scenes:
         for _, image in scene.images:
-            if isinstance(image, FileImage) and image.path not in found:
-                found[image.path] = hashlib.sha256((storyboard.folder / image.path).read_bytes()).hexdigest()
-    return found
+            if isinstance(image, FileImage) and image.path not in digests:
+                digests[image.path] = hashlib.sha256((storyboard.folder / image.path).read_bytes()).hexdigest()
+    return digests
 
 
-def make_plan(prepared: Prepared, taken: Snapshot) -> Plan:
+def make_plan(prepared: Prepared, state: Snapshot) -> Plan:
     """The plan of a request. Before anything is paid for, the other ledgers of the project are looked through for it."""
-    return _planned(prepared, taken)[1]
+    return _plan_all(prepared, state)[1]
 
 
-def _planned(prepared: Prepared, taken: Snapshot) -> tuple[Snapshot, Plan]:
-    planned = _plan(prepared, taken)
-    if not planned.jobs or prepared.request.simulate:
-        return taken, planned
-    found = elsewhere.search(prepared.project, prepared.request.storyboard, prepared.storyboard.id, _own(prepared))
-    taken = dataclasses.replace(taken, elsewhere=found)
-    return taken, _plan(prepared, taken) if found else planned
+def _plan_all(prepared: Prepared, state: Snapshot) -> tuple[Snapshot, Plan]:
+    """The plan, and the snapshot that it was made of: with other ledgers, where something is to be paid for."""
+    plan = _plan(prepared, state)
+    if not plan.jobs or prepared.request.simulate:
+        return state, plan
+    others = elsewhere.search(prepared.project, prepared.request.storyboard, prepared.storyboard.id, _own(prepared))
+    state = dataclasses.replace(state, elsewhere=others)
+    return state, _plan(prepared, state) if others else plan
 
 
 def _own(prepared: Prepared) -> elsewhere.Own:
@@ -62,17 +63,17 @@ def _own(prepared: Prepared) -> elsewhere.Own:
     )
 
 
-def _plan(prepared: Prepared, taken: Snapshot) -> Plan:
+def _plan(prepared: Prepared, state: Snapshot) -> Plan:
     request, storyboard = prepared.request, prepared.storyboard
     chosen: set[str] | None = None
     if request.only:
-        chosen = plan.with_upstream(storyboard, request.only)
+        chosen = plans.with_upstream(storyboard, request.only)
     if request.start:
-        chosen = (chosen or set()) | plan.with_upstream(storyboard, plan.with_downstream(storyboard, [request.start]))
-    return plan.make(
+        chosen = (chosen or set()) | plans.with_upstream(storyboard, plans.with_downstream(storyboard, [request.start]))
+    return plans.make(
         storyboard,
         prepared.catalog,
-        taken,
+        state,
         selected=chosen,
         force=request.force,
         slots=prepared.settings.max_in_flight,
@@ -81,17 +82,17 @@ def _plan(prepared: Prepared, taken: Snapshot) -> Plan:
 
 def plan_to_run(prepared: Prepared, ledger: Ledger, run_id: str) -> tuple[Snapshot, Plan]:
     """The plan of a run that holds the workspace: what is paid for elsewhere is taken over first."""
-    taken, planned = _planned(prepared, snapshot(prepared))
+    state, plan = _plan_all(prepared, snapshot(prepared))
     taker = elsewhere.Taker(prepared.storyboard.id, ledger, prepared.workspace, run_id)
-    if taker.take_over(planned.scenes):
-        taken, planned = _planned(prepared, snapshot(prepared))
-    return taken, planned
+    if taker.take_over(plan.scenes):
+        state, plan = _plan_all(prepared, snapshot(prepared))
+    return state, plan
 
 
-def take_over(prepared: Prepared, planned: Plan) -> Plan:
+def take_over(prepared: Prepared, plan: Plan) -> Plan:
     """Take over what is paid for elsewhere where no run holds the workspace; the plan as it is then."""
-    if not any(scene.takes_over for scene in planned.scenes):
-        return planned
+    if not any(scene.takes_over for scene in plan.scenes):
+        return plan
     with prepared.workspace.locked():
         prepared.workspace.require_owner(prepared.owner)
         prepared.workspace.prepare(prepared.owner)
