@@ -35,7 +35,9 @@ from storyreel.film.media.cut import Piece, Style, assemble
 from storyreel.ledger.gate import Ledger
 from storyreel.plan import make as plan
 from storyreel.plan.make import Snapshot
-from storyreel.run import opening
+from storyreel.run import placing
+from storyreel.run.planning import make_plan, snapshot
+from storyreel.run.request import Prepared, Request
 from storyreel.simulator.picture import Shot, render
 from storyreel.workspace.folder import write_whole
 
@@ -108,7 +110,7 @@ def planning(folder: Path) -> None:
         seconds[count] = median(lambda storyboard=storyboard: plan.make(storyboard, known, Snapshot()))  # type: ignore[misc]
         prepared = paid(folder, count)
         with patch.object(hashlib, "file_digest", wraps=hashlib.file_digest) as digest:
-            on_disk[count] = median(lambda p=prepared: opening.make_plan(p, opening.snapshot(p)))  # type: ignore[misc]
+            on_disk[count] = median(lambda p=prepared: make_plan(p, snapshot(p)))  # type: ignore[misc]
         hashed += digest.call_count
     told("plan, 1,000 scenes", seconds[1000], "the same, 100 scenes", seconds[100], "<= 10")
     told("plan, 10,000 clips on disk", on_disk[1000], "the same, 1,000 clips", on_disk[100], "<= 10")
@@ -126,18 +128,18 @@ def command(*words: str) -> None:
     )  # fmt: skip
 
 
-def paid(folder: Path, scenes: int, takes: int = 10) -> opening.Prepared:
+def paid(folder: Path, scenes: int, takes: int = 10) -> Prepared:
     """A storyboard and a workspace in which all of it is there: `takes` clips a scene, small, of which the last counts."""
     path = folder / f"paid-{scenes}.yaml"
     lines = ["version: 1", "defaults: {model: kling-video-o1, seconds: 5}", "cut: {enabled: false}", "scenes:"]
     path.write_text("\n".join([*lines, *(f"  - {{id: s{i}, prompt: step {i}}}" for i in range(scenes))]) + "\n")
-    prepared = opening.prepare(opening.Request(path, folder / f"paid-{scenes}"))
+    prepared = placing.prepare(Request(path, folder / f"paid-{scenes}"))
     space = prepared.workspace
     space.prepare()
     Ledger.in_file(space.ledger_file).close()
     strip = thumbnail.beside([Image.effect_noise((320, 180), 60).convert("RGB")] * 3, 80)
     rows = []
-    for planned in opening.make_plan(prepared, Snapshot()).scenes:
+    for planned in make_plan(prepared, Snapshot()).scenes:
         for number in range(1, takes + 1):
             clip = space.clip(planned.scene.id, number)
             write_whole(clip, b"x" * 2000)

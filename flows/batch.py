@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import uuid
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import Flow, flow, get_run_logger
 from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from storyreel.errors import Status, StoryreelError
 from storyreel.flows import render
-from storyreel.flows.server import announce, interruption, refusal
+from storyreel.flows.server import announce, callers, interruption, refusal
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import counted
-from storyreel.plan import make as plan
-from storyreel.report.model import RunReport
-from storyreel.run import batch, finishing, opening
-from storyreel.run.session import Progress
+from storyreel.plan import make as plans
+from storyreel.run import batch, opening, turns
+from storyreel.run.caller import Caller, Member
+from storyreel.run.request import Prepared, Request
 from storyreel.workspace.settings import read as read_settings
 
 
@@ -38,8 +36,8 @@ async def render_batch(
     budget_per_run: Decimal | None = None,
     parallel: int = 4,
     catalog: Path | None = None,
-    agreed: str | None = None,
     accept_differences: bool = False,
+    agreed: str | None = None,
 ) -> State[Any]:
     """Render a storyboard once for each row of a table. Doing it again does only what is left.
 
@@ -57,58 +55,50 @@ async def render_batch(
         agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
-    request = opening.Request(
-        storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog
-    )
-    made = batch.prepare(request, batch.read(rows), folder)
-    batch.check_budget((planned for _, _, planned in made), budget_per_run)
-    batch.check_agreed(agreed, [planned for _, _, planned in made])
-    group = uuid.uuid4().hex[:12]
-    simulator: str | None = None
-    turn = asyncio.Semaphore(max(1, parallel))
-    told: dict[str, RunReport | None] = {row.name: None for row, _, _ in made}
-    tell = render.listener.get()
+    request = Request(storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog)
+    films = batch.prepare(request, batch.read(rows), folder)
+    batch.check_budget((plan for _, _, plan in films), budget_per_run)
+    batch.check_agreed(agreed, [plan for _, _, plan in films])
+    caller, group = callers.current(), uuid.uuid4().hex[:12]
 
-    async def one(row: batch.Row, prepared: opening.Prepared, planned: plan.Plan) -> None:
-        def keep(report: RunReport, stopped: StoryreelError | None) -> None:
-            told[row.name] = report
-
-        async with turn:
-            render.finished.set(keep)
-            render.listener.set(lambda p: tell(p.of(row.name)))
-            render.one_of.set(render.OneOf(group, prepared.storyboard.id, prepared.request.ledger, simulator))
-            call: Any = render.render_storyboard.with_options(
-                flow_run_name=f"{prepared.storyboard.id} row {row.number}"
-            )
-            state = await call(
-                storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
-                variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog,
-                agreed=None if simulate or agreed is None else plan.agreement(planned),
-                accept_differences=accept_differences, return_state=True,
-            )  # fmt: skip
-            if told[row.name] is None:
-                get_run_logger().error("row %s: %s", row.number, state.message)
-                tell(Progress(f"row {row.number} ({row.name})", 1, Status.FAILED, state.message or ""))
+    async def render_film(row: batch.Row, prepared: Prepared, plan: plans.Plan, ended: turns.Ended) -> str:
+        own = prepared.request
+        member = Member(group, prepared.storyboard.id, own.ledger, simulator)
+        call: Any = render.called_by(
+            caller.of_film(row.name, member, ended), flow_run_name=f"{prepared.storyboard.id} row {row.number}"
+        )
+        state = await call(
+            storyboard=own.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
+            variables=own.variables, budget_per_run=budget_per_run, catalog=catalog,
+            agreed=None if simulate or agreed is None else plans.agreement(plan),
+            accept_differences=accept_differences, return_state=True,
+        )  # fmt: skip
+        return str(state.message)
 
     folder.mkdir(parents=True, exist_ok=True)
+    simulator: str | None = None
     async with contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(interruption.held())
-        if simulate and any(planned.has_work for _, _, planned in made):
+        if simulate and any(plan.has_work for _, _, plan in films):
             simulator = stack.enter_context(opening.simulator(request, read_settings(), folder))
-        async with asyncio.TaskGroup() as tasks:
-            for row, prepared, planned in made:
-                if planned.has_work:
-                    tasks.create_task(one(row, prepared, planned))
-                else:
-                    told[row.name] = await asyncio.to_thread(finishing.finish, prepared, planned)
-    batch.summarise(folder, f"{storyboard.stem}: {counted(len(made), 'film')}", told)
-    await announce.patiently(_table(storyboard, told))
-    good = sum(1 for report in told.values() if report and report.status == "completed")
-    message = f"{good} of {len(told)} rows completed"
-    return Completed(message=message) if good == len(told) else Failed(message=message)
+        reports = await turns.render_films(films, parallel, render_film, get_run_logger().error)
+    batch.summarise(folder, f"{storyboard.stem}: {counted(len(films), 'film')}", reports)
+    await announce.patiently(_table(storyboard, reports))
+    return _state(reports)
 
 
-async def _table(storyboard: Path, told: dict[str, RunReport | None]) -> None:
-    rows = [{"row": name, "outcome": announce.summary(r) if r else "not run"} for name, r in told.items()]
+def called_by(caller: Caller) -> Flow[..., Any]:
+    """The flow for a caller in this process."""
+    return callers.with_caller(render_batch, caller)
+
+
+def _state(reports: turns.Reports) -> State[Any]:
+    good = sum(1 for report in reports.values() if report and report.status == "completed")
+    message = f"{good} of {len(reports)} rows completed"
+    return Completed(message=message) if good == len(reports) else Failed(message=message)
+
+
+async def _table(storyboard: Path, reports: turns.Reports) -> None:
+    rows = [{"row": name, "outcome": announce.summary(r) if r else "not run"} for name, r in reports.items()]
     key = f"batch-{slug(storyboard.stem)}"
     await acreate_table_artifact(key=key, table=rows, description=f"Rows of {storyboard.name}")

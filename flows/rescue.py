@@ -1,4 +1,4 @@
-"""The flow `rescue-clips`: bring home what is paid for, before its links expire. Submits nothing."""
+"""The flow `rescue-clips`: download what is paid for, before its links expire. Submits nothing."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from prefect.states import Completed, Failed
 
 from storyreel.errors import StoryreelError
 from storyreel.flows.server import refusal
-from storyreel.run import opening, rescue
+from storyreel.run import finding, rescue
+from storyreel.run.request import Request
 from storyreel.run.rescue import Rescued
 
 
 @flow(name="rescue-clips", persist_result=False)
 @refusal.in_a_sentence
 async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
-    """Ask about every job in flight, and fetch every finished clip that is not here.
+    """Poll every job in flight, and download every finished clip that is not on disk.
 
     Args:
         paths: Storyboards, workspaces, or folders of workspaces, on the machine that runs this; default `runs`.
@@ -28,7 +29,7 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
     log = get_run_logger()
     problems: list[str] = []
 
-    def scold(name: str, error: StoryreelError) -> None:
+    def report_error(name: str, error: StoryreelError) -> None:
         problems.append(name)
         log.error("%s: %s", name, error.message)
 
@@ -43,12 +44,12 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
         )
 
     found = []
-    for path in paths or opening.runs_here():
+    for path in paths or finding.runs_here():
         try:
-            found += [p for p in opening.prepare_rescue(opening.Request(path)) if p.has_ledger()]
+            found += [p for p in finding.prepare_rescue(Request(path)) if p.has_ledger()]
         except StoryreelError as error:
-            scold(str(path), error)
-    outcomes, _ = await rescue.rescue(found, say, scold)
+            report_error(str(path), error)
+    outcomes, _ = await rescue.rescue(found, say, report_error)
     if outcomes:
         rows = [{"storyboard": o.storyboard, "scene": o.scene, "take": o.take, "outcome": o.words} for o in outcomes]
         await acreate_table_artifact(key="rescued", table=rows, description="What was asked about")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from PIL import Image
+from prefect import get_run_logger
 from prefect.artifacts import (
     acreate_markdown_artifact,
     acreate_progress_artifact,
@@ -113,6 +114,23 @@ async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator
         done.set()
         await asyncio.wait([task], timeout=PATIENCE_S)
         task.cancel()
+
+
+class Announcer:
+    """Sends each outcome of a run to Prefect: an event for automations, and a line in the flow run's log."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def outcome(self, outcome: Outcome) -> None:
+        """Emit `storyreel.scene.completed`, `.failed` or `.held`; log the last two."""
+        scene_event(self._session, outcome)
+        if outcome.status in ("failed", "held"):
+            get_run_logger().error("scene %s: %s", outcome.scene.id, outcome.reason)
+
+    def unexpected(self, scene: str, error: Exception) -> None:
+        """Log an error that no code foresaw, with its traceback."""
+        get_run_logger().error("scene %s: %r", scene, error, exc_info=error)
 
 
 def scene_event(session: Session, outcome: Outcome) -> None:

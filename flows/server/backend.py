@@ -8,12 +8,10 @@ while it works, and the last one out ends it; a watchdog in the server does so i
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -27,17 +25,26 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from storyreel.errors import UsageError, WorkspaceError
+from storyreel.flows.server.processes import (
+    LOOPBACK,
+    end,
+    is_alive,
+    is_running,
+    last_line,
+    listen,
+    read,
+    write_whole,
+)
 from storyreel.workspace import children
 from storyreel.workspace.settings import is_loopback
 
 START_WITHIN_S = 120.0
 SERVING = "storyreel.flows.server.serving"
 USUAL_PORT = 4200
-LOOPBACK = "127.0.0.1"
 _direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 FREE_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
-MENDINGS = 3
+MAX_RESTARTS = 3
 
 SERVER_SETTINGS = {
     "PREFECT_SERVER_SERVICES_TASK_RUN_RECORDER_BATCH_SIZE": "200",
@@ -91,8 +98,8 @@ class Backend:
         """
         deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
         while not answers(self.url):
-            if time.monotonic() > deadline or (self.is_ours and not _alive(read_info().get("pid"))):
-                why = _tail(home() / "storyreel-server.log") if self.is_ours else ""
+            if time.monotonic() > deadline or (self.is_ours and not is_alive(read_info().get("pid"))):
+                why = last_line(home() / "storyreel-server.log") if self.is_ours else ""
                 raise WorkspaceError(
                     f"the Prefect server at {self.url} does not answer{why}",
                     fix="see `storyreel doctor`" if self.is_ours else f"start it, or {forget(self.url)}",
@@ -102,15 +109,15 @@ class Backend:
             threading.Thread(target=self._keep_up, daemon=True).start()
 
     def _keep_up(self) -> None:
-        """Start the server again where it had died, on the same port: Prefect's clients ask again meanwhile."""
-        mended = 0
+        """Restart our server on the same port if it dies, at most three times. Prefect's clients retry meanwhile."""
+        restarts = 0
         with contextlib.suppress(OSError):  # no room for its log: the run goes on without it
-            while mended < MENDINGS and not self._over.wait(LOOK_EVERY_S):
+            while restarts < MAX_RESTARTS and not self._over.wait(LOOK_EVERY_S):
                 with _starting():
                     info = read_info()
                     if info and not self._over.is_set() and not is_running(info["pid"], SERVING):
                         _spawn(info["kind"], info["port"], info.get("host", LOOPBACK))
-                        mended += 1
+                        restarts += 1
 
     def drain(self, started: Mapping[str, int]) -> bool:
         """Wait until the server has written down a final state for each task run: so many were started by flow run. Says whether
@@ -146,7 +153,7 @@ class Backend:
             self._lock.close()
             return
         info = read_info()
-        if info.get("kind") == "run" and _alive(info.get("pid")):
+        if info.get("kind") == "run" and is_alive(info.get("pid")):
             os.kill(info["pid"], signal.SIGTERM)
             _info_file().unlink(missing_ok=True)
         self._lock.close()
@@ -176,8 +183,8 @@ def start() -> Backend:
     return Backend(url, is_ours=True, _lock=users)
 
 
-def keep(host: str | None = None, port: int | None = None) -> Backend:
-    """The server that stays until `let_go`: the named one, the one that is up already, or one started for it at this address.
+def start_permanent(host: str | None = None, port: int | None = None) -> Backend:
+    """The server that stays until `stop_permanent`: the named one, the one that is up already, or one started for it at this address.
 
     Raises:
         UsageError: it is up, or named, at another address.
@@ -192,7 +199,7 @@ def keep(host: str | None = None, port: int | None = None) -> Backend:
         ):
             raise UsageError(
                 f"the Prefect server is at {there} already",
-                fix=f"leave --host and --port out, or {_let_go_of(given)} first",
+                fix=f"leave --host and --port out, or {_stop_first(given)} first",
             )
         if given:
             return given
@@ -213,7 +220,7 @@ def reached_at(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _let_go_of(given: Backend | None) -> str:
+def _stop_first(given: Backend | None) -> str:
     return forget(given.url) if given else "end it with `storyreel down`"
 
 
@@ -226,8 +233,8 @@ def forget(url: str) -> str:
     return f"`prefect config unset PREFECT_API_URL` (profile `{get_settings_context().profile.name}` names {url})"
 
 
-def let_go() -> bool:
-    """End the server that `keep` keeps, or leave that to the runs that still use it. Says whether there was one."""
+def stop_permanent() -> bool:
+    """End the server that `start_permanent` started, or leave that to the runs that still use it. Says whether there was one."""
     with _starting():
         info = read_info()
         if info.get("kind") != "up" or not is_running(info.get("pid"), SERVING):
@@ -250,36 +257,6 @@ def _starting() -> Iterator[None]:
     with (home() / "storyreel-server.start").open("a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
         yield
-
-
-def end(pid: int, patience_s: float = 20.0) -> None:
-    """Ask a process of ours to end, and make it if it does not."""
-    os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + patience_s
-    while _alive(pid) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    if _alive(pid):
-        os.kill(pid, signal.SIGKILL)
-
-
-def listen(port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bool = False) -> socket.socket:
-    """A socket that listens on this port, or on any other where it stays taken and is no `must`. Connections of a server that
-    has just ended do not take it.
-
-    Raises:
-        UsageError: it cannot listen there.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    deadline = time.monotonic() + patience_s
-    while True:
-        try:
-            return socket.create_server((host, port), family=family)
-        except (OSError, OverflowError) as error:
-            if must or not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
-                raise UsageError(f"{host} port {port}: {error}", fix="choose another with --host and --port") from error
-            if time.monotonic() >= deadline:
-                return socket.create_server((host, 0), family=family)
-            time.sleep(0.05)
 
 
 def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) -> dict[str, Any]:
@@ -323,54 +300,9 @@ def write_info(info: dict[str, Any]) -> None:
     write_whole(_info_file(), info)
 
 
-def write_whole(path: Path, info: dict[str, Any]) -> None:
-    """Note what is running; whole or not at all, for others read it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(f".{os.getpid()}.part")
-    part.write_text(json.dumps(info))
-    part.replace(path)
-
-
 def read_info() -> dict[str, Any]:
     """The server that is running here: `pid`, `port`, `host` and `kind`."""
     return read(_info_file())
-
-
-def read(path: Path) -> dict[str, Any]:
-    """What was noted there; nothing where nothing is, or nothing sound."""
-    try:
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
-    except (OSError, ValueError):
-        return {}
-
-
-def _alive(pid: int | None) -> bool:
-    if not pid:
-        return False
-    try:
-        reaped, _ = os.waitpid(pid, os.WNOHANG)  # our own child, if it has ended, is a zombie until asked about
-        if reaped == pid:
-            return False
-    except ChildProcessError:
-        pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
-def is_running(pid: int | None, word: str) -> bool:
-    """Is this process alive, and still the one whose command has that word: not another that got its number later?"""
-    if not pid or not _alive(pid):
-        return False
-    try:
-        return word.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return not Path("/proc").exists()
 
 
 def _open(request: str | urllib.request.Request, timeout_s: float) -> Any:
@@ -395,11 +327,3 @@ def _post(url: str, body: dict[str, Any]) -> str:
     with _open(request, 10) as answer:
         text: str = answer.read().decode()
         return text
-
-
-def _tail(path: Path) -> str:
-    try:
-        lines = path.read_text("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return ""
-    return f": {lines[-1]}" if lines else ""

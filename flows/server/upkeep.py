@@ -20,7 +20,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from storyreel.errors import UsageError, WorkspaceError
-from storyreel.flows.server import backend
+from storyreel.flows.server import backend, processes
 from storyreel.manifest.document import slug
 
 if TYPE_CHECKING:
@@ -110,7 +110,7 @@ def up(
         WorkspaceError: a part of it does not come up.
     """
     project = project_in(folder)
-    server = backend.keep(host, port)
+    server = backend.start_permanent(host, port)
     server.wait_until_ready()
     ui = server.url.removesuffix("/api")
     say(f"server       {ui}")
@@ -129,10 +129,10 @@ def down(folder: Path) -> list[str]:
     workers, ended = _running(), []
     mine = {project_in(folder).name} if (folder / "prefect.yaml").is_file() else set(workers)
     for name in mine & set(workers):
-        backend.end(workers.pop(name)["pid"], patience_s=45)  # it first ends the runs that it watches
+        processes.end(workers.pop(name)["pid"], patience_s=45)  # it first ends the runs that it watches
         ended.append(f"worker of `{name}`")
-    backend.write_whole(_workers_file(), workers)
-    if not workers and backend.let_go():
+    processes.write_whole(_workers_file(), workers)
+    if not workers and backend.stop_permanent():
         ended.append("server")
     return ended
 
@@ -147,8 +147,8 @@ def _workers_file() -> Path:
 
 def _running() -> dict[str, dict[str, Any]]:
     """The workers that are alive, by project: `pid`, `folder`, `url`, `limit`."""
-    found = backend.read(_workers_file())
-    return {name: one for name, one in found.items() if backend.is_running(one["pid"], WORKER)}
+    found = processes.read(_workers_file())
+    return {name: one for name, one in found.items() if processes.is_running(one["pid"], WORKER)}
 
 
 def _refuse_a_namesake(project: Project) -> None:
@@ -192,13 +192,13 @@ def _worker(project: Project, server: backend.Backend, limit: int | None) -> Non
     now = workers.get(project.name)
     wanted = {"folder": str(project.folder), "url": server.url, "limit": limit}
     if now and (now["url"] != server.url or (limit is not None and now["limit"] != limit)):
-        backend.end(now["pid"], patience_s=45)
+        processes.end(now["pid"], patience_s=45)
         now = None
     if now is None:
         if server.is_ours:  # at another, another machine's worker may be about to begin it
             _take_up_again(project.pool)
         workers[project.name] = wanted | {"pid": _start_worker(project, server.url, limit)}
-        backend.write_whole(_workers_file(), workers)
+        processes.write_whole(_workers_file(), workers)
     _wait_for_pool(project.pool, workers[project.name]["pid"])
 
 
@@ -253,7 +253,7 @@ def _wait_for_pool(pool: str, worker: int) -> None:
                 client.read_work_pool(pool)
                 return
             except ObjectNotFound:
-                if time.monotonic() > deadline or not backend.is_running(worker, WORKER):
+                if time.monotonic() > deadline or not processes.is_running(worker, WORKER):
                     raise WorkspaceError("the worker did not come up", fix=f"see {_log()}") from None
                 time.sleep(0.1)
 

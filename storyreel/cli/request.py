@@ -9,8 +9,8 @@ from decimal import Decimal
 from pathlib import Path
 
 from storyreel.errors import UsageError
-from storyreel.run import opening
-from storyreel.run.opening import Prepared, Request
+from storyreel.run import placing
+from storyreel.run.request import Prepared, Request
 
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
@@ -44,7 +44,7 @@ def catalog_file(args: argparse.Namespace) -> Path | None:
 
 def prepare(args: argparse.Namespace) -> Prepared:
     """Read the storyboard and find its results. Print where they are if that is unusual."""
-    prepared = opening.prepare(from_args(args))
+    prepared = placing.prepare(from_args(args))
     if prepared.note:
         print(f"storyreel: {prepared.note}", file=sys.stderr)
     return prepared

@@ -20,8 +20,8 @@ from storyreel.plan import money
 from storyreel.plan.make import Plan, price
 from storyreel.plan.make import agreement as agreed_to
 from storyreel.report.model import RunReport
-from storyreel.run import opening
-from storyreel.run.opening import Prepared, Request
+from storyreel.run import placing, planning
+from storyreel.run.request import Prepared, Request
 from storyreel.workspace import project as projects
 from storyreel.workspace.folder import write_whole
 from storyreel.workspace.settings import read as read_settings
@@ -99,7 +99,8 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
     lines: list[str] = []
     unknown = sorted({name for row in rows for name in row.variables} - variables - {KEY})
     lines += [
-        f"column `{name}`: the storyboard has no variable of that name; it has {_and(variables)}" for name in unknown
+        f"column `{name}`: the storyboard has no variable of that name; it has {_quoted_list(variables)}"
+        for name in unknown
     ]
     made: list[tuple[Row, Prepared, Plan]] = []
     for row in rows if not unknown else ():
@@ -112,7 +113,7 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
             ledger=folder / "ledger.db",
         )
         try:
-            prepared = opening.prepare(request)
+            prepared = placing.prepare(request)
         except StoryboardError as error:
             lines += [
                 f"row {row.number}: {str(fault).splitlines()[0]}"
@@ -120,7 +121,7 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
                 if fault.severity is Severity.ERROR
             ]
             continue
-        made.append((row, prepared, opening.make_plan(prepared, opening.snapshot(prepared))))
+        made.append((row, prepared, planning.make_plan(prepared, planning.snapshot(prepared))))
     if lines:
         raise BadRows(lines)
     return made
@@ -149,7 +150,7 @@ def agreement(plans: Iterable[Plan]) -> str:
 
 
 def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
-    """Refuse plans that are not those whose price was agreed to; see `opening.check_agreed`.
+    """Refuse plans that are not those whose price was agreed to; see `checks.check_agreed`.
 
     Raises:
         UsageError: they are others.
@@ -168,11 +169,11 @@ def bill(plans: Sequence[Plan]) -> str:
     return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans), sum(one.unpriced for one in plans))}"
 
 
-def summarise(folder: Path, title: str, told: Mapping[str, RunReport | None]) -> Path:
+def summarise(folder: Path, title: str, reports: Mapping[str, RunReport | None]) -> Path:
     """Write `summary.csv` and `summary.html` over all rows, by name; returns the page's path. None: that run never began."""
     import pandas
 
-    frame = pandas.DataFrame([_line(name, report) for name, report in told.items()])
+    frame = pandas.DataFrame([_line(name, report) for name, report in reports.items()])
     write_whole(folder / "summary.csv", frame.to_csv(index=False).encode())
     write_whole(folder / "summary.html", _page(title, frame).encode())
     return folder / "summary.html"
@@ -242,5 +243,5 @@ def _variables(storyboard: Path) -> set[str]:
     return {str(name) for name in found} if isinstance(found, dict) else set()
 
 
-def _and(names: Iterable[str]) -> str:
+def _quoted_list(names: Iterable[str]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(names)) or "none"

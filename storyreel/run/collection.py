@@ -1,4 +1,4 @@
-"""Brings a finished clip home: downloads it, checks it, puts it in its place, and only then tells the ledger."""
+"""Download a finished clip, verify it, move it into the workspace, then record it in the ledger."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from storyreel.api.part import Fetched
 from storyreel.api.verdict import pace
-from storyreel.errors import DownloadError, ErrorKind, FieldsIgnored, LinkExpired, MediaError, Stage
+from storyreel.errors import DownloadError, ErrorKind, LinkExpired, MediaError, Stage
 from storyreel.film.media import intake
+from storyreel.film.media.clip import ClipFacts
 from storyreel.ledger.clip import Clip
 from storyreel.ledger.rows import Take
-from storyreel.manifest.storyboard import Scene
 from storyreel.run import delivery
-from storyreel.run.comparison import ignored, unlike
-from storyreel.run.looking import likenesses
 from storyreel.run.session import Progress, Session
 from storyreel.workspace.folder import move_whole
 
@@ -58,19 +57,24 @@ async def collect(
             error = await session.media(_set_aside, part, session.workspace.damaged(path), caught)
             url = None
             continue
-        clip = Clip(
-            path=session.workspace.relative(path),
-            sha256=fetched.sha256,
-            bytes=fetched.bytes,
-            mtime_ns=path.stat().st_mtime_ns,
-            **facts.as_dict(),
-        )
+        clip = _record(session, path, fetched, facts)
         row = await session.write(session.ledger.collected, take.id, clip)
         session.workspace.damaged(path).unlink(missing_ok=True)
         return row
     assert error is not None
     await session.write(session.ledger.unusable, take.id, _kind(error), error.with_fix)
     raise error
+
+
+def _record(session: Session, path: Path, fetched: Fetched, facts: ClipFacts) -> Clip:
+    """What the ledger keeps of a clip."""
+    return Clip(
+        path=session.workspace.relative(path),
+        sha256=fetched.sha256,
+        bytes=fetched.bytes,
+        mtime_ns=path.stat().st_mtime_ns,
+        **facts.as_dict(),
+    )
 
 
 def _kind(error: DownloadError | MediaError) -> ErrorKind:
@@ -89,30 +93,6 @@ def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:
             return MediaError(f"{error.message}; kept as {path.name}", fix="run again: it is fetched once more")
         part.unlink()
     return error
-
-
-def compare(session: Session, scene: Scene, take: Take) -> None:
-    """Look at the first clip of a model in this run: where the endpoint ignored a field, no more is paid for.
-
-    The clip stays, and is used: it is paid for. One that was made in this run stops it; an earlier one stops it only where
-    something more of that model is to be sent.
-    """
-    if scene.model in session.compared:
-        return
-    session.compared.add(scene.model)
-    found = (ignored(scene, take.clip) if take.clip else []) + unlike(likenesses(session, scene, take))
-    if not found:
-        return
-    words = f"{session.endpoint} ignores what {scene.model} was asked for (scene `{scene.id}`): {'; '.join(found)}"
-    session.tell(Progress(take.scene, take.take, Stage.COLLECTING, words))
-    if session.accept_differences:
-        return
-    session.ignored[scene.model] = FieldsIgnored(
-        words,
-        fix="have the endpoint honour the field, or write what it makes into the storyboard; --accept-differences goes on",
-    )
-    if take.run_id == session.run_id:
-        session.stop(session.ignored[scene.model])
 
 
 async def take_frames(session: Session, take: Take, names: list[str]) -> list[str]:

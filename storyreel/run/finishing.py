@@ -1,4 +1,4 @@
-"""Film and report from what is there already: no network, no Prefect, nothing spent."""
+"""Film and report of the clips on disk: of a run that has ended, or where no run has anything to do. Spends nothing."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import hashlib
 import json
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from storyreel.errors import MediaError, UsageError
+from storyreel.errors import StoryreelError
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Storyboard
@@ -18,82 +19,144 @@ from storyreel.plan.make import Action, Plan, ScenePlan
 from storyreel.report import outcome
 from storyreel.report.build import build
 from storyreel.report.model import CutReport, RunReport
+from storyreel.report.outcome import Outcome
 from storyreel.report.writers import files
-from storyreel.run import opening
-from storyreel.run.opening import Prepared
+from storyreel.run import planning, strays
+from storyreel.run.request import Prepared
 from storyreel.workspace.folder import Workspace, write_whole
 
 Shown = list[tuple[str, Take | None]]
 
 
-def shown(planned: Plan) -> Shown:
+@dataclass(frozen=True, slots=True)
+class Film:
+    """The film on disk, and why no new one is made of the clips: `error`, or `warning` where only scenes are missing that
+    the run was not asked for. `is_wanted`: a new one can be made now.
+    """
+
+    report: CutReport | None = None
+    error: str | None = None
+    warning: str | None = None
+    is_wanted: bool = False
+
+    @classmethod
+    def on_disk(cls, workspace: Workspace) -> Film:
+        """The film as it is on disk."""
+        known = recorded(workspace)
+        return cls(known[1] if known else None)
+
+    @classmethod
+    def before_cut(cls, plan: Plan, clips: Shown, workspace: Workspace) -> Film:
+        """The film on disk, and whether a new one can be made of these clips."""
+        film = cls.on_disk(workspace)
+        if not plan.storyboard.cut.enabled:
+            return film
+        error, warning = why_not(plan, clips, film.report)
+        return cls(film.report, error, warning, is_wanted=not error and not warning)
+
+    def failed(self, error: StoryreelError | OSError | str) -> Film:
+        """The same film, with the reason why no new one was made."""
+        if isinstance(error, OSError):
+            error = f"the disk failed: {error}"
+        return dataclasses.replace(
+            self, error=error.message if isinstance(error, StoryreelError) else error, is_wanted=False
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """What a report says of the run itself."""
+
+    run_id: str
+    simulated: bool
+    endpoint: str
+    started_at: float
+    finished_at: float
+    stopped: str | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def shown(plan: Plan) -> Shown:
     """(scene id, its used take if the clip is on disk, else the one that it is to replace) of every scene, in film order."""
-    return [(p.scene.id, p.kept or _instead(p)) for p in planned.scenes]
+    return [(p.scene.id, p.kept or _instead(p)) for p in plan.scenes]
 
 
-def _instead(planned: ScenePlan) -> Take | None:
-    used = planned.used
+def _instead(scene_plan: ScenePlan) -> Take | None:
+    used = scene_plan.used
     return used.instead.row if used and used.instead else None
 
 
-def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
-    """Why no film is to be made of these clips now: (an error, or None; a warning where only scenes that were not asked for are
-    missing, or None). `film` is the one that is here: it is never replaced by one that shows fewer of the scenes."""
+def why_not(plan: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
+    """Why no film can be made of these clips: (an error, or None; a warning where only scenes are missing that were not
+    asked for, or None). `film` is the one on disk: it is never replaced by one that shows fewer of the scenes."""
     missing = [name for name, take in clips if take is None]
     lost = [name for name in missing if film and name in film.scenes]
     words = None
     if lost:
         words = f"the film that is here is kept: it shows {', '.join(lost)}, and there is no clip for that now"
-    elif missing and (planned.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
+    elif missing and (plan.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
         words = f"scenes are missing: {', '.join(missing)}"
-    asked = [name for name in missing if planned.scene(name).action is not Action.SKIP]
+    asked = [name for name in missing if plan.scene(name).action is not Action.SKIP]
     return (words, None) if asked else (None, words and f"no new film: {words}")
 
 
-def finish(prepared: Prepared, planned: Plan) -> RunReport:
-    """Bring report and film up to date: written where they are not there, or not of what is there now."""
-    planned = opening.take_over(prepared, planned)
-    known = recorded(prepared.workspace)
-    film, error, warning = known[1] if known else None, None, None
-    if prepared.storyboard.cut.enabled:
-        error, warning = why_not(planned, shown(planned), film)
-    if prepared.storyboard.cut.enabled and not error and not warning:
+def finish(prepared: Prepared, plan: Plan) -> RunReport:
+    """Bring report and film up to date where no run has anything to do: write each only where it differs."""
+    plan = planning.take_over(prepared, plan)
+    film = Film.before_cut(plan, shown(plan), prepared.workspace)
+    if film.is_wanted:
         try:
-            film = cut(prepared, planned, again=False)
-        except (MediaError, UsageError) as caught:
-            error = caught.message
-    told = describe(prepared, planned, film, error, warning)
-    if files.read(prepared.workspace) != told:
-        files.write_all(told, prepared.workspace)
-    return told
+            film = Film(cut(prepared, plan, again=False))
+        except (StoryreelError, OSError) as error:
+            film = film.failed(error)
+    report = describe(prepared, plan, film)
+    if files.read(prepared.workspace) != report:
+        files.write_all(report, prepared.workspace)
+    return report
 
 
 def cut(
     prepared: Prepared,
-    planned: Plan,
+    plan: Plan,
     *,
     again: bool = True,
     only: bool = False,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CutReport:
-    """Make `final.mp4`; without `again` only where the clips or the cut are not those it was made from, with `only` of the
+    """Make `final.mp4`; without `again` only where clips or cut differ from those it was made from, with `only` of the
     scenes that were asked for and no others.
 
     Raises:
         UsageError: a scene is missing.
         MediaError: a clip cannot be read.
     """
-    planned = opening.take_over(prepared, planned)
-    clips = [one for one in shown(planned) if not only or planned.scene(one[0]).action is not Action.SKIP]
-    workspace, key = prepared.workspace, key_of(prepared.storyboard, clips)
-    known = None if again else recorded(workspace)
-    if known and known[0] == key:
+    plan = planning.take_over(prepared, plan)
+    clips = [one for one in shown(plan) if not only or plan.scene(one[0]).action is not Action.SKIP]
+    known = None if again else recorded(prepared.workspace)
+    if known and known[0] == key_of(prepared.storyboard, clips):
         return known[1]
+    return make(prepared.storyboard, prepared.workspace, clips, tell=tell)
+
+
+def make(
+    storyboard: Storyboard,
+    workspace: Workspace,
+    clips: Shown,
+    *,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> CutReport:
+    """Make the film of these clips, and note what it was made of. `tell` hears of the pictures written, and of how many.
+
+    Raises:
+        UsageError: a scene is missing.
+        MediaError: a clip cannot be read; the old film stays.
+    """
     from storyreel.film import assembly
 
-    made = CutReport(**assembly.cut(prepared.storyboard, workspace, clips, tell=tell))
-    remember(workspace, key, made)
-    return made
+    key = key_of(storyboard, clips)
+    film = CutReport(**assembly.cut(storyboard, workspace, clips, tell=tell))
+    remember(workspace, key, film)
+    return film
 
 
 def key_of(storyboard: Storyboard, clips: Shown) -> str:
@@ -133,30 +196,50 @@ def remember(workspace: Workspace, key: str, film: CutReport) -> None:
     write_whole(workspace.root / ".final.json", json.dumps(noted).encode())
 
 
-def describe(
-    prepared: Prepared, planned: Plan, film: CutReport | None, error: str | None, warning: str | None = None
-) -> RunReport:
-    """The report of what is in the ledger. It is of the run that last paid for something, and its times are that run's: where
-    nothing is done, nothing is to be forgotten."""
+def describe(prepared: Prepared, plan: Plan, film: Film) -> RunReport:
+    """The report of what the ledger holds. It is of the run that last paid for something, and its times are that run's."""
     history = _history(prepared)
     run_id, started, finished = _last_run(history, files.read(prepared.workspace))
-    used = {p.kept.id for p in planned.scenes if p.kept}
-    outcomes = outcome.from_ledger(planned)
     simulated = prepared.request.simulate
-    return build(
-        prepared.storyboard,
-        [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
+    ending = Ending(
         run_id=run_id,
         simulated=simulated,
         endpoint="simulator" if simulated else prepared.settings.endpoint,
         started_at=started,
         finished_at=finished,
-        cut=film,
-        cut_error=error,
-        frames=_stills(planned, prepared.workspace),
+        warnings=tuple(strays.uncollected(plan, history)),
+    )
+    outcomes = outcome.from_ledger(plan)
+    return report_of(plan, outcomes, shown(plan), film, ending, history, prepared.workspace)
+
+
+def report_of(
+    plan: Plan,
+    outcomes: Sequence[Outcome],
+    clips: Shown,
+    film: Film,
+    ending: Ending,
+    history: list[Take],
+    workspace: Workspace,
+) -> RunReport:
+    """The report of these outcomes. `clips` are used in the film or by other scenes."""
+    used = {take.id for _, take in clips if take}
+    return build(
+        plan.storyboard,
+        [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
+        run_id=ending.run_id,
+        simulated=ending.simulated,
+        endpoint=ending.endpoint,
+        started_at=ending.started_at,
+        finished_at=ending.finished_at,
+        stopped=ending.stopped,
+        cut=film.report,
+        cut_error=film.error,
+        frames={o.row.id: stills_of(o.row, workspace) for o in outcomes if o.row},
         history=history,
-        left_out=[p.scene.id for p in planned.scenes if p.action is Action.SKIP],
-        warnings=[warning] if warning else [],
+        forced=[p.scene.id for p in plan.scenes if p.forced],
+        left_out=[p.scene.id for p in plan.scenes if p.action is Action.SKIP],
+        warnings=[*([film.warning] if film.warning else []), *ending.warnings],
     )
 
 
@@ -180,18 +263,9 @@ def _last_run(history: list[Take], before: RunReport | None) -> tuple[str, float
     return run_id, min(take.created_at for take in own), max(ends)
 
 
-def _stills(planned: Plan, workspace: Workspace) -> dict[int, dict[str, str]]:
-    return {
-        one.row.id: stills_of(one.row, workspace)
-        for scene in planned.scenes
-        for take in scene.takes
-        for one in (take, take.instead)
-        if one and one.row
-    }
-
-
 def stills_of(take: Take, workspace: Workspace) -> dict[str, str]:
     """The stills of a take that are on disk: name -> path relative to the workspace."""
     prefix = f"take-{take.take}-"
-    found = sorted((workspace.root / "frames" / take.scene).glob(f"{prefix}*.png"))
-    return {file.stem.removeprefix(prefix): workspace.relative(file) for file in found}
+    stills = (workspace.root / "frames" / take.scene).glob(f"{prefix}*.png")
+    names = {file.stem.removeprefix(prefix): workspace.relative(file) for file in stills}
+    return dict(sorted(names.items()))

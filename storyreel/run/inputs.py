@@ -83,7 +83,7 @@ def _bytes(
     want = parse_size(scene.size)
     if not rule.exact_size or (width, height) == want:
         return data, kind, None
-    how = _how(scene, (width, height), want, is_chained=isinstance(image, SceneImage))
+    how = _fit_method(scene, (width, height), want, is_chained=isinstance(image, SceneImage))
     return still.fitted(data, want, how), "png", f"{how} from {width}x{height} to {want[0]}x{want[1]}"
 
 
@@ -104,7 +104,7 @@ def _as_priced(path: Path, image: FileImage, identity: str) -> bytes:
     return data
 
 
-def _how(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chained: bool) -> Any:
+def _fit_method(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chained: bool) -> Any:
     """How to make a picture fit. A frame of the same shape out of a clip is scaled: its size was never the author's choice."""
     if is_chained and abs(have[0] * want[1] / (have[1] * want[0]) - 1) < 0.01:
         return "scale"
@@ -131,7 +131,7 @@ def no_store(scene_id: str) -> UsageError:
 
 
 async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -> str | None:
-    """The address of the reference video: the author's, or that of a scene's job, asked for anew while it lives."""
+    """The address of the reference video: the author's, or that of a scene's job, asked for again while it lives."""
     if scene.video is None or scene.video.url:
         return scene.video.url if scene.video else None
     take = sources[scene.video.scene or ""]

@@ -22,6 +22,7 @@ from storyreel.errors import Stage, Status, Stopped, StoryreelError
 from storyreel.ledger.gate import NO_CAPS, Ledger
 from storyreel.ledger.rows import Caps
 from storyreel.manifest.storyboard import Storyboard
+from storyreel.run.first_look import FirstLook
 from storyreel.run.slots import Slots
 from storyreel.workspace.folder import Workspace
 from storyreel.workspace.settings import Settings
@@ -82,18 +83,15 @@ class Session:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
     rng: random.Random = field(default_factory=random.Random)
     simulated: bool = False
-    accept_differences: bool = False
-    looking: dict[str, tuple[int, asyncio.Event]] = field(default_factory=dict)  # by model: its first finished take
-    compared: set[str] = field(default_factory=set)  # the models whose first clip in this run was looked at
+    first_look: FirstLook = field(default_factory=FirstLook)
     echoed: set[str] = field(default_factory=set)  # the models of which an answer named something else, and was shown
-    ignored: dict[str, StoryreelError] = field(default_factory=dict)  # and those whose clip was not what was asked for
     watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None
     slots: Slots = field(default_factory=Slots)
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
     _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))
-    _workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
+    workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
 
     @property
     def endpoint(self) -> str:
@@ -122,34 +120,11 @@ class Session:
         finally:
             self.watched.discard(take_id)
 
-    def finished_first(self, model: str, take_id: int) -> None:
-        """The first job of a model in this run is finished: what follows of it is sent once its clip was looked at."""
-        if model not in self.compared and model not in self.looking:
-            self.looking[model] = (take_id, asyncio.Event())
-
-    @contextlib.contextmanager
-    def looks_at(self, model: str, take_id: int) -> Iterator[None]:
-        """The take's clip is fetched and looked at; whatever comes of it, those that wait for that go on."""
-        try:
-            yield
-        finally:
-            first, looked = self.looking.get(model, (None, None))
-            if looked is not None and first == take_id:
-                looked.set()
-
-    async def first_look(self, model: str) -> None:
-        """Wait until the first finished clip of a model was looked at; stop the run where it is not what was asked for."""
-        if model in self.looking:
-            await self.looking[model][1].wait()
-        if model in self.ignored:
-            self.stop(self.ignored[model])
-
     def stop(self, reason: StoryreelError) -> None:
         """Let nothing more be submitted; the first reason stands."""
         if self.stopped is None:
             self.stopped = reason
-        for _, looked in self.looking.values():
-            looked.set()
+        self.first_look.release()
 
     def check(self) -> None:
         """Raises `Stopped` once the run has been stopped."""
@@ -192,10 +167,11 @@ class Session:
         Raises:
             MediaError: it did.
         """
-        return await self._workers.run(function, *args, **kwargs)
+        return await self.workers.run(function, *args, **kwargs)
 
     async def close(self) -> None:
-        await self._workers.close()
+        """Close everything, each thing after those that need it."""
+        await self.workers.close()
         self._media.shutdown(wait=True, cancel_futures=True)
         self._writer.shutdown(wait=True)
         self.ledger.close()

@@ -52,57 +52,78 @@ async def submit(
         Stopped: the run was stopped, before or by this request; nothing was paid for by it.
     """
     intent = replace(_intent(session, planned, ready), replaces=replaces)
-    unsent = 0
-    limits = _Limits(session, intent, number)
-    shown = ""
+    pauses = _Pauses(session, intent, number)
     while True:
-        await session.first_look(planned.scene.model)
+        if differs := await session.first_look.wait(planned.scene.model):
+            session.stop(differs)
         session.check()
         try:
-            row = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
+            take = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
         except AlreadyPaid:
             return None
-        except NotSent as error:
-            unsent += 1
-            if unsent == TRIES_NOT_SENT:
-                stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
-                session.stop(stop)
-                raise stop from error
-            await session.sleep(2.0**unsent * pace(session.settings.time_scale))
-        except RateLimited as error:
-            await limits.refused(error)
-        except SlotsFull:
-            holders = await session.slots.look(session)
-            waits = slots.words(holders, session.settings.max_in_flight)
-            shown = _wait(session, intent, number, shown, waits)
-            await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
-        except CoolingDown as error:
-            await limits.cooling(error.until)
-        except (OutOfCredit, KeyRefused, EndpointRefused) as error:
-            session.stop(error)
-            if not isinstance(error, EndpointRefused):
-                await session.write(session.ledger.stop_account, session.account, error.message)
-            raise
+        except (NotSent, RateLimited, SlotsFull, CoolingDown) as error:
+            await pauses.before_next(error)
         except (Stopped, WorkspaceError) as error:
             session.stop(error)
+            if isinstance(error, (OutOfCredit, KeyRefused)):
+                await session.write(session.ledger.stop_account, session.account, error.message)
             raise
         else:
-            if row.state is State.AMBIGUOUS and _may_resubmit(session, row):
-                return await resubmit(session, planned, ready, row)
-            return row
+            if take.state is State.AMBIGUOUS and _may_resubmit(session, take):
+                return await resubmit(session, planned, ready, take)
+            return take
 
 
-class _Limits:
-    """What the API says of too many requests, as one take sees it; shown from the first, and bounded."""
+class _Pauses:
+    """Waits between the attempts of one take, says why, and ends them where that has no end."""
 
     def __init__(self, session: Session, intent: Intent, number: int) -> None:
         self._session = session
         self._intent = intent
         self._number = number
         self._since: float | None = None
-        self._shown = ""
+        self._shown = ""  # what kind of limit was shown last
+        self._holders = ""  # and of what kind the holders of the slots were
+        self._unsent = 0
 
-    async def refused(self, error: RateLimited) -> None:
+    async def before_next(self, error: NotSent | RateLimited | SlotsFull | CoolingDown) -> None:
+        """Wait as long as the reason asks for.
+
+        Raises:
+            Unreachable: five requests did not reach the API.
+            StillLimited: see `_refused`.
+        """
+        match error:
+            case NotSent():
+                await self._not_sent(error)
+            case RateLimited():
+                await self._refused(error)
+            case CoolingDown():
+                await self._cooling(error.until)
+            case SlotsFull():
+                await self._slots_full()
+
+    async def _not_sent(self, error: NotSent) -> None:
+        session = self._session
+        self._unsent += 1
+        if self._unsent == TRIES_NOT_SENT:
+            stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
+            session.stop(stop)
+            raise stop from error
+        await session.sleep(2.0**self._unsent * pace(session.settings.time_scale))
+
+    async def _slots_full(self) -> None:
+        """Show once which jobs are waited for, and free the slots of those that have ended."""
+        session = self._session
+        holders = await session.slots.look(session)
+        words = slots.words(holders, session.settings.max_in_flight)
+        kind = words.partition(" ")[2][:8]
+        if kind != self._holders:
+            session.tell(Progress(self._intent.scene, self._number, Stage.WAITING, words))
+        self._holders = kind
+        await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
+
+    async def _refused(self, error: RateLimited) -> None:
         """Show the API's own words, and let the account cool down.
 
         Raises:
@@ -130,7 +151,7 @@ class _Limits:
         until = session.now() + wait * session.rng.uniform(1.0, 1.25)
         await session.write(session.ledger.cool_down, session.account, until)
 
-    async def cooling(self, until: float) -> None:
+    async def _cooling(self, until: float) -> None:
         """Wait for a part of the account's cool-down, whoever's request began it."""
         pause = max(0.01, until - self._session.now())
         if not self._shown:
@@ -257,15 +278,9 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
         return await session.write(session.ledger.lost, take.id, error.with_fix)
     except ApiError as error:
         return await session.write(session.ledger.resubmission_refused, take.id, error.with_fix)
-    return await _note(session, take, job)
-
-
-def _wait(session: Session, intent: Intent, number: int, shown: str, detail: str) -> str:
-    """Show once that a take waits, and for what; returns what was shown."""
-    kind = detail.partition(" ")[2][:8]
-    if kind != shown:
-        session.tell(Progress(intent.scene, number, Stage.WAITING, detail))
-    return kind
+    noted = await _note(session, take, job)
+    _warn_of_echo(session, planned, take, job)
+    return noted
 
 
 async def _post(session: Session, planned: ScenePlan, ready: Ready) -> Job:

@@ -24,12 +24,13 @@ from typing import Any, ClassVar
 import httpx
 import psycopg
 import sqlalchemy as sa
-from prefect.logging import disable_run_logger
 
 from storyreel.api.client import Client
-from storyreel.flows.render import Rendering
 from storyreel.report.writers import html
-from storyreel.run import opening
+from storyreel.run import opening, placing, planning
+from storyreel.run.render import Run
+from storyreel.run.request import Request
+from storyreel.run.steps import PlainSteps
 from storyreel.workspace.settings import Settings
 from storyreel.workspace.workers import Workers
 
@@ -123,14 +124,6 @@ class Here(Workers):
         return await asyncio.to_thread(function, *args, **kwargs)
 
 
-class Plain(Rendering):
-    """The flow's own rendering, its tasks called without Prefect's engine."""
-
-    async def _run(self, task: Any, *args: Any) -> dict[str, Any]:
-        result: dict[str, Any] = await task.fn(*args)
-        return result
-
-
 def watch(point: Points, workspace: str) -> None:
     """Put the points into the ledger and the files."""
     for name in ("before_cursor_execute", "after_cursor_execute", "commit"):
@@ -153,8 +146,8 @@ async def render(order: dict[str, Any], point: Points) -> None:
     def client(settings: Settings) -> Client:
         return Client(settings, transport=Transport(retries=0))
 
-    prepared = opening.prepare(
-        opening.Request(
+    prepared = placing.prepare(
+        Request(
             Path(order["board"]),
             workspace=Path(order["workspace"]),
             catalog=Path(order["catalog"]),
@@ -162,19 +155,18 @@ async def render(order: dict[str, Any], point: Points) -> None:
         )
     )
     watch(point, order["workspace"])
-    async with opening.open_session(prepared, os.urandom(4).hex(), make_client=client) as session:
-        if order["here"]:
-            session._workers = Here(2)
-        taken = opening.snapshot(prepared)
-        await Plain(session, opening.make_plan(prepared, taken), taken, simulated=False).run()
+    workers = Here if order["here"] else Workers
+    run_id = os.urandom(4).hex()
+    async with opening.open_session(prepared, run_id, make_client=client, make_workers=workers) as session:
+        snapshot, plan = planning.plan_to_run(prepared, session.ledger, run_id)
+        await Run(session, plan, snapshot, PlainSteps(session)).render()
 
 
 def child(order: dict[str, Any], out: int) -> None:
     os.environ.update(order["environment"])
     workspace = Path(order["workspace"])
     point = Points(order["die_at"], (lambda: durable(workspace)) if order["watch"] else None)
-    with disable_run_logger():
-        asyncio.run(render(order, point))
+    asyncio.run(render(order, point))
     os.write(out, json.dumps({"points": point.seen, "states": point.states}).encode())
     os._exit(0)
 

@@ -80,6 +80,7 @@ def test_the_answer_to_a_paid_request_outlives_the_signal(
     ledger = str(project.folder / f"runs/{name}/ledger.db")
     if on == "postgresql":
         ledger = project.environment["STORYREEL_DATABASE_URL"] = request.getfixturevalue("database")
+        project.environment["STORYREEL_PROJECT"] = name  # else what the board before has paid for is found, and held
     project.write(BOARD.format(id=name))
     project.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
     with start(project, "storyreel", "run", "board.yaml", "--yes", "--workspace", f"runs/{name}") as run:

@@ -12,26 +12,26 @@ import sqlite3
 from pathlib import Path
 
 from storyreel.plan.make import Action
-from storyreel.run import opening
-from storyreel.run.opening import Prepared, Request
+from storyreel.run import placing, planning
+from storyreel.run.request import Prepared, Request
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def prepare(tmp_path: Path, name: str) -> Prepared:
     folder = shutil.copytree(GOLDEN, tmp_path / "golden")
-    return opening.prepare(Request(folder / name))
+    return placing.prepare(Request(folder / name))
 
 
 def test_every_key_is_what_it_was(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, "board.yaml")
-    plan = opening.make_plan(prepared, opening.snapshot(prepared))
+    plan = planning.make_plan(prepared, planning.snapshot(prepared))
     assert {one.scene.id: one.key for one in plan.scenes} == json.loads((GOLDEN / "keys.json").read_text())
 
 
 def test_the_golden_board_has_every_model_and_every_kind_of_input(tmp_path: Path) -> None:
     prepared = prepare(tmp_path, "board.yaml")
-    plan = opening.make_plan(prepared, opening.snapshot(prepared))
+    plan = planning.make_plan(prepared, planning.snapshot(prepared))
     assert {"kling-v2-5-turbo", "kling-v2-1", "kling-video-o1", "sora-2"} <= {one.scene.model for one in plan.scenes}
     kinds = {identity.partition(":")[0] for one in plan.scenes for _, identity in one.inputs.values()}
     assert kinds == {"sha256", "url", "frame", "clip", "video"}
@@ -48,7 +48,7 @@ def test_a_ledger_of_an_earlier_version_plans_as_reuse(tmp_path: Path) -> None:
     for path in clips:
         (workspace.root / path).parent.mkdir(parents=True, exist_ok=True)
         (workspace.root / path).write_text(path)
-    plan = opening.make_plan(prepared, opening.snapshot(prepared))
+    plan = planning.make_plan(prepared, planning.snapshot(prepared))
     takes = [take for one in plan.scenes for take in one.takes]
     assert len(takes) == len(clips) == 4
     assert {take.action for take in takes} == {Action.REUSE} and plan.jobs == 0

@@ -313,7 +313,7 @@ class World:
                 row, url = await waiting.wait(session, planned.scene, row)
             if row is not None and row.state is State.COMPLETED:
                 row = await collection.collect(session, row, url)
-                collection.compare(session, planned.scene, row)
+                session.first_look.compare(session, planned.scene, row)
                 assert session.stopped is None
         except StoryreelError as error:
             self.errors.append(error)

@@ -261,10 +261,10 @@ async def test_a_job_that_is_not_known_is_held_counted_and_asked_about_by_rescue
     assert one.ledger.in_flight(one.session.account) == []
     planned = plan.make(one.session.storyboard, catalog.load(), Snapshot(tuple(one.ledger.takes("b"))))
     assert planned.jobs == 0 and "does not know job q-1" in planned.scene("s").reason
-    (told,) = await rescue.bring_home([one.session])
+    (told,) = await rescue.rescue_sessions([one.session])
     assert not told.is_good and one.ledger.take(row.id).state is State.AMBIGUOUS
     one.answer = says(200, {"id": "q-1", "status": "in_progress"})
-    (told,) = await rescue.bring_home([one.session])
+    (told,) = await rescue.rescue_sessions([one.session])
     assert "still running" in told.words and one.ledger.take(row.id).state is State.IN_FLIGHT
 
 
@@ -279,11 +279,11 @@ async def test_a_gateways_404_is_no_verdict_and_the_last_word_is_told(bench: Any
 async def test_rescue_writes_down_what_it_learned_and_survives_what_is_odd(bench: Any) -> None:
     one = bench(says(404, {"error": {"message": "task_not_exist"}}))
     row = await _submitted(one)
-    await rescue.bring_home([one.session])
+    await rescue.rescue_sessions([one.session])
     assert one.ledger.take(row.id).error_class == "expired"
     one.ledger.known_again(row.id)
     one.answer = says(200, {"id": "q-1", "status": "completed", "video_url": "http://[fe80::1/x", "completed_at": 1e25})
-    (told,) = await rescue.bring_home([one.session])
+    (told,) = await rescue.rescue_sessions([one.session])
     assert not told.is_good and "not fetched" in told.words
     assert one.ledger.take(row.id).state is State.COMPLETED
 

@@ -16,8 +16,8 @@ import pytest
 from storyreel.errors import UsageError, WorkspaceError
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan.make import Action, Plan
-from storyreel.run import opening
-from storyreel.run.opening import Prepared, Request
+from storyreel.run import checks, placing, planning
+from storyreel.run.request import Prepared, Request
 from storyreel.workspace import project
 from storyreel.workspace.settings import Settings
 from tests.clips import clip
@@ -41,11 +41,11 @@ def write(folder: Path, name: str = "board.yaml", text: str = BOARD, named: str 
 
 
 def prepare(file: Path, **options: Any) -> Prepared:
-    return opening.prepare(Request(file, **options))
+    return placing.prepare(Request(file, **options))
 
 
 def plan(prepared: Prepared) -> Plan:
-    return opening.make_plan(prepared, opening.snapshot(prepared))
+    return planning.make_plan(prepared, planning.snapshot(prepared))
 
 
 def pay(prepared: Prepared, state: State = State.COLLECTED) -> None:
@@ -137,7 +137,7 @@ def test_what_is_paid_for_under_another_name_is_taken_over(
     assert {one.action for one in planned.scenes} == {Action.REUSE}
     assert "taken from scene `one` of storyboard `board`" in planned.scenes[0].reason
     assert not prepared.workspace.root.exists(), "looking makes nothing"
-    after = opening.take_over(prepared, planned)
+    after = planning.take_over(prepared, planned)
     assert [one.reason for one in after.scenes] == ["unchanged", "unchanged"]
     taken = after.scenes[0].takes[0].row
     assert taken is not None and taken.submissions == 0 and taken.clip is not None
@@ -250,13 +250,13 @@ def test_a_paid_run_in_a_workers_temporary_folder_is_refused(tmp_path: Path, mon
     file = write(tmp_path / "tmpabc123prefect/repository", named="film")
     prepared = prepare(file)
     with pytest.raises(UsageError, match="deletes after this run") as caught:
-        opening.check_ready(prepared, plan(prepared))
+        checks.check_ready(prepared, plan(prepared))
     assert "STORYREEL_WORKSPACE" in (caught.value.fix or "")
     monkeypatch.setenv("STORYREEL_WORKSPACE", str(tmp_path / "srv"))
     prepared = prepare(file)
-    opening.check_ready(prepared, plan(prepared))
+    checks.check_ready(prepared, plan(prepared))
     rehearsed = dataclasses.replace(prepared, request=Request(file, simulate=True))
-    opening.check_ready(rehearsed, plan(rehearsed))
+    checks.check_ready(rehearsed, plan(rehearsed))
 
 
 @pytest.mark.parametrize("text", ["", "[", "- a\n", "name: 7\n", "name:\n", "\x00"])

@@ -15,15 +15,15 @@ from storyreel.ledger.gate import AlreadyPaid
 from storyreel.ledger.rows import Intent, State
 from storyreel.plan import make as making
 from storyreel.report import outcome as report
-from storyreel.run import batch, finishing, opening
-from storyreel.run.opening import Request
+from storyreel.run import batch, finishing, planning
+from storyreel.run.request import Prepared, Request
 from tests.clips import clip
 from tests.integration.test_where import BOARD, pay, plan, prepare, write
 
 
 def take_over(file: Path) -> None:
     prepared = prepare(file)
-    opening.take_over(prepared, plan(prepared))
+    planning.take_over(prepared, plan(prepared))
 
 
 def test_a_take_that_replaced_another_stands_for_itself_where_it_is_taken_over(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_another_projects_clips_in_one_folder_of_workspaces_stay_its_own(tmp_pat
     assert plan(prepare(mine)).jobs == 2
 
 
-def rows_of(file: Path, folder: Path) -> list[opening.Prepared]:
+def rows_of(file: Path, folder: Path) -> list[Prepared]:
     table = [batch.Row(2, "x", {})]
     return [prepared for _, prepared, _ in batch.prepare(Request(file), table, folder)]
 

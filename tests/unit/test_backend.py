@@ -14,7 +14,8 @@ import pytest
 
 from storyreel.errors import UsageError
 from storyreel.flows.server import backend, upkeep
-from storyreel.flows.server.backend import Backend, listen
+from storyreel.flows.server.backend import Backend
+from storyreel.flows.server.processes import listen
 
 
 def test_a_port_is_free_again_as_soon_as_its_server_has_ended() -> None:

@@ -10,7 +10,7 @@ import pytest
 from storyreel.errors import UsageError
 from storyreel.run import batch
 from storyreel.run.batch import BadRows
-from storyreel.run.opening import Request
+from storyreel.run.request import Request
 
 BOARD = """\
 version: 1

@@ -12,7 +12,8 @@ from storyreel.catalog import load as catalog
 from storyreel.cli import starter
 from storyreel.cli.main import main
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.run import opening
+from storyreel.run import checks, placing, planning
+from storyreel.run.request import Request
 
 
 def written(folder: Path) -> Storyboard:
@@ -53,9 +54,9 @@ def test_the_starter_needs_nothing_but_a_key(
     path = starter.write(tmp_path / "film")
     assert main(["validate", str(path)]) == 0
     assert capsys.readouterr().err == "", "no warning either"
-    prepared = opening.prepare(opening.Request(path))
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    opening.check_ready(prepared, planned)
+    prepared = placing.prepare(Request(path))
+    planned = planning.make_plan(prepared, planning.snapshot(prepared))
+    checks.check_ready(prepared, planned)
     ((currency, (_, high)),) = planned.cost().items()
     budget = prepared.storyboard.budget
     assert planned.jobs == 3 and budget is not None and budget.currency == currency and high < budget.limit

@@ -14,7 +14,8 @@ from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import said
 from storyreel.cli.request import catalog_file, choose_profile, variables
 from storyreel.errors import Status
-from storyreel.run import batch, opening
+from storyreel.run import batch, checks
+from storyreel.run.request import Request
 from storyreel.run.session import Progress
 
 
@@ -23,7 +24,7 @@ def run(args: argparse.Namespace) -> int:
     choose_profile(args)
     rows = batch.read(Path(args.rows))
     folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
-    request = opening.Request(
+    request = Request(
         storyboard=Path(args.file),
         simulate=args.simulate,
         speed=args.speed,
@@ -32,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
     )
     made = batch.prepare(request, rows, folder)
     for _, prepared, planned in made:
-        opening.check_ready(prepared, planned)
+        checks.check_ready(prepared, planned)
     plans = [planned for _, _, planned in made]
     batch.check_budget(plans, Decimal(args.budget) if args.budget is not None else None)
     if not args.simulate and any(planned.jobs for planned in plans):
@@ -40,23 +41,23 @@ def run(args: argparse.Namespace) -> int:
     return _render(args, request, folder, None if args.simulate else batch.agreement(plans))
 
 
-def _render(args: argparse.Namespace, request: opening.Request, folder: Path, agreed: str | None) -> int:
+def _render(args: argparse.Namespace, request: Request, folder: Path, agreed: str | None) -> int:
     from storyreel.flows.server import backend as backends
 
     backend = backends.start()
     try:
         from prefect.exceptions import FailedRun
 
-        from storyreel.flows.batch import render_batch
-        from storyreel.flows.render import listener, tasks_started
+        from storyreel.flows import batch as flows
+        from storyreel.run.caller import Caller
 
         if not args.debug:
             conduct.quiet_prefect()
         backend.wait_until_ready()
-        listener.set(_say)
+        caller = Caller(progress=_say)
 
         async def flow() -> Any:
-            call: Any = render_batch
+            call: Any = flows.called_by(caller)
             state = await call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
@@ -72,7 +73,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
             print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
             return 130
         if backend.is_ours:
-            backend.drain(tasks_started())
+            backend.drain(caller.task_runs)
         print(state.message)
         print(f"summary  {os.path.relpath(folder / 'summary.html')}")
         return 0 if state.is_completed() else 1

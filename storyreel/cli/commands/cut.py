@@ -7,13 +7,13 @@ import os
 
 from storyreel.cli.display import cutting
 from storyreel.cli.request import prepare
-from storyreel.run import finishing, opening
+from storyreel.run import finishing, planning
 
 
 def run(args: argparse.Namespace) -> int:
     """Write final.mp4 and the contact sheet."""
     prepared = prepare(args)
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    planned = planning.make_plan(prepared, planning.snapshot(prepared))
     with cutting() as tell:
         film = finishing.cut(prepared, planned, only=bool(args.only or args.start), tell=tell)
     print(f"{os.path.relpath(prepared.workspace.film)} ({film.frames} frames, {film.duration_s} s)")

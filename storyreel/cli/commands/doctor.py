@@ -128,15 +128,15 @@ def _home() -> Finding:
 
 
 def _server() -> Finding:
-    """Check the Prefect server that a run would use. Do not start one."""
-    from storyreel.flows.server import backend
+    """The server that a run would use. One that a run starts for itself is not started here."""
+    from storyreel.flows.server import backend, processes
 
     url = backend.named()
     if url is None:
         info = backend.read_info()
-        if not backend.is_running(info.get("pid"), backend.SERVING):
+        if not processes.is_running(info.get("pid"), backend.SERVING):
             return True, "no Prefect server is named: a run starts one of its own (not tried)", ""
-        url = f"http://{backend.reached_at(info.get('host', backend.LOOPBACK))}:{info['port']}/api"
+        url = f"http://{backend.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
     if backend.answers(url):
         return True, f"the Prefect server at {url} answers", ""
     return False, f"the Prefect server at {url} does not answer", f"start it, or {backend.forget(url)}"

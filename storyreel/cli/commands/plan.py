@@ -14,8 +14,8 @@ from storyreel.cli.complaint import said
 from storyreel.cli.request import prepare
 from storyreel.manifest.faults import counted
 from storyreel.plan.make import Action, Plan, ScenePlan, price
-from storyreel.run import opening
-from storyreel.run.opening import Prepared
+from storyreel.run import planning
+from storyreel.run.request import Prepared
 
 
 def run(args: argparse.Namespace) -> int:
@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    planned = planning.make_plan(prepared, planning.snapshot(prepared))
     if args.json:
         print(json.dumps(as_json(planned, prepared.catalog), ensure_ascii=False, indent=1))
         return 0

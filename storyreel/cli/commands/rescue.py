@@ -9,8 +9,8 @@ from pathlib import Path
 from storyreel.cli.complaint import complain
 from storyreel.cli.request import catalog_file, variables
 from storyreel.errors import StoryreelError, UsageError
-from storyreel.run import opening, rescue
-from storyreel.run.opening import Prepared
+from storyreel.run import finding, rescue
+from storyreel.run.request import Prepared, Request
 from storyreel.run.rescue import Rescued
 
 
@@ -22,15 +22,15 @@ def run(args: argparse.Namespace) -> int:
         raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
     boards: list[Prepared] = []
     good = True
-    for name in args.files or opening.runs_here():
-        request = opening.Request(
+    for name in args.files or finding.runs_here():
+        request = Request(
             storyboard=Path(name),
             workspace=Path(args.workspace) if args.workspace else None,
             variables=variables(args),
             catalog=catalog_file(args),
         )
         try:
-            boards += opening.prepare_rescue(request)
+            boards += finding.prepare_rescue(request)
         except StoryreelError as error:
             complain(str(name), error)
             good = False

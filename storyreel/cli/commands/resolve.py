@@ -14,8 +14,7 @@ from storyreel.cli.request import prepare
 from storyreel.errors import ApiError, NotFound, UsageError
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
-from storyreel.run import opening
-from storyreel.run.opening import Prepared
+from storyreel.run.request import Prepared, require_scene
 from storyreel.run.session import SIMULATOR
 
 OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # what is not final; a held one first
@@ -24,7 +23,7 @@ OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # what is not final;
 def run(args: argparse.Namespace) -> int:
     """Adopt, resubmit or abandon; without one of these, describe the held take."""
     prepared = prepare(args)
-    opening.known(prepared.storyboard, args.scene)
+    require_scene(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
         raise UsageError(f"nothing was ever sent for scene `{args.scene}`", fix="run the storyboard first")
     with prepared.workspace.locked(), closing(prepared.open_ledger()) as ledger:

@@ -7,16 +7,17 @@ from contextlib import closing
 
 from storyreel.cli.request import prepare
 from storyreel.errors import UsageError
-from storyreel.run import opening
+from storyreel.run import planning
+from storyreel.run.request import require_scene
 
 
 def run(args: argparse.Namespace) -> int:
     """Record the request in the ledger; the next run makes the take."""
     prepared = prepare(args)
-    opening.known(prepared.storyboard, args.scene)
+    require_scene(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
         raise UsageError(f"scene `{args.scene}` has no take yet", fix="run the storyboard first")
-    planned = opening.make_plan(prepared, opening.snapshot(prepared)).scene(args.scene)
+    planned = planning.make_plan(prepared, planning.snapshot(prepared)).scene(args.scene)
     count = len(planned.takes) + 1
     with prepared.workspace.locked(), closing(prepared.open_ledger()) as ledger:
         ledger.retake(prepared.storyboard.id, args.scene, planned.key, count)

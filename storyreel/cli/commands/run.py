@@ -19,8 +19,8 @@ from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan
 from storyreel.report.advice import advice
 from storyreel.report.model import RunReport
-from storyreel.run import finishing, opening
-from storyreel.run.opening import Prepared
+from storyreel.run import checks, finishing, planning
+from storyreel.run.request import Prepared
 
 if TYPE_CHECKING:
     from storyreel.flows.server.backend import Backend
@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> int:
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
     with _unlocked(prepared):
-        planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    opening.check_ready(prepared, planned)
+        planned = planning.make_plan(prepared, planning.snapshot(prepared))
+    checks.check_ready(prepared, planned)
     if not planned.has_work:
-        planned = opening.take_over(prepared, planned)
+        planned = planning.take_over(prepared, planned)
         print(_idle(planned), file=sys.stderr)
         prepared.workspace.prepare()
         told = finishing.finish(prepared, planned)
@@ -78,20 +78,20 @@ def _idle(planned: Plan) -> str:
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
     from storyreel.cli.display import Display
     from storyreel.flows import render
+    from storyreel.run.caller import Caller
 
     if not args.debug:
         conduct.quiet_prefect()
     if not prepared.has_ledger():
         importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
     backend.wait_until_ready()
-    told: list[tuple[RunReport, StoryreelError | None]] = []
+    results: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
-    render.listener.set(display.tell)
-    render.finished.set(lambda report, stopped: told.append((report, stopped)))
+    caller = Caller(progress=display.tell, ended=lambda report, stopped: results.append((report, stopped)))
     request = prepared.request
 
     async def flow() -> Any:
-        call: Any = render.render_storyboard  # Prefect's overloads lose the `async` where a state is returned
+        call: Any = render.called_by(caller)  # Prefect's overloads lose the `async` where a state is returned
         state = await call(
             storyboard=request.storyboard.absolute(),
             workspace=prepared.workspace.root,
@@ -107,28 +107,28 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
             agreed=None if request.simulate else plan.agreement(planned),
             return_state=True,
         )
-        if not told:
+        if not results:
             await state.result()  # raises what went wrong before the first scene
         return state
 
     with display:
         try:
-            state = conduct.conduct(flow(), told)
+            state = conduct.conduct(flow(), results)
         except conduct.ServerLost as error:
-            if not told:
+            if not results:
                 raise
             print(f"storyreel: {error}: its UI does not show how the run ended; the report does", file=sys.stderr)
-            return _tell(args, prepared, *told[0])
+            return _tell(args, prepared, *results[0])
     if state is None:
         return _interrupted(args, prepared)
     if backend.is_ours:
-        backend.drain(render.tasks_started())
-    report, stopped = told[0]
+        backend.drain(caller.task_runs)
+    report, stopped = results[0]
     return _tell(args, prepared, report, stopped)
 
 
 def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
-    planned = opening.make_plan(prepared, opening.snapshot(prepared))
+    planned = planning.make_plan(prepared, planning.snapshot(prepared))
     flying = [
         p.scene.id
         for p in planned.scenes

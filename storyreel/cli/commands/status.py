@@ -12,7 +12,7 @@ from storyreel.cli.request import prepare
 from storyreel.errors import Status
 from storyreel.ledger.rows import State
 from storyreel.report.outcome import Outcome, from_ledger
-from storyreel.run import opening
+from storyreel.run import planning
 
 MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     """Print a line for each take; with --watch, until no take is in flight."""
     while True:
         prepared = prepare(args)
-        planned = opening.make_plan(prepared, opening.snapshot(prepared))
+        planned = planning.make_plan(prepared, planning.snapshot(prepared))
         outcomes = from_ledger(planned)
         _show(args, outcomes)
         if not args.watch or not any(o.row and o.row.state in MOVES for o in outcomes):

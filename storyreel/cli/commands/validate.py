@@ -13,7 +13,7 @@ from storyreel.catalog import load as catalogs
 from storyreel.cli.request import catalog_file, variables
 from storyreel.errors import UsageError
 from storyreel.manifest import Checked, Fault, Severity
-from storyreel.run import opening
+from storyreel.run import checks
 from storyreel.workspace import settings
 
 
@@ -47,9 +47,9 @@ def _store(
     """Return a fault if the API could not download a picture: an error with a key set, else a
     warning.
     """
-    if not opening.open_store_is_missing(now):
+    if not checks.cannot_publish(now):
         return []
-    scene = opening.first_to_publish(storyboard, catalog, [s.id for s in storyboard.scenes])
+    scene = checks.first_to_publish(storyboard, catalog, [s.id for s in storyboard.scenes])
     if scene is None:
         return []
     severity = Severity.ERROR if now.api_key else Severity.WARNING

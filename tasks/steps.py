@@ -1,0 +1,162 @@
+"""The steps of a run as Prefect tasks: submit, wait, collect, frames, cut.
+
+Parameters and results of the tasks are small: ids, words, paths. What is open, large or secret stays in `TaskSteps`.
+`after` only carries the results of the tasks before, so that Prefect draws the edge.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.context import FlowRunContext
+
+from storyreel.ledger.rows import Take
+from storyreel.report.model import CutReport
+from storyreel.run.finishing import Shown
+from storyreel.run.session import Session
+from storyreel.run.steps import Order, PlainSteps
+from storyreel.tasks import retries
+
+Result = dict[str, Any]
+_OPTIONS: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
+
+
+class TaskSteps:
+    """The steps of one run, each a task run of its flow run. `started` counts the task runs by flow run."""
+
+    def __init__(self, session: Session, started: Counter[str]) -> None:
+        self._session = session
+        self._plain = PlainSteps(session)
+        self._started = started
+        self._orders: dict[tuple[str, int], Order] = {}
+        self._takes: dict[int, Take] = {}
+        self._results: dict[int, Result] = {}  # by take: what its last task returned
+        self._clips: Shown = []
+        self._make_tasks()
+
+    def _make_tasks(self) -> None:
+        self._submit_task = task(name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS)(self._submit)
+        self._wait_task = task(name="wait", task_run_name="wait {scene} take {take}", **_OPTIONS)(self._wait)
+        self._collect_task = task(
+            name="collect",
+            task_run_name="collect {scene} take {take}",
+            retries=retries.COLLECT_TIMES,
+            retry_delay_seconds=retries.COLLECT_DELAYS_S,
+            retry_condition_fn=retries.may_collect_again,
+            **_OPTIONS,
+        )(self._collect)
+        self._stills_task = task(name="frames", task_run_name="frames {scene} take {take}", **_OPTIONS)(self._frames)
+        self._cut_task = task(name="cut", task_run_name="cut the film", **_OPTIONS)(self._cut)
+
+    # ---- what a run calls
+
+    async def submit(self, order: Order) -> Take | None:
+        """See `Steps`."""
+        scene = order.scene_plan.scene.id
+        self._orders[scene, order.number] = order
+        after = [self._results[take.id] for take in order.sources.values() if take.id in self._results]
+        resend = order.resend.id if order.resend else None
+        result = await self._run(self._submit_task, scene, order.number, after, resend, order.replaces)
+        return self._keep(result) if result["take_id"] is not None else None
+
+    async def wait(self, take: Take) -> Take:
+        """See `Steps`."""
+        return self._keep(await self._run(self._wait_task, take.scene, take.take, self._before(take)))
+
+    async def collect(self, take: Take, stills: Sequence[str]) -> Take:
+        """See `Steps`."""
+        return self._keep(await self._run(self._collect_task, take.scene, take.take, list(stills), self._before(take)))
+
+    async def write_stills(self, take: Take, stills: Sequence[str]) -> None:
+        """See `Steps`."""
+        self._keep(await self._run(self._stills_task, take.scene, take.take, list(stills), self._before(take)))
+
+    async def cut(self, clips: Shown) -> CutReport:
+        """See `Steps`."""
+        self._clips = clips
+        takes = {scene: take.id if take else None for scene, take in clips}
+        after = [self._results[take.id] for _, take in clips if take and take.id in self._results]
+        return CutReport(**await self._run(self._cut_task, takes, after))
+
+    async def _run(self, one: Any, *args: Any) -> Result:
+        if (context := FlowRunContext.get()) and context.flow_run:
+            self._started[str(context.flow_run.id)] += 1
+        result: Result = await one(*args)
+        return result
+
+    def _before(self, take: Take) -> Result:
+        """The result that the take's next task starts from."""
+        self._takes[take.id] = take
+        return self._results.setdefault(take.id, _result(take))
+
+    def _keep(self, result: Result) -> Take:
+        self._results[result["take_id"]] = result
+        return self._takes[result["take_id"]]
+
+    def _returned(self, take: Take) -> Result:
+        self._takes[take.id] = take
+        return _result(take)
+
+    # ---- the tasks
+
+    async def _submit(
+        self, scene: str, take: int, after: list[Result], again: int | None = None, replaces: int | None = None
+    ) -> Result:
+        """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect.
+
+        `again` is the ledger's id of a held take that the policy sends once more, `replaces` that of one that is used
+        until this one's clip is on disk.
+        """
+        order = self._orders[scene, take]
+        row = await self._plain.submit(order)
+        log = get_run_logger()
+        if row is None:
+            log.warning("another run has paid for this take")
+            return {"take_id": None}
+        planned, job = order.scene_plan, f", job {row.job_id}" if row.job_id else ""
+        log.info("%s, %s s, %s: %s%s", planned.scene.model, planned.scene.seconds, planned.reason, row.state, job)
+        return self._returned(row)
+
+    async def _wait(self, scene: str, take: int, after: Result) -> Result:
+        """Poll the job until it is final."""
+        row = await self._plain.wait(self._takes[after["take_id"]])
+        level = logging.WARNING if row.error_class else logging.INFO
+        why = f": {row.error_message}" if row.error_message else ""
+        get_run_logger().log(level, "%s after %d requests%s", row.state, row.polls, why)
+        return self._returned(row)
+
+    async def _collect(self, scene: str, take: int, names: list[str], after: Result) -> Result:
+        """Download the clip, verify it, move it into the workspace, and write the stills that other scenes start from."""
+        row = await self._plain.collect(self._takes[after["take_id"]], names)
+        clip = row.here
+        get_run_logger().info(
+            "%s: %s x %s, %s frames, %s bytes", clip.path, clip.width, clip.height, clip.frames, clip.bytes
+        )
+        return self._returned(row) | {"frames": self._paths(row, names)}
+
+    async def _frames(self, scene: str, take: int, names: list[str], after: Result) -> Result:
+        """Write the stills that other scenes start from, out of a clip that is on disk already."""
+        row = self._takes[after["take_id"]]
+        await self._plain.write_stills(row, names)
+        paths = self._paths(row, names)
+        get_run_logger().info("%s", ", ".join(paths.values()))
+        return self._returned(row) | {"frames": paths}
+
+    async def _cut(self, takes: dict[str, int | None], after: list[Result]) -> Result:
+        """Cut the film and the contact sheet from these takes, scene -> ledger id (None: it has no clip), in this order."""
+        film = await self._plain.cut(self._clips)
+        get_run_logger().info("%s: %d frames, %.2f s", film.path, film.frames, film.duration_s)
+        return film.model_dump()
+
+    def _paths(self, take: Take, names: Sequence[str]) -> dict[str, str]:
+        workspace = self._session.workspace
+        return {name: workspace.relative(workspace.frame(take.scene, take.take, name)) for name in names}
+
+
+def _result(take: Take) -> Result:
+    return {"take_id": take.id, "take": take.take, "state": str(take.state)}
