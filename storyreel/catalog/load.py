@@ -112,7 +112,7 @@ class Defaults(_Strict):
 
 
 class Model(_Strict):
-    """One model. `dialect` says which fields carry its pictures (see `wire`)."""
+    """One model. `dialect` says which fields carry its pictures (see `plan.request`)."""
 
     title: str
     dialect: Literal["reference", "lists"]
@@ -172,9 +172,15 @@ class Model(_Strict):
 
 
 class PriceRange(NamedTuple):
+    """What one clip may cost. Equal ends: the price is exact."""
+
     low: Decimal
     high: Decimal
     currency: str
+
+    def times(self, count: int) -> PriceRange:
+        """The price of `count` clips."""
+        return PriceRange(self.low * count, self.high * count, self.currency)
 
 
 class Catalog(_Strict):

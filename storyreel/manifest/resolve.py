@@ -223,7 +223,7 @@ class Resolver:
                 )
                 return None
             return SceneImage(self.drafts[draft.index - 1].id, "last")
-        return self._place(str(ref), path, str(ref))
+        return self._place(str(ref), path)
 
     def _scene_image(self, draft: Draft, ref: FrameRef, path: Path_) -> Image | None:
         at = (*path, "scene")
@@ -238,7 +238,7 @@ class Resolver:
         self.used_keyframes.add(name)
         place = self.document.keyframes.get(name)
         if place is not None:
-            return self._place(place, ("keyframes", name), f"keyframe {name}")
+            return self._place(place, ("keyframes", name), name)
         if ("keyframes", name) not in self.broken and ("keyframes",) not in self.broken:
             guess = nearest(name, self.document.keyframes)
             hint = f"; did you mean `{guess}`?" if guess else ""
@@ -246,7 +246,7 @@ class Resolver:
             self._error((*path, "keyframe"), f"unknown keyframe `{name}`{hint}", fix)
         return None
 
-    def _place(self, text: str, path: Path_, label: str) -> Image | None:
+    def _place(self, text: str, path: Path_, keyframe: str | None = None) -> Image | None:
         """An address or a path, as the author wrote it, with its variables replaced."""
         if "${" in text:
             self._variables(text, path)
@@ -259,13 +259,13 @@ class Resolver:
             if not host or any(c.isspace() for c in text):
                 self._error(path, f"`{text}` is not a complete URL", "write the whole address, without spaces")
                 return None
-            return UrlImage(text, label if label.startswith("keyframe ") else "url")
+            return UrlImage(text, keyframe)
         if "://" in text or text.startswith("data:"):
             scheme = text.partition(":")[0]
             self._error(path, f"`{scheme}:` is not supported for a picture", "use https://, or a file path")
             return None
         self.files.setdefault(text, path)
-        return FileImage(text, label if label.startswith("keyframe ") else f"file {text}")
+        return FileImage(text, keyframe)
 
     def _video(self, draft: Draft) -> Video | None:
         ref = self.value(draft, "reference_video")

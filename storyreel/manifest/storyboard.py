@@ -12,18 +12,26 @@ from storyreel.manifest.document import Budget, Cut, Policy, Transition
 
 @dataclass(frozen=True, slots=True)
 class UrlImage:
-    """A still at a public address, sent as it is."""
+    """A still at a public address, sent as it is. `keyframe` is its name in the storyboard, if it has one."""
 
     url: str
-    label: str
+    keyframe: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"keyframe {self.keyframe}" if self.keyframe else "url"
 
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """A still beside the storyboard; `path` is relative to the storyboard's folder."""
+    """A still beside the storyboard; `path` is relative to the storyboard's folder. `keyframe` is its name, if any."""
 
     path: str
-    label: str
+    keyframe: str | None = None
+
+    @property
+    def label(self) -> str:
+        return f"keyframe {self.keyframe}" if self.keyframe else f"file {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +52,10 @@ class SceneImage:
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
 
+    @property
+    def keyframe(self) -> None:
+        return None
+
 
 Image = UrlImage | FileImage | SceneImage
 
@@ -57,6 +69,10 @@ class Video:
     refer_type: Literal["feature", "base"]
     keep_sound: bool
 
+    @property
+    def label(self) -> str:
+        return f"clip of {self.scene}" if self.scene else "url"
+
 
 @dataclass(frozen=True, slots=True)
 class Remix:
@@ -64,6 +80,10 @@ class Remix:
 
     scene: str | None
     video_id: str | None
+
+    @property
+    def label(self) -> str:
+        return f"video of {self.scene}" if self.scene else f"video {self.video_id}"
 
 
 @dataclass(frozen=True, slots=True)

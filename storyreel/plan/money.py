@@ -1,12 +1,36 @@
-"""What a budget can be held against: known prices, all in its own currency. Pure."""
+"""What a plan costs: in words, as a person agreed to it, and against a budget."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from storyreel.errors import UsageError
-from storyreel.plan.make import Plan, ScenePlan
+from storyreel.manifest.faults import counted
+from storyreel.plan.model import Plan, ScenePlan
+
+
+def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str:
+    """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no known price."""
+    parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
+    if parts and unpriced:
+        parts.append(f"{counted(unpriced, 'job')} of no known price")
+    return " + ".join(parts) or "no known price"
+
+
+def bill(plan: Plan) -> str:
+    """What the plan would pay for, in words: `3 jobs, about 12.00 CNY`."""
+    if not plan.jobs:
+        return "nothing to pay for"
+    return f"{counted(plan.jobs, 'job')}, about {price(plan.cost(), plan.unpriced)}"
+
+
+def agreement(plan: Plan) -> str:
+    """Name all that the plan would pay for: two plans of one name send the same, as often, for the same price."""
+    paid = [[p.scene.id, p.key, p.to_make, p.scene.fallback_prompt, str(p.price)] for p in plan.scenes if p.to_make]
+    return hashlib.sha256(json.dumps(paid).encode()).hexdigest()[:32]
 
 
 def check_limit(limit: Decimal | None, name: str) -> None:

@@ -14,6 +14,7 @@ from storyreel.film.media import still
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, UrlImage
 from storyreel.plan.make import ScenePlan
+from storyreel.plan.request import VIDEO
 from storyreel.run.session import Session
 
 
@@ -25,6 +26,11 @@ class Ready:
     video_url: str | None
     remix_of: str | None
     record: dict[str, dict[str, Any]]
+
+    @property
+    def sent(self) -> dict[str, str]:
+        """The address or base64 of each input by role, as a request's body takes them."""
+        return {**self.images, **({VIDEO: self.video_url} if self.video_url else {})}
 
 
 def needs_store(scene: Scene, rule: ImageRule) -> bool:
@@ -47,13 +53,13 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
     by_url = needs_store(scene, rule) or any(isinstance(i, UrlImage) for _, i in scene.images)
     images: dict[str, str] = {}
     record: dict[str, dict[str, Any]] = {}
-    for role, (label, identity) in planned.inputs.items():
-        record[role] = {"from": label, "id": _without_query(identity)}
+    for role, one in planned.inputs.items():
+        record[role] = {"from": one.label, "id": one.identity.recorded}
     for role, image in scene.images:
         if isinstance(image, UrlImage):
             images[role] = image.url
             continue
-        identity = planned.inputs[role][1]
+        identity = str(planned.inputs[role].identity)
         data, kind, note = await session.media(_bytes, session, scene, rule, image, sources, identity)
         record[role]["sha256"] = hashlib.sha256(data).hexdigest()
         if note:
@@ -144,7 +150,3 @@ async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -
             return job.url
     path = session.workspace.root / (take.clip or {}).get("path", "")
     return await session.media(_publish, session, path.read_bytes(), "mp4", scene.id)
-
-
-def _without_query(identity: str) -> str:
-    return identity.partition("?")[0] if identity.startswith("url:") else identity

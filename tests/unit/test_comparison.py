@@ -10,7 +10,7 @@ from storyreel.manifest.storyboard import Remix, UrlImage, Video
 from storyreel.run.comparison import ignored
 from tests.unit.test_wire import scene
 
-PICTURE = UrlImage("https://x.example/p.png", "url")
+PICTURE = UrlImage("https://x.example/p.png")
 CLIP = {"duration_s": 5.04, "width": 1280, "height": 720}
 
 

@@ -1,0 +1,125 @@
+"""What a scene asks of the API. Its key, the request that is shown and the body that is sent are made here.
+
+Source: Qiniu Cloud's OpenAI-compatible video API, read 2026-11-22.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from storyreel.catalog.load import Model
+from storyreel.ledger.rows import Take
+from storyreel.manifest.storyboard import Scene
+from storyreel.plan import identity
+from storyreel.plan.identity import Input
+
+REMIX_OF = "remix_of"
+VIDEO = "reference_video"
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One scene's request. `inputs` are its pictures and videos by role: `first_frame`, `reference_images.1`, …"""
+
+    scene: Scene
+    model: Model
+    inputs: Mapping[str, Input]
+
+    def parts(self) -> dict[str, Any]:
+        """Everything that reaches the API beside the inputs. Whatever is not listed here is never sent.
+
+        `fit` reaches it in the bytes of the pictures.
+        """
+        scene = self.scene
+        if scene.remix:
+            return {"prompt": scene.prompt}
+        parts: dict[str, Any] = {
+            "model": scene.model,
+            "prompt": scene.prompt,
+            "seconds": scene.seconds,
+            "size": scene.size,
+            "mode": scene.mode,
+        }
+        if scene.video:
+            parts["video"] = [scene.video.refer_type, scene.video.keep_sound]
+        if scene.fit != "refuse":
+            parts["fit"] = scene.fit
+        return parts
+
+    @property
+    def key(self) -> str:
+        """The hash of all that reaches the API: the parts, and the inputs by content."""
+        ids = {role: str(one.identity) for role, one in self.inputs.items()}
+        text = json.dumps([self.parts(), ids], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def body(self, sent: Mapping[str, str]) -> dict[str, Any]:
+        """The JSON to send. `sent` maps the role of each input to its address or base64.
+
+        Every part is sent: the documented defaults contradict each other.
+        """
+        parts = self.parts()
+        if self.scene.remix:
+            return parts
+        body = {"model": parts["model"], "prompt": parts["prompt"]}
+        write = _referenced if self.model.dialect == "reference" else _listed
+        body |= write(parts, {role: value for role, value in sent.items() if role != REMIX_OF})
+        body |= {"seconds": str(parts["seconds"]), "size": parts["size"]}
+        return {**body, "mode": parts["mode"]} if parts["mode"] else body
+
+    def shown(self, form: str = "{}") -> dict[str, Any]:
+        """The body as a person may see it: each input by where it is from, never by content or signed address."""
+        return self.body({role: form.format(one.label) for role, one in self.inputs.items()})
+
+    def changed(self, before: Take) -> list[str]:
+        """The fields of the body that differ from those of a take, inputs left aside; the prompt first."""
+        now, then = self.body({}), _settings_of(before)
+        names = [name for name in {**now, **then} if now.get(name) != then.get(name)]
+        return sorted(names, key=lambda name: name != "prompt")
+
+    def made_from(self, before: Take) -> Request:
+        """The same request, made from the takes above that `before` was made from."""
+        then = {role: identity.parse(str(one.get("id"))) for role, one in before.inputs.items()}
+        inputs = {role: one.out_of(then.get(role)) for role, one in self.inputs.items()}
+        return dataclasses.replace(self, inputs=inputs)
+
+
+def _settings_of(take: Take) -> dict[str, Any]:
+    """The body that a ledger holds, without the fields that name an input of it."""
+    labels = {str(one.get("from")) for one in take.inputs.values()}
+    return {name: value for name, value in take.request.items() if name == "prompt" or not labels & set(_leaves(value))}
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """Every text in a piece of JSON."""
+    if isinstance(value, Mapping | list):
+        for one in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(one)
+    else:
+        yield str(value)
+
+
+def _referenced(parts: Mapping[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:
+    """Two pictures, each in a field of its own."""
+    fields = {"first_frame": "input_reference", "end_frame": "image_tail"}
+    return {fields[role]: value for role, value in sent.items() if role in fields}
+
+
+def _listed(parts: Mapping[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:
+    """A list of pictures, and one of videos."""
+    images = [
+        {"image": value} if "." in role else {"image": value, "type": role}
+        for role, value in sent.items()
+        if role != VIDEO
+    ]
+    found: dict[str, Any] = {"image_list": images} if images else {}
+    if VIDEO in sent:
+        refer_type, keeps_sound = parts["video"]
+        sound = "yes" if keeps_sound else "no"
+        found["video_list"] = [{"video_url": sent[VIDEO], "refer_type": refer_type, "keep_original_sound": sound}]
+    return found
