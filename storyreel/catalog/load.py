@@ -8,49 +8,58 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from storyreel.catalog.model import Catalog, ImageRule, Model, PriceRange, Size, parse_size
+from storyreel.catalog.catalog import Catalog
+from storyreel.catalog.dialect import Dialect, Endpoint
+from storyreel.catalog.entry import Size
+from storyreel.catalog.model import ImageRule, Model, PriceRange, parse_size
 from storyreel.errors import CatalogError
 
 # The room's door: other rooms need this module only.
-__all__ = ["Catalog", "ImageRule", "Model", "PriceRange", "Size", "load", "parse_size"]
+__all__ = ["Catalog", "Dialect", "Endpoint", "ImageRule", "Model", "PriceRange", "Size", "load", "parse_size"]
 _PACKAGED = Path(__file__).with_name("catalog.yaml")
 
 
 def load(extra: Path | None = None) -> Catalog:
-    """Return the packaged catalogue, with the models of `extra` added or replaced.
+    """Return the packaged catalogue, with the models, dialects and sources of `extra` added or replaced.
 
     Raises:
         CatalogError: the file is missing, is not YAML, or breaks the schema.
     """
     packaged = _packaged()
-    if extra is None:
-        return packaged
-    mine = _parse(extra, known_sources={name: s.model_dump() for name, s in packaged.sources.items()})
-    return packaged.model_copy(
-        update={"models": {**packaged.models, **mine.models}, "sources": {**packaged.sources, **mine.sources}}
-    )
+    return _parse(extra, packaged) if extra else packaged
 
 
 @cache
 def _packaged() -> Catalog:
-    return _parse(_PACKAGED, known_sources={})
+    return _parse(_PACKAGED, None)
 
 
-def _parse(path: Path, known_sources: dict[str, Any]) -> Catalog:
+def _parse(path: Path, below: Catalog | None) -> Catalog:
+    """The catalogue in a file, laid over the one `below`."""
     data = _read(path)
     if not isinstance(data, dict):
         raise CatalogError(
             f"{path}: a catalogue is a mapping with `version` and `models`", fix="see docs/add-a-model.md"
         )
-    data["sources"] = {**known_sources, **(data.get("sources") or {})}
     try:
-        return Catalog.model_validate(data)
+        return Catalog.model_validate(_over(below, data))
     except ValidationError as error:
         faults = (
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         )
         raise CatalogError(f"{path}: {'; '.join(faults)}", fix="see docs/add-a-model.md for the schema") from error
+
+
+def _over(below: Catalog | None, data: dict[str, Any]) -> dict[str, Any]:
+    """The entries of a file, and those of the catalogue below that it does not replace."""
+    if below is None:
+        return data
+    laid: dict[str, Any] = {"models": {}, **data}
+    for name in ("sources", "dialects", "models"):
+        mine = data.get(name) if data.get(name) is not None else {}
+        laid[name] = {**getattr(below, name), **mine} if isinstance(mine, dict) else mine
+    return laid
 
 
 def _read(path: Path) -> Any:

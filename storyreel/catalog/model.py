@@ -1,29 +1,20 @@
-"""What the catalogue says of a model: its limits, its prices, how long it takes, until when it lives.
-
-The sentence under each field is its description in the JSON Schema.
-"""
+"""What the catalogue says of a model: its limits, its prices, how long it takes, until when it lives."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date
 from decimal import Decimal
-from typing import Annotated, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 
-T = TypeVar("T")
-# YAML has lists, strings and numbers only; what is in a list stays strict.
-Several = Annotated[tuple[T, ...], Strict(False)]
-Amount = Annotated[Decimal, Strict(False)]
-Day = Annotated[date, Strict(False)]
-Size = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$")]
+from storyreel.catalog.entry import Amount, Day, Entry, Several, Size
+
+Role = Literal["first_frame", "end_frame", "reference_images", "reference_video"]
 
 
-class Entry(BaseModel):
-    """A mapping of the catalogue: strict types, no unknown key."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+def _listed(value: Any) -> Any:
+    """A single value as a list of one."""
+    return value if value is None or isinstance(value, list | tuple) else [value]
 
 
 class Source(Entry):
@@ -44,6 +35,10 @@ class Capability(Entry):
     """An end frame is taken only beside a first frame."""
     honoured_in: Several[str] | None = None
     """The modes that honour it. The others accept it and ignore it: a warning."""
+    needs_mode: Annotated[Several[str], BeforeValidator(_listed)] = ()
+    """The modes that it is taken in; none: in all."""
+    needs_seconds: Annotated[Several[int], BeforeValidator(_listed)] = ()
+    """The lengths that it is taken at; none: at all."""
     beyond: str | None = None
     """The source whose stricter rule this entry goes past. Using it is a warning."""
     source: str
@@ -52,11 +47,33 @@ class Capability(Entry):
     """A remark for people."""
 
 
+class Sum(Entry):
+    """How many inputs are taken together."""
+
+    of: Several[Role]
+    """The kinds of input that are counted."""
+    max: int
+    """The most in one request."""
+    beside: Role | None = None
+    """Applies only where this input is sent, too."""
+    source: str
+    """Where this is said."""
+
+
+class Exclusive(Entry):
+    """Inputs of which one request takes only one kind."""
+
+    of: Several[Role]
+    """The kinds of input."""
+    source: str
+    """Where this is said."""
+
+
 class ImageRule(Entry):
     """What a picture must be."""
 
-    by: Several[Literal["url", "base64"]]
-    """How a picture is sent: by its public address, inside the request, or either way."""
+    by: Several[Literal["url", "base64", "data_uri", "file"]]
+    """How a picture is sent: by its public address, or inside the request as base64, as a data URI, or as a file."""
     exact_size: bool
     """Must it have exactly the scene's `size`?"""
     formats: Several[Literal["jpeg", "png", "webp"]]
@@ -185,8 +202,14 @@ class Model(Entry):
 
     title: str
     """Its name for people."""
-    dialect: Literal["reference", "lists"]
-    """Which fields carry its pictures: `input_reference` and `image_tail`, or `image_list` and `video_list`."""
+    dialect: str
+    """How its requests are written: a name under `dialects`. Packaged are `reference` and `lists`."""
+    beyond: str | None = None
+    """The source that does not have this model, though its endpoint may serve it. Using it is a warning."""
+    constants: dict[str, JsonValue] = Field(default_factory=dict)
+    """Sent with every request, by dotted path, over those of its dialect."""
+    extras: Several[str] = ()
+    """The fields that the `extras` of a scene may set."""
     prompt_max: int
     """The longest prompt, in code points."""
     seconds: Several[int]
@@ -209,6 +232,10 @@ class Model(Entry):
     """Pictures of people, things or places; left out: none are taken."""
     reference_video: VideoRule | None = None
     """A video to follow or to edit; left out: none is taken."""
+    exclusive: Several[Exclusive] = ()
+    """Inputs that are not taken together."""
+    sums: Several[Sum] = ()
+    """Inputs that are counted together."""
     image: ImageRule
     """What each picture must be."""
     remix: Remix
@@ -258,32 +285,6 @@ class Model(Entry):
             return short, short
         long = round(short * max(width, height) / min(width, height))
         return (long, short) if width > height else (short, long)
-
-
-class Catalog(Entry):
-    """All models by id."""
-
-    version: Literal[1]
-    """The version of this format."""
-    sources: dict[str, Source] = Field(default_factory=dict)
-    """The pages and contracts that the entries name."""
-    models: dict[str, Model]
-    """The models by the id that the API knows."""
-
-    @model_validator(mode="after")
-    def _sources_exist(self) -> Catalog:
-        missing = {name for name in _named_sources(self.models) if name not in self.sources}
-        if missing:
-            raise ValueError(f"unknown source {', '.join(sorted(missing))}; name it under `sources`")
-        return self
-
-
-def _named_sources(models: dict[str, Model]) -> Iterator[str]:
-    for model in models.values():
-        for value in model.model_dump().values():
-            for entry in value if isinstance(value, (list, tuple)) else [value]:
-                if isinstance(entry, dict) and "source" in entry:
-                    yield str(entry["source"])
 
 
 def parse_size(size: str) -> tuple[int, int]:

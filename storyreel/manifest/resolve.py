@@ -16,7 +16,7 @@ from storyreel.manifest.source import Path_, Source
 from storyreel.manifest.storyboard import FileImage, Image, Remix, Scene, SceneImage, UrlImage, Video
 
 _NOT_FOR_REMIX = (
-    "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit"
+    "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit", "extras"
 )  # fmt: skip
 
 
@@ -144,6 +144,7 @@ class Resolver:
             video=video,
             remix=None,
             fit=self.value(draft, "fit") or "refuse",
+            extras=self.value(draft, "extras") or {},
         )
 
     def _remix(self, draft: Draft, base: Scene | None) -> Scene | None:

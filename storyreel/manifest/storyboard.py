@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from storyreel.manifest.document import Budget, Cut, Policy, Transition
 
@@ -88,7 +89,10 @@ class Remix:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene, complete. `prompt` is as sent. For a remix, model to mode are those of its source."""
+    """One scene, complete. `prompt` is as sent. For a remix, model to mode are those of its source.
+
+    `extras` are further fields that its model takes, sent as they are.
+    """
 
     id: str
     index: int
@@ -109,6 +113,7 @@ class Scene:
     takes: int
     pick: int | None
     transition: Transition | None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> list[tuple[str, Image]]:

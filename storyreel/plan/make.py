@@ -54,7 +54,7 @@ def plan_scene(
 ) -> ScenePlan:
     """Plan one scene, given the plans of those it is made from."""
     model = catalog.models[scene.model]
-    request = Request(scene, model, inputs_of(scene, snapshot.digests, above))
+    request = Request(scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, above))
     rows = takes.of_request(request, storyboard, snapshot)
     if scene.fallback_prompt and not forced and rows and all(row.state is State.FAILED for row in rows):
         softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)

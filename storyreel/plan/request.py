@@ -1,7 +1,4 @@
-"""What a scene asks of the API. Its key, the request that is shown and the body that is sent are made here.
-
-Source: Qiniu Cloud's OpenAI-compatible video API, read 2026-11-22.
-"""
+"""What a scene asks of the API. Its key, the request that is shown and the body that is sent are made here."""
 
 from __future__ import annotations
 
@@ -10,9 +7,11 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from storyreel.catalog.load import Model
+from storyreel.catalog import load as catalogs
+from storyreel.catalog.dialect import Dialect, put, put_all
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.plan import identity
@@ -22,12 +21,12 @@ REMIX_OF = "remix_of"
 VIDEO = "reference_video"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """One scene's request. `inputs` are its pictures and videos by role: `first_frame`, `reference_images.1`, …"""
 
     scene: Scene
-    model: Model
+    dialect: Dialect
     inputs: Mapping[str, Input]
 
     def parts(self) -> dict[str, Any]:
@@ -49,14 +48,26 @@ class Request:
             parts["video"] = [scene.video.refer_type, scene.video.keep_sound]
         if scene.fit != "refuse":
             parts["fit"] = scene.fit
+        if scene.extras:
+            parts["extras"] = scene.extras
         return parts
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """The hash of all that reaches the API: the parts, and the inputs by content."""
+        """The hash of all that reaches the API: the body, with each input by its content.
+
+        A body that one of the packaged dialects makes is hashed by its parts, as the first version did: the keys of
+        takes that are paid for never change.
+        """
         ids = {role: str(one.identity) for role, one in self.inputs.items()}
-        text = json.dumps([self.parts(), ids], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        parts = self.parts()
+        hashed = parts if self._is_of_the_first_version(ids) else {"body": self.body(ids), "fit": parts.get("fit")}
+        text = json.dumps([hashed, ids], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
+
+    def _is_of_the_first_version(self, ids: Mapping[str, str]) -> bool:
+        body = self.body(ids)
+        return any(dataclasses.replace(self, dialect=one).body(ids) == body for one in _first_dialects())
 
     def body(self, sent: Mapping[str, str]) -> dict[str, Any]:
         """The JSON to send. `sent` maps the role of each input to its address or base64.
@@ -66,11 +77,20 @@ class Request:
         parts = self.parts()
         if self.scene.remix:
             return parts
-        body = {"model": parts["model"], "prompt": parts["prompt"]}
-        write = _referenced if self.model.dialect == "reference" else _listed
-        body |= write(parts, {role: value for role, value in sent.items() if role != REMIX_OF})
-        body |= {"seconds": str(parts["seconds"]), "size": parts["size"]}
-        return {**body, "mode": parts["mode"]} if parts["mode"] else body
+        body: dict[str, Any] = {}
+        for name in ("model", "prompt"):
+            self.dialect.write(body, name, parts[name])
+        refer_type, keeps_sound = parts.get("video", ("", False))
+        words = {"$refer_type": refer_type, "$keep_original_sound": "yes" if keeps_sound else "no"}
+        for role, value in sent.items():
+            self.dialect.write_input(body, role, value, words)
+        for name in ("seconds", "size", "mode"):
+            if parts[name] is not None:
+                self.dialect.write(body, name, parts[name])
+        put_all(body, self.dialect.constants)
+        for name, value in parts.get("extras", {}).items():
+            put(body, f"{self.dialect.extras}.{name}" if self.dialect.extras else name, value)
+        return body
 
     def shown(self, form: str = "{}") -> dict[str, Any]:
         """The body as a person may see it: each input by where it is from, never by content or signed address."""
@@ -104,22 +124,7 @@ def _leaves(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def _referenced(parts: Mapping[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:
-    """Two pictures, each in a field of its own."""
-    fields = {"first_frame": "input_reference", "end_frame": "image_tail"}
-    return {fields[role]: value for role, value in sent.items() if role in fields}
-
-
-def _listed(parts: Mapping[str, Any], sent: Mapping[str, str]) -> dict[str, Any]:
-    """A list of pictures, and one of videos."""
-    images = [
-        {"image": value} if "." in role else {"image": value, "type": role}
-        for role, value in sent.items()
-        if role != VIDEO
-    ]
-    found: dict[str, Any] = {"image_list": images} if images else {}
-    if VIDEO in sent:
-        refer_type, keeps_sound = parts["video"]
-        sound = "yes" if keeps_sound else "no"
-        found["video_list"] = [{"video_url": sent[VIDEO], "refer_type": refer_type, "keep_original_sound": sound}]
-    return found
+def _first_dialects() -> list[Dialect]:
+    """The dialects of the first version, as they are packaged."""
+    packaged = catalogs.load().dialects
+    return [packaged["reference"], packaged["lists"]]

@@ -142,7 +142,7 @@ def test_upstream_changes_can_be_kept_out(load: Load) -> None:
 SIGNED = """\
 version: 1
 id: b
-defaults: {model: kling-v2-5-turbo}
+defaults: {model: kling-v2-5-turbo, mode: pro}
 policy: {on_upstream_change: keep}
 scenes:
   - {id: a, prompt: first}
@@ -154,7 +154,7 @@ scenes:
     ("old", "new", "kept"),
     [
         ("first}", "changed}", True), ("previous,", "{scene: a, frame: first},", False), ("previous,", "previous, fit: crop,", False),
-        ("signature=1", "signature=2", False), ("second", "other", False), ("second", "second, mode: pro", False),
+        ("signature=1", "signature=2", False), ("second", "other", False), ("second", "second, seconds: 10", False),
     ],
 )  # fmt: skip
 def test_a_scene_is_kept_where_only_the_takes_above_it_changed(load: Load, old: str, new: str, kept: bool) -> None:
@@ -169,7 +169,7 @@ def test_a_scene_is_kept_where_only_the_takes_above_it_changed(load: Load, old: 
         ("previous,", "{scene: a, frame: first},", "first_frame changed"),
         ("signature=1", "signature=2", "its inputs are sent in another way"),
         (', end_frame: "https://x.example/p.png?signature=1"', "", "end_frame removed"),
-        ("id: b, prompt", "id: b, mode: pro, prompt", "mode changed"),
+        ("id: b, prompt", "id: b, seconds: 10, prompt", "seconds changed"),
         ("id: b, prompt", "id: b, model: sora-2, prompt", "model changed"),
         ("first_frame: previous, end_frame", "fit: crop, first_frame: previous, end_frame", "its inputs are sent in another way"),
     ],

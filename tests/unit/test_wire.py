@@ -12,7 +12,8 @@ from storyreel.plan.inputs import inputs_of
 from storyreel.plan.request import VIDEO, Request
 from storyreel.simulator import rules
 
-MODELS = catalog.load().models
+CATALOG = catalog.load()
+MODELS = CATALOG.models
 IMAGE = UrlImage("https://x.example/p.png")
 
 
@@ -71,7 +72,7 @@ def test_what_is_shown_is_what_is_sent_with_each_input_by_where_it_is_from() -> 
 
 
 def request(made: Scene) -> Request:
-    return Request(made, MODELS[made.model], inputs_of(made, {"p.png": "d1", "q.png": "d2"}, {}))
+    return Request(made, CATALOG.dialect_of(MODELS[made.model]), inputs_of(made, {"p.png": "d1", "q.png": "d2"}, {}))
 
 
 def reaching(made: Scene) -> object:
@@ -86,7 +87,7 @@ OTHER: dict[str, object] = {
     "id": "b", "index": 7, "title": "t", "prompt": "y", "fallback_prompt": "z", "caption": "c", "model": "kling-v2-1",
     "seconds": 10, "size": "720x1280", "mode": "pro", "first_frame": FileImage("q.png"), "end_frame": FileImage("q.png"),
     "references": (FileImage("q.png"),), "video": Video(None, "https://x.example/w.mp4", "base", False),
-    "remix": Remix(None, "v1"), "fit": "crop", "takes": 3, "pick": 2, "transition": "fade",
+    "remix": Remix(None, "v1"), "fit": "crop", "extras": {"seed": 7}, "takes": 3, "pick": 2, "transition": "fade",
 }  # fmt: skip
 FULL = scene(
     "kling-video-o1", first_frame=FileImage("p.png"), end_frame=SceneImage("a", "last"), references=(FileImage("p.png"),),
