@@ -71,7 +71,7 @@ def prefect_home(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[P
     """One Prefect server for all tests: a process of its own, as a first run would have started it."""
     home = new_home(tmp_path_factory.mktemp("prefect"))
     code = (
-        "import sys\nfrom flows import backend\nb = backend.start()\nb.wait_until_ready()\n"
+        "import sys\nfrom storyreel.flows.server import backend\nb = backend.start()\nb.wait_until_ready()\n"
         "print('ready', flush=True)\nsys.stdin.read()\nb.release()"
     )
     environment = {**os.environ, "PREFECT_HOME": str(home)}

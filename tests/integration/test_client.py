@@ -359,7 +359,7 @@ async def test_answers_that_drip_byte_by_byte_are_given_up_in_time(
         job = await _made(api)
         server.faults(*({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content")))
         monkeypatch.setattr("storyreel.api.client.REQUEST_DEADLINE_S", 0.2)
-        monkeypatch.setattr("storyreel.download.DOWNLOAD_DEADLINE_S", 0.2)
+        monkeypatch.setattr("storyreel.api.download.DOWNLOAD_DEADLINE_S", 0.2)
         with pytest.raises(errors.AnswerLost):
             await api.create({"model": "sora-2", "prompt": "y", "seconds": "4", "size": "1280x720"})
         with pytest.raises(errors.AnswerLost):

@@ -113,7 +113,7 @@ def test_an_address_with_what_does_not_belong_there_is_refused(end: str) -> None
         ({"PREFECT_API_URL": "http://127.0.0.1:1/api"}, ["FAIL the Prefect server", "unset PREFECT_API_URL"]),
         ({"PREFECT_API_URL": "", "PROFILE": "http://127.0.0.1:1/api"}, ["FAIL the Prefect server", "profile `old`"]),
         ({"STORYREEL_DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}, ["FAIL the ledger", "u:***@", "start the database"]),
-        ({"STORYREEL_DATABASE_URL": "ledger.db"}, ["FAIL the ledger", "postgresql://USER"]),
+        ({"STORYREEL_DATABASE_URL": "ledger.db"}, ["FAIL the settings", "postgresql://USER"]),
         ({"STORYREEL_STORE": "stills=http://127.0.0.1:1/"}, ["FAIL store for stills", "does not give it back"]),
         ({"STORYREEL_STORE": "s3://b/p?endpoint=http://127.0.0.1:1&path_style=true"}, ["FAIL the store"]),
         ({"STORYREEL_CATALOG": "none.yaml"}, ["FAIL the catalogue"]),

@@ -36,7 +36,7 @@ async def test_what_is_raised_there_is_raised_here(workers: Workers, tmp_path: P
     with pytest.raises(MediaError, match="the clip is empty"):
         await workers.run(intake.take_in, clip, tmp_path / "strip.jpg", {})
     with pytest.raises(FileNotFoundError):
-        await workers.run(intake.write_stills, tmp_path / "none.mp4", {})
+        await workers.run(Path.read_bytes, tmp_path / "none.mp4")
 
 
 async def test_a_process_that_dies_is_an_error_of_the_clip_and_the_next_clip_gets_another(workers: Workers) -> None:

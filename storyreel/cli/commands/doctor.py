@@ -31,11 +31,24 @@ def run(args: argparse.Namespace) -> int:
         ("Prefect's home", _home),
         ("the Prefect server", _server),
         ("this machine's own addresses", _loopback),
+        ("the settings", _settings),
+    ]
+    by_settings: list[tuple[str, Callable[[], Finding]]] = [
         ("the catalogue", lambda: _catalog(args)),
         ("the ledger", _ledger),
         ("the store for stills", _store),
         ("the API", lambda: probe.endpoint(settings.read())),
     ]
+    good = _checked(checks)
+    # Settings that cannot be read have been said once; what needs them is not tried.
+    if _safely("the settings", _settings)[0]:
+        good = _checked(by_settings) and good
+    print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
+    return 0 if good else 1
+
+
+def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
+    """Make each check and print its line; says whether none of them failed."""
     good = True
     for name, check in checks:
         fine, what, fix = _safely(name, check)
@@ -44,8 +57,7 @@ def run(args: argparse.Namespace) -> int:
         if fix and fine is not True:
             print(f"       Fix: {fix}", flush=True)
         good = good and fine is not False
-    print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
-    return 0 if good else 1
+    return good
 
 
 def _safely(name: str, check: Callable[[], Finding]) -> Finding:
@@ -122,6 +134,11 @@ def _loopback() -> Finding:
         if probe.fetch(store.publish(data, "png")) != data:
             return False, "a server on 127.0.0.1 gives back something else", "end what stands between, or its filter"
     return True, "a server on 127.0.0.1 is reached directly", ""
+
+
+def _settings() -> Finding:
+    settings.read()
+    return True, "the settings of the environment can be read", ""
 
 
 def _catalog(args: argparse.Namespace) -> Finding:
