@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import json
 import platform
 import re
 import time
@@ -17,12 +16,13 @@ from urllib.parse import quote, unquote
 import httpx
 
 from storyreel import __version__
-from storyreel.api import links, refusals
+from storyreel.api import encoding, links, refusals
 from storyreel.api.answers import Job, JobStatus, parse_job, parse_list
 from storyreel.api.bodies import loads
 from storyreel.api.download import Download, words
 from storyreel.api.part import Fetched, Part
 from storyreel.api.refusals import Meaning
+from storyreel.catalog.dialect import Endpoint
 from storyreel.errors import (
     AnswerLost,
     ApiError,
@@ -59,7 +59,10 @@ class Client:
     """Speaks to one endpoint with one key. Use as an async context manager.
 
     The key goes to the API's own origin only: never to a result URL, never along a redirect, never into a message.
+    `endpoint` says how its header, its paths and its bodies differ from OpenAI's.
     """
+
+    endpoint: Endpoint = Endpoint()
 
     def __init__(
         self,
@@ -109,11 +112,11 @@ class Client:
             NotSent, RateLimited, RequestRefused, KeyRefused, EndpointRefused, OutOfCredit: no job was made.
             AnswerLost: a job may have been made.
         """
-        return await self._post("/videos", body)
+        return await self._post(self.endpoint.paths.create, body)
 
     async def remix(self, video_id: str, body: dict[str, Any]) -> Job:
         """`POST /videos/{id}/remix`; raises as `create` does."""
-        return await self._post(f"/videos/{quote(video_id, safe='')}/remix", body)
+        return await self._post(encoding.path_of(self.endpoint.paths.remix, video_id), body, is_remix=True)
 
     async def retrieve(self, job_id: str) -> Job:
         """`GET /videos/{id}`.
@@ -123,7 +126,9 @@ class Client:
             KeyRefused: asking again will not help.
             ApiError: anything else; ask again later.
         """
-        status, headers, text = await self._request(self._http, "GET", f"/videos/{quote(job_id, safe='')}")
+        status, headers, text = await self._request(
+            self._http, "GET", encoding.path_of(self.endpoint.paths.get, job_id)
+        )
         payload = loads(text)
         if status == 200:
             job = parse_job(payload, asked=job_id, base=self.base_url)
@@ -145,7 +150,7 @@ class Client:
         found: list[Job] = []
         while len(found) < limit:
             after = f"&after={quote(found[-1].id, safe='')}" if found else ""
-            path = f"/videos?limit={min(100, limit - len(found))}&order=desc{after}"
+            path = f"{self.endpoint.paths.create}?limit={min(100, limit - len(found))}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
             if status in (400, 404, 405, 501) and not found:
                 return None
@@ -161,16 +166,21 @@ class Client:
 
     def content_url(self, job_id: str) -> str:
         """Where servers of OpenAI's own shape hand out the bytes."""
-        return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
+        return self.base_url + encoding.path_of(self.endpoint.paths.content, job_id)
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
         """Stream `url` into the file `part`, and return its size and hash once it is whole; see `Download`."""
         async with self._fetching:
-            return await Download(self._http, self.base_url, self._key).fetch(url, Part(part, max_bytes))
+            contents = self.base_url + self.endpoint.paths.content.partition("{id}")[0]
+            return await Download(self._http, self.base_url, self._auth, contents).fetch(url, Part(part, max_bytes))
 
     # ---- inside
 
-    async def _post(self, path: str, body: dict[str, Any]) -> Job:
+    @property
+    def _auth(self) -> dict[str, str]:
+        return encoding.authorization(self.endpoint.auth, self._key)
+
+    async def _post(self, path: str, body: dict[str, Any], *, is_remix: bool = False) -> Job:
         status, headers, text = await self._request(self._post_http, "POST", path, body)
         payload = loads(text)
         job = parse_job(payload, base=self.base_url)
@@ -186,7 +196,7 @@ class Client:
             status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
         ):
             return job  # the answer tells of a fault, and of the job that was made all the same
-        raise self._error("POST", status, headers, text, is_remix=path.endswith("/remix"))
+        raise self._error("POST", status, headers, text, is_remix=is_remix)
 
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
@@ -194,11 +204,9 @@ class Client:
         """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
         if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        content = None
+        headers, content = self._auth, None
         if body is not None:
-            headers["Content-Type"] = "application/json"
-            content = json.dumps(body, ensure_ascii=False).encode()
+            headers["Content-Type"], content = encoding.encode(body, self.endpoint)
         try:
             async with (
                 self._asking,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from collections.abc import Mapping
 from urllib.parse import urljoin
 
 import httpx
@@ -18,12 +19,16 @@ _CONTENT = re.compile(r"/videos/[^/]+/content$")
 
 
 class Download:
-    """Fetches from result URLs. The key goes to the API's own origin only, and only where it is wanted."""
+    """Fetches from result URLs. The key goes to the API's own origin only, and only where it is wanted.
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, key: str | None) -> None:
+    `auth` is the header that carries it; `contents` what the addresses begin with at which the API hands out clips.
+    """
+
+    def __init__(self, http: httpx.AsyncClient, base_url: str, auth: Mapping[str, str], contents: str) -> None:
         self._http = http
         self.base_url = base_url
-        self._key = key
+        self._auth = auth
+        self._contents = contents
 
     async def fetch(self, url: str, part: Part) -> Fetched:
         """Stream `url` into `part`, and return its size and hash once it is whole.
@@ -67,7 +72,9 @@ class Download:
         """Is this where the API itself hands out the bytes? The key goes to its own origin alone."""
         if links.origin(url) != links.origin(self.base_url):
             return False
-        return url.startswith(self.base_url + "/videos/") or bool(_CONTENT.search(url.partition("?")[0]))
+        return url.startswith((self.base_url + "/videos/", self._contents)) or bool(
+            _CONTENT.search(url.partition("?")[0])
+        )
 
     async def _whole(self, url: str, part: Part) -> Fetched:
         """Fetch until the part is whole; go on after a break as long as each request brings something."""
@@ -87,7 +94,7 @@ class Download:
         for _ in range(MAX_REDIRECTS + 1):
             url = self._allowed(url)
             with_key = with_key or self._wants_key(url)
-            headers = part.wish() | ({"Authorization": f"Bearer {self._key}"} if with_key and self._key else {})
+            headers = {**part.wish(), **(self._auth if with_key else {})}
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:
@@ -107,7 +114,7 @@ class Download:
     def _may_want_key(self, url: str, status: int) -> bool:
         """Was a link of the API's own origin refused that has no signature? It may be one that wants the key."""
         is_own = links.origin(url) == links.origin(self.base_url)
-        return is_own and self._key is not None and (status == 401 or (status == 403 and "?" not in url))
+        return is_own and bool(self._auth) and (status == 401 or (status == 403 and "?" not in url))
 
     def _broken_off(self, asked: str, url: str, error: Exception) -> DownloadError:
         message = f"the download from {links.host(url)} broke off: {words(error)}"

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from storyreel.catalog.load import Model
 from storyreel.manifest.faults import listing, nearest
-from storyreel.manifest.storyboard import Scene
+from storyreel.manifest.storyboard import Scene, UrlImage
 
 
 class Demand(NamedTuple):
@@ -23,6 +23,7 @@ def unmet(scene: Scene, model: Model) -> Iterator[Demand]:
     """The demands of its model that a scene does not meet."""
     yield from _needs(scene, model)
     yield from _together(scene, model)
+    yield from _addresses(scene, model)
     yield from _extras(scene, model)
 
 
@@ -71,6 +72,16 @@ def _together(scene: Scene, model: Model) -> Iterator[Demand]:
                 f"{number} of {listing(total.of)}; {scene.model} takes {total.max}{beside}",
                 f"leave out {number - total.max}",
             )
+
+
+def _addresses(scene: Scene, model: Model) -> Iterator[Demand]:
+    """An address cannot be sent to a model that takes pictures inside the request only."""
+    for role, image in scene.images:
+        if isinstance(image, UrlImage) and "url" not in model.image.by:
+            field, _, number = role.partition(".")
+            place = (int(number) - 1,) if number else ()
+            message = f"{scene.model} takes no picture by its address"
+            yield Demand(field, place, message, "download it, and name the file")
 
 
 def _extras(scene: Scene, model: Model) -> Iterator[Demand]:

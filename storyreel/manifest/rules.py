@@ -133,7 +133,7 @@ class Rules:
     def _demands(self, draft: Draft, scene: Scene, model: Model) -> None:
         for one in demands.unmet(scene, model):
             if not self.r.is_broken(draft, one.field):
-                at = self.source.at((*self._frame_place(draft, one.field), *one.place), key=bool(one.place))
+                at = self.source.at((*self._frame_place(draft, one.field), *one.place), key=one.field == "extras")
                 self.source.error(at, one.message, one.fix)
 
     def _frame_place(self, draft: Draft, role: str) -> Path_:

@@ -37,7 +37,7 @@ def needs_store(scene: Scene, rule: ImageRule) -> bool:
     """Must a picture of this scene be published because the model takes it by URL only?"""
     own = [image for _, image in scene.images if not isinstance(image, UrlImage)]
     mixed = len(own) != len(scene.images)
-    return bool(own) and ("base64" not in rule.by or mixed)
+    return bool(own) and (set(rule.by) == {"url"} or mixed)
 
 
 async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]) -> Ready:
@@ -67,7 +67,7 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
         if by_url:
             images[role] = await session.media(_publish, session, data, kind, scene.id)
         else:
-            images[role] = base64.b64encode(data).decode()
+            images[role] = _inline(data, kind, rule)
     video_url = await _video_url(session, scene, sources)
     remix_of = None
     if scene.remix:
@@ -120,6 +120,12 @@ def _how(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chain
         f"a picture for scene `{scene.id}` is {have[0]}x{have[1]}, the model takes {want[0]}x{want[1]}",
         fix="add `fit: crop` or `fit: pad` to the scene",
     )
+
+
+def _inline(data: bytes, kind: str, rule: ImageRule) -> str:
+    """A picture inside the request: base64, or a data URI, which a multipart body sends as a file."""
+    text = base64.b64encode(data).decode()
+    return text if "base64" in rule.by else f"data:image/{kind};base64,{text}"
 
 
 def _publish(session: Session, data: bytes, kind: str, scene_id: str) -> str:

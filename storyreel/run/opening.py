@@ -481,6 +481,8 @@ async def open_session(
         ledger.interrupted(prepared.storyboard.id, run_id)
         budget = prepared.storyboard.budget
         async with make_client(settings) as client:
+            if not prepared.request.simulate:  # the simulator is of OpenAI's own shape
+                client.endpoint = prepared.catalog.endpoint
             session = Session(
                 storyboard=prepared.storyboard,
                 catalog=prepared.catalog,

@@ -30,7 +30,7 @@ ROOMS = {
 PURE = (
     "errors", "catalog/load", "catalog/model", "catalog/catalog", "catalog/dialect", "plan/make", "plan/money", "plan/model", "plan/request",
     "plan/identity", "plan/inputs", "plan/takes", "plan/reason", "plan/forecast", "plan/snapshot", "ledger/rows", "ledger/moments", "report/model",
-    "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
+    "api/encoding", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
     "manifest/resolve", "manifest/rules", "manifest/shape",
 )  # fmt: skip

@@ -123,6 +123,7 @@ async def _listed(prepared: Prepared) -> list[Job] | None:
     if prepared.request.simulate or prepared.settings.api_key is None:
         return None
     async with Client(prepared.settings) as client:
+        client.endpoint = prepared.catalog.endpoint
         return await client.latest()
 
 
@@ -132,6 +133,7 @@ async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
     if prepared.request.simulate:
         return None
     async with Client(prepared.settings) as client:
+        client.endpoint = prepared.catalog.endpoint
         try:
             return await client.retrieve(job_id)
         except NotFound as error:
