@@ -15,6 +15,7 @@ from storyreel.errors import CatalogError
 from storyreel.manifest import check
 from storyreel.plan import make as plan
 from storyreel.plan.make import Snapshot
+from tests.unit.test_docs import fenced
 
 MODEL = """\
     title: Mine
@@ -202,3 +203,40 @@ def test_a_model_beyond_the_document_is_a_warning_and_sends_no_sound(tmp_path: P
     assert checked.storyboard is not None
     body = plan.make(checked.storyboard, catalog.load(), Snapshot()).scene("a").request.shown()
     assert (body["sound"], body["negative_prompt"]) == ("off", "blur")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+FIRST = "https://x.example/a.png"
+
+
+@pytest.mark.parametrize(
+    ("name", "scene", "body"),
+    [
+        (
+            "kling-v2-5-turbo", f"mode: pro, first_frame: '{FIRST}', end_frame: '{FIRST}', extras: {{cfg_scale: 0.5}}",
+            {"image": "url", "metadata": {"image_tail": "url", "cfg_scale": 0.5}, "duration": 5, "size": "1280x720", "mode": "pro"},
+        ),
+        (
+            "google/veo-3.1", f"first_frame: '{FIRST}'",
+            {"frame_images": [{"type": "image_url", "image_url": {"url": "url"}, "frame_type": "first_frame"}], "duration": 8,
+             "size": "1280x720", "generate_audio": False},
+        ),
+        (
+            "Wan-AI/Wan2.2-I2V-A14B-Diffusers", f"first_frame: '{FIRST}', extras: {{fps: 24, seed: 7}}",
+            {"input_reference": "url", "seconds": 5, "size": "832x480", "fps": 24, "seed": 7},
+        ),
+        ("Wan-AI/Wan2.2-TI2V-5B-Diffusers", "seconds: 3", {"seconds": "3", "size": "1280x704"}),
+    ],
+)  # fmt: skip
+def test_the_endpoints_of_the_docs_get_the_bodies_they_read(
+    tmp_path: Path, name: str, scene: str, body: dict[str, Any]
+) -> None:
+    (text,) = [one for one in fenced((DOCS / "add-an-endpoint.md").read_text("utf-8"), "yaml") if f"\n  {name}:" in one]
+    (tmp_path / "mine.yaml").write_text(text)
+    models = catalog.load(tmp_path / "mine.yaml")
+    path = tmp_path / "b.yaml"
+    path.write_text(f"version: 1\nscenes:\n  - {{id: a, prompt: x, model: {name}, {scene}}}\n")
+    checked = check(path, models)
+    assert checked.storyboard is not None, [str(fault) for fault in checked.faults]
+    made = plan.make(checked.storyboard, models, Snapshot()).scene("a").request.shown()
+    assert made == {"model": name, "prompt": "x", **body}
