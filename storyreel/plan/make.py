@@ -11,7 +11,7 @@ from storyreel.manifest.storyboard import Scene, Storyboard
 from storyreel.plan import forecast, reason, takes
 from storyreel.plan.inputs import inputs_of
 from storyreel.plan.model import Action, Plan, ScenePlan, TakePlan
-from storyreel.plan.money import agreement, bill, price
+from storyreel.plan.money import agreement, bill, keeps_to, price
 from storyreel.plan.request import Request
 from storyreel.plan.snapshot import Elsewhere, Snapshot
 from storyreel.plan.takes import first_of, made_again, take_order
@@ -19,7 +19,7 @@ from storyreel.plan.takes import first_of, made_again, take_order
 # The room's door: other rooms need this module only.
 __all__ = [
     "Action", "Elsewhere", "Plan", "PriceRange", "ScenePlan", "Snapshot", "TakePlan", "agreement", "bill", "first_of",
-    "made_again", "make", "plan_scene", "price", "take_order", "with_downstream", "with_upstream",
+    "keeps_to", "made_again", "make", "plan_scene", "price", "take_order", "with_downstream", "with_upstream",
 ]  # fmt: skip
 
 
@@ -67,7 +67,7 @@ def plan_scene(
     if forced:
         planned.force()
     else:
-        planned.add_elsewhere({row.job_id for row in rows})
+        planned.add_elsewhere({row.job_id for row in rows if row.job_id})
     planned.add_new("forced" if forced else reason.why_new(request, snapshot, above))
     blocked = reason.block(scene, above) if planned.has_new else None
     if blocked:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
@@ -28,9 +29,22 @@ def bill(plan: Plan) -> str:
 
 
 def agreement(plan: Plan) -> str:
-    """Name all that the plan would pay for: two plans of one name send the same, as often, for the same price."""
-    paid = [[p.scene.id, p.key, p.to_make, p.scene.fallback_prompt, str(p.price)] for p in plan.scenes if p.to_make]
-    return hashlib.sha256(json.dumps(paid).encode()).hexdigest()[:32]
+    """Name the scenes of a plan, and after a colon each take that it would pay for, with what is sent and its price."""
+    scenes = [
+        [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)] for p in plan.scenes
+    ]
+    paid = [[p.scene.id, p.key, p.scene.fallback_prompt, str(p.price)] for p in plan.scenes for _ in range(p.to_make)]
+    return f"{_short(scenes)}:{'.'.join(_short(one) for one in paid)}"
+
+
+def keeps_to(plan: Plan, agreed: str) -> bool:
+    """Is the plan the one that was agreed to? Less may be left to pay for: another run may have paid for some of it."""
+    (scenes, _, paid), (then, _, limit) = agreement(plan).partition(":"), agreed.partition(":")
+    return scenes == then and Counter(paid.split(".")) <= Counter([*limit.split("."), ""])
+
+
+def _short(value: object) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def check_limit(limit: Decimal | None, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import partial
@@ -36,7 +37,7 @@ class Takes:
         why = "kept, though a scene above it changed"
         self.found += [dataclasses.replace(take, reason=why) for take in found] if are_kept else found
 
-    def add_elsewhere(self, jobs: Collection[str | None]) -> None:
+    def add_elsewhere(self, jobs: Collection[str]) -> None:
         """Add takes of other ledgers where some are missing; `jobs` are those that this ledger has itself."""
         others = [one for one in self._snapshot.elsewhere_by_key.get(self._key, []) if one.take.job_id not in jobs]
         found = from_elsewhere(others[: max(0, self._wanted - len(self.found))], self._ordinals)
@@ -117,8 +118,10 @@ def existing(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list[TakePl
 
 def first_of(take: Take, beside: Mapping[int, Take]) -> Take:
     """The take in whose place this one is: back through all that replaced one another."""
-    while take.replaces is not None and take.replaces in beside:
+    seen = {take.id}
+    while take.replaces is not None and take.replaces in beside and take.replaces not in seen:
         take = beside[take.replaces]
+        seen.add(take.id)
     return take
 
 
@@ -178,7 +181,7 @@ def from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> lis
         else:
             reason = (
                 f"paid for already as {name}, and not collected there ({one.take.state}); "
-                f"type: storyreel rescue {one.place}"
+                f"type: storyreel rescue {shlex.quote(one.place)}"
             )
             plans.append(TakePlan(Action.HELD, reason, ordinal, source=one, place=ordinal))
     return plans

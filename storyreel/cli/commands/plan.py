@@ -8,6 +8,7 @@ import os
 import sys
 from typing import Any
 
+from storyreel.catalog.dialect import Paths
 from storyreel.cli.complaint import said
 from storyreel.cli.request import prepare
 from storyreel.manifest.faults import counted
@@ -34,7 +35,7 @@ def run(args: argparse.Namespace) -> int:
         for one in planned.scenes:
             if one.to_make:
                 body = json.dumps(request_of(one), ensure_ascii=False, indent=1)
-                print(f"\n{one.scene.id}: {_address(one)}\n{body}")
+                print(f"\n{one.scene.id}: {_address(one, prepared.catalog.endpoint.paths)}\n{body}")
     return 0
 
 
@@ -52,9 +53,10 @@ def request_of(planned: ScenePlan) -> dict[str, Any]:
     return planned.request.shown("<{}>")
 
 
-def _address(planned: ScenePlan) -> str:
-    remix = planned.scene.remix
-    return f"POST /videos/<{planned.inputs[REMIX_OF].label}>/remix" if remix else "POST /videos"
+def _address(planned: ScenePlan, paths: Paths) -> str:
+    if planned.scene.remix:
+        return f"POST {paths.remix.replace('{id}', f'<{planned.inputs[REMIX_OF].label}>')}"
+    return f"POST {paths.create}"
 
 
 def as_json(planned: Plan) -> dict[str, Any]:
