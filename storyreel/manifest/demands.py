@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -85,8 +86,10 @@ def _addresses(scene: Scene, model: Model) -> Iterator[Demand]:
 
 
 def _extras(scene: Scene, model: Model) -> Iterator[Demand]:
-    for name in scene.extras:
+    for name, value in scene.extras.items():
         if name in model.extras:
+            if not _is_json(value):
+                yield Demand("extras", (name,), f"`{name}` holds a number that JSON cannot", "write a finite number")
             continue
         guess = nearest(name, model.extras)
         hint = f"; did you mean `{guess}`?" if guess else ""
@@ -95,3 +98,11 @@ def _extras(scene: Scene, model: Model) -> Iterator[Demand]:
         else:
             fix = f"write `{guess}`" if guess else f"use {listing(model.extras)}"
         yield Demand("extras", (name,), f"{scene.model} takes no extra `{name}`{hint}", fix)
+
+
+def _is_json(value: object) -> bool:
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        return False
+    return True

@@ -121,6 +121,7 @@ def test_extras_are_in_the_key_and_only_those_that_the_model_lists_are_taken(tmp
     }
     assert len(keys) == 4
     assert faults(tmp_path, models, "extras: {sed: 7}") == ["m takes no extra `sed`; did you mean `seed`?"]
+    assert faults(tmp_path, models, "extras: {seed: .nan}") == ["`seed` holds a number that JSON cannot"]
     assert faults(tmp_path, write("", name="reference"), "extras: {seed: 7}") == ["m takes no extra `seed`"]
 
 
