@@ -1,4 +1,4 @@
-"""How a request leaves: the header of the key, the address below the base, the bytes of the body."""
+"""How a request leaves: the header of the key, the path, the bytes of the body."""
 
 from __future__ import annotations
 

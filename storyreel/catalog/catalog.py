@@ -22,7 +22,7 @@ class Catalog(Entry):
     models: dict[str, Model]
     """The models by the id that the API knows."""
     dialects: dict[str, Dialect] = Field(default_factory=dict)
-    """How requests are written, by name. What a dialect does not name is sent as `reference` does."""
+    """How requests are written, by name. The rest is sent as `reference` does."""
     endpoint: Endpoint = Field(Endpoint(), description="What is peculiar to the server beside its dialects.")
 
     @model_validator(mode="after")

@@ -1,7 +1,8 @@
-"""How an endpoint wants a request written: where each part goes in the body, and where the body goes.
+"""How an endpoint wants a request written: where each part goes in the body, and where the body
+goes.
 
-What a dialect does not name is sent as `reference` does: the defaults here are Qiniu Cloud's OpenAI-compatible video
-API, read 2026-11-22.
+What a dialect does not name is sent as `reference` does: the defaults here are Qiniu Cloud's
+OpenAI-compatible video API, read 2026-11-22.
 """
 
 from __future__ import annotations

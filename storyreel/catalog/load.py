@@ -20,7 +20,8 @@ _PACKAGED = Path(__file__).with_name("catalog.yaml")
 
 
 def load(extra: Path | None = None) -> Catalog:
-    """Return the packaged catalogue, with the models, dialects and sources of `extra` added or replaced.
+    """Return the packaged catalogue, with the models, dialects and sources of `extra` added or
+    replaced.
 
     Raises:
         CatalogError: the file is missing, is not YAML, or breaks the schema.

@@ -1,4 +1,4 @@
-"""What the catalogue says of a model: its limits, its prices, how long it takes, until when it lives."""
+"""What the catalogue says of a model: limits, prices, waits, and its announced end."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class ImageRule(Entry):
     """What a picture must be."""
 
     by: Several[Literal["url", "base64", "data_uri", "file"]]
-    """How a picture is sent: by its public address, or inside the request as base64, as a data URI, or as a file."""
+    """How a picture is sent: by its public address, or inside the request."""
     exact_size: bool
     """Must it have exactly the scene's `size`?"""
     formats: Several[Literal["jpeg", "png", "webp"]]
@@ -203,9 +203,9 @@ class Model(Entry):
     title: str
     """Its name for people."""
     dialect: str
-    """How its requests are written: a name under `dialects`. Packaged are `reference` and `lists`."""
+    """How its requests are written: a name under `dialects`."""
     beyond: str | None = None
-    """The source that does not have this model, though its endpoint may serve it. Using it is a warning."""
+    """The source that does not have this model. Using it is a warning."""
     constants: dict[str, JsonValue] = Field(default_factory=dict)
     """Sent with every request, by dotted path, over those of its dialect."""
     extras: Several[str] = ()
@@ -219,7 +219,7 @@ class Model(Entry):
     modes: Several[str] = ()
     """The modes that it sells; none: it has no `mode`."""
     output: dict[str, int] = Field(default_factory=dict)
-    """The short side of the clip in pixels, by mode. A mode that is left out makes clips of `size`."""
+    """The short side of the clip in pixels, by mode; left out: as `size`."""
     defaults: Defaults
     """Length, size and mode of a scene that does not choose."""
     text_to_video: Capability
@@ -268,7 +268,9 @@ class Model(Entry):
         return PriceRange(min(same) * seconds, max(same) * seconds, best.currency)
 
     def wait(self, seconds: int) -> tuple[float, float]:
-        """The typical (low, high) wait in seconds; scaled from the nearest known length where this one is not listed."""
+        """The typical (low, high) wait in seconds; scaled from the nearest known length where this
+        one is not listed.
+        """
         if not self.waits:
             return 120.0, 600.0
         near = min(self.waits, key=lambda w: abs(w.seconds - seconds))

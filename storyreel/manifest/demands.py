@@ -1,4 +1,4 @@
-"""What a model demands of a scene as a whole: modes, lengths, inputs that go together, extra fields."""
+"""What a model demands of a scene: modes, lengths, inputs that go together, extras."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from storyreel.manifest.storyboard import Scene, UrlImage
 
 
 class Demand(NamedTuple):
-    """A demand that a scene does not meet. `place` is the path of what is at fault below the scene's field."""
+    """A demand that a scene does not meet.
+
+    `place` is the path of what is at fault below the scene's field.
+    """
 
     field: str
     place: tuple[str | int, ...]

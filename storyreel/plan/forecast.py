@@ -29,7 +29,9 @@ def critical_path(storyboard: Storyboard, planned: Mapping[str, ScenePlan]) -> t
 
 
 def expected(storyboard: Storyboard, planned: Mapping[str, ScenePlan], slots: int) -> tuple[float, float]:
-    """(low, high) wall-clock in seconds with `slots` jobs at once, each started as soon as its turn comes."""
+    """(low, high) wall-clock in seconds with `slots` jobs at once, each started as soon as its turn
+    comes.
+    """
     low, high = (_end(storyboard, planned, max(1, slots), side) for side in (0, 1))
     return low, high
 
@@ -62,7 +64,10 @@ def _below(storyboard: Storyboard) -> dict[str, list[Scene]]:
 
 
 def _run(planned: ScenePlan, at: float, free: list[float], side: int) -> float:
-    """Give a scene that is ready at `at` the slots that are free first. Return when its last take ends."""
+    """Give a scene that is ready at `at` the slots that are free first.
+
+    Return when its last take ends.
+    """
     if not planned.is_to_run:
         return at
     end = at

@@ -71,7 +71,10 @@ def parse(text: str) -> Identity | None:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One picture or video of a request. `label` says where it is from; `scene` is the one that makes it."""
+    """One picture or video of a request.
+
+    `label` says where it is from; `scene` is the one that makes it.
+    """
 
     label: str
     identity: Identity

@@ -1,4 +1,4 @@
-"""Storyboard + catalogue + what the ledger holds -> what would run, why, for how much, and how long it takes."""
+"""Plan: from storyboard, catalogue and snapshot to what would run, why and for how much."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ def make(
     force: Collection[str] = (),
     slots: int = 5,
 ) -> Plan:
-    """Return the plan. `selected` leaves the other scenes alone; `force` makes these scenes again."""
+    """Return the plan.
+
+    `selected` leaves the other scenes alone; `force` makes these scenes again.
+    """
     planned: dict[str, ScenePlan] = {}
     for scene in storyboard.ordered():
         forced = scene.id in force and (selected is None or scene.id in selected)
@@ -108,7 +111,10 @@ def with_downstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
 
 
 def _left_out(planned: ScenePlan, snapshot: Snapshot) -> ScenePlan:
-    """A scene that was not asked for: nothing is made of it. The clip that it has is shown, even from before a change."""
+    """A scene that was not asked for: nothing is made of it.
+
+    The clip that it has is shown, even from before a change.
+    """
     here = tuple(take for take in planned.takes if take.action not in (Action.SUBMIT, Action.BLOCKED))
     planned = dataclasses.replace(planned, action=Action.SKIP, reason="not asked for", takes=here, blocked_by=None)
     own = snapshot.collected(planned.scene.id)

@@ -30,11 +30,12 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TakePlan:
-    """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of its key.
+    """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of
+    its key.
 
-    `source` holds it where another ledger has paid for it already. `replaces` is the row whose place it takes once
-    its clip is here; until then `instead` is used. `place` sorts the takes of a scene: one that replaces another has
-    the other's place.
+    `source` holds it where another ledger has paid for it already. `replaces` is the row whose
+    place it takes once its clip is here; until then `instead` is used. `place` sorts the takes of a
+    scene: one that replaces another has the other's place.
     """
 
     action: Action
@@ -54,7 +55,8 @@ class TakePlan:
 
 @dataclass(frozen=True, slots=True)
 class ScenePlan:
-    """One scene. `key` names the takes it shows: that of its request, or of an earlier one where these are kept.
+    """One scene. `key` names the takes it shows: that of its request, or of an earlier one where
+    these are kept.
 
     `price` is that of one take. `blocked_by` is the scene at the beginning of why it cannot go on.
     """

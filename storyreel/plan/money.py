@@ -14,7 +14,9 @@ from storyreel.plan.model import Plan, ScenePlan
 
 
 def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str:
-    """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no known price."""
+    """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no
+    known price.
+    """
     parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
     if parts and unpriced:
         parts.append(f"{counted(unpriced, 'job')} of no known price")
@@ -29,7 +31,9 @@ def bill(plan: Plan) -> str:
 
 
 def agreement(plan: Plan) -> str:
-    """Name the scenes of a plan, and after a colon each take that it would pay for, with what is sent and its price."""
+    """Name the scenes of a plan, and after a colon each take that it would pay for, with what is
+    sent and its price.
+    """
     scenes = [
         [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)] for p in plan.scenes
     ]
@@ -38,7 +42,10 @@ def agreement(plan: Plan) -> str:
 
 
 def keeps_to(plan: Plan, agreed: str) -> bool:
-    """Is the plan the one that was agreed to? Less may be left to pay for: another run may have paid for some of it."""
+    """Is the plan the one that was agreed to?
+
+    Less may be left to pay for: another run may have paid for some of it.
+    """
     (scenes, _, paid), (then, _, limit) = agreement(plan).partition(":"), agreed.partition(":")
     return scenes == then and Counter(paid.split(".")) <= Counter([*limit.split("."), ""])
 
@@ -54,8 +61,8 @@ def check_limit(limit: Decimal | None, name: str) -> None:
 
 
 def currency_of(plans: Iterable[Plan], currency: str | None = None) -> str | None:
-    """The currency of a budget over what these plans would pay for: the one it names, else that of the prices. None where
-    nothing is to be paid for.
+    """The currency of a budget over what these plans would pay for: the one it names, else that of
+    the prices. None where nothing is to be paid for.
 
     Raises:
         UsageError: a price is not known, or is in another currency; amounts of two are never added.

@@ -73,7 +73,10 @@ def together(takes: Sequence[TakePlan], scene: Scene, above: Mapping[str, SceneP
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why a scene cannot be made: a scene above it has no clip and gets none. `scene` is where it begins."""
+    """Why a scene cannot be made: a scene above it has no clip and gets none.
+
+    `scene` is where it begins.
+    """
 
     scene: str
     reason: str

@@ -1,4 +1,4 @@
-"""What a scene asks of the API. Its key, the request that is shown and the body that is sent are made here."""
+"""What a scene asks of the API: the key, the request that is shown, the body that is sent."""
 
 from __future__ import annotations
 
@@ -23,14 +23,18 @@ VIDEO = "reference_video"
 
 @dataclass(frozen=True)
 class Request:
-    """One scene's request. `inputs` are its pictures and videos by role: `first_frame`, `reference_images.1`, …"""
+    """One scene's request.
+
+    `inputs` are its pictures and videos by role: `first_frame`, `reference_images.1`, …
+    """
 
     scene: Scene
     dialect: Dialect
     inputs: Mapping[str, Input]
 
     def parts(self) -> dict[str, Any]:
-        """Everything that reaches the API beside the inputs. Whatever is not listed here is never sent.
+        """Everything that reaches the API beside the inputs. Whatever is not listed here is never
+        sent.
 
         `fit` reaches it in the bytes of the pictures.
         """
@@ -56,8 +60,8 @@ class Request:
     def key(self) -> str:
         """The hash of all that reaches the API: the body, with each input by its content.
 
-        A body that one of the packaged dialects makes is hashed by its parts, as the first version did: the keys of
-        takes that are paid for never change.
+        A body that one of the packaged dialects makes is hashed by its parts, as the first version
+        did: the keys of takes that are paid for never change.
         """
         ids = {role: str(one.identity) for role, one in self.inputs.items()}
         parts = self.parts()
@@ -93,11 +97,15 @@ class Request:
         return body
 
     def shown(self, form: str = "{}") -> dict[str, Any]:
-        """The body as a person may see it: each input by where it is from, never by content or signed address."""
+        """The body as a person may see it: each input by where it is from, never by content or
+        signed address.
+        """
         return self.body({role: form.format(one.label) for role, one in self.inputs.items()})
 
     def changed(self, before: Take) -> list[str]:
-        """The fields of the body that differ from those of a take, inputs left aside; the prompt first."""
+        """The fields of the body that differ from those of a take, inputs left aside; the prompt
+        first.
+        """
         now, then = self.body({}), _settings_of(before)
         names = [name for name in {**now, **then} if now.get(name) != then.get(name)]
         return sorted(names, key=lambda name: name != "prompt")

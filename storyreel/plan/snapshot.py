@@ -13,8 +13,8 @@ from storyreel.ledger.rows import State, Take
 class Elsewhere:
     """A take that was paid for under another id, folder or name.
 
-    `workspace` is the folder of its storyboard's results, `place` the same for a person to read. `is_whole`: its clip
-    is on disk as it was recorded.
+    `workspace` is the folder of its storyboard's results, `place` the same for a person to read.
+    `is_whole`: its clip is on disk as it was recorded.
     """
 
     take: Take
@@ -27,9 +27,9 @@ class Elsewhere:
 class Snapshot:
     """What exists already.
 
-    `missing` holds the ids of takes whose clip is not on disk as recorded. `digests` maps a picture file to its
-    sha256. `retakes` counts the takes that a person asked for beside the storyboard, by (scene, key). `elsewhere`
-    holds what other ledgers of the project have paid for.
+    `missing` holds the ids of takes whose clip is not on disk as recorded. `digests` maps a picture
+    file to its sha256. `retakes` counts the takes that a person asked for beside the storyboard, by
+    (scene, key). `elsewhere` holds what other ledgers of the project have paid for.
     """
 
     takes: tuple[Take, ...] = ()

@@ -16,7 +16,10 @@ from storyreel.plan.snapshot import Elsewhere, Snapshot
 
 
 class Takes:
-    """The takes of one scene as they are found, then as many new ones as are wanted. `key` is that of new ones."""
+    """The takes of one scene as they are found, then as many new ones as are wanted.
+
+    `key` is that of new ones.
+    """
 
     def __init__(self, request: Request, key: str, snapshot: Snapshot) -> None:
         self.found: list[TakePlan] = []
@@ -38,7 +41,9 @@ class Takes:
         self.found += [dataclasses.replace(take, reason=why) for take in found] if are_kept else found
 
     def add_elsewhere(self, jobs: Collection[str]) -> None:
-        """Add takes of other ledgers where some are missing; `jobs` are those that this ledger has itself."""
+        """Add takes of other ledgers where some are missing; `jobs` are those that this ledger has
+        itself.
+        """
         others = [one for one in self._snapshot.elsewhere_by_key.get(self._key, []) if one.take.job_id not in jobs]
         found = from_elsewhere(others[: max(0, self._wanted - len(self.found))], self._ordinals)
         self.found += found
@@ -69,7 +74,9 @@ class Takes:
 
 
 def of_request(request: Request, storyboard: Storyboard, snapshot: Snapshot) -> list[Take]:
-    """The ledger's takes of this request, made under the scene's own name or under one that is gone."""
+    """The ledger's takes of this request, made under the scene's own name or under one that is
+    gone.
+    """
     scene_id = request.scene.id
     found = [
         take
@@ -80,7 +87,9 @@ def of_request(request: Request, storyboard: Storyboard, snapshot: Snapshot) -> 
 
 
 def take_order(scene_id: str, take: Take | TakePlan) -> tuple[bool, int]:
-    """Sorts a scene's takes, so that every plan, and the run itself, finds the same one to be the first."""
+    """Sorts a scene's takes, so that every plan, and the run itself, finds the same one to be the
+    first.
+    """
     if isinstance(take, TakePlan):
         return take.row is not None and take.row.scene != scene_id, take.place
     return take.scene != scene_id, take.ordinal
@@ -102,7 +111,9 @@ def kept(request: Request, snapshot: Snapshot) -> list[Take]:
 
 
 def existing(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list[TakePlan]:
-    """One plan for each place: the newest row of those that replace one another, an older one to be used instead."""
+    """One plan for each place: the newest row of those that replace one another, an older one to be
+    used instead.
+    """
     places: dict[int, list[Take]] = {}
     beside = {take.id: take for row in rows for take in snapshot.by_key.get(row.key, [])}
     for row in rows:
@@ -126,7 +137,9 @@ def first_of(take: Take, beside: Mapping[int, Take]) -> Take:
 
 
 def forced(one: TakePlan, key: str, ordinal: int) -> TakePlan:
-    """A take that `--force` makes again beside the one that exists, unless its job is still under way."""
+    """A take that `--force` makes again beside the one that exists, unless its job is still under
+    way.
+    """
     row = one.row
     if row is None or (one.action is Action.RESUME and row.state is not State.COLLECTED and not row.error_class):
         return dataclasses.replace(one, reason=f"{one.reason}; --force takes it up and makes no second one")
