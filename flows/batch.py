@@ -14,18 +14,20 @@ from prefect.artifacts import acreate_table_artifact
 from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
-from storyreel.errors import StoryreelError
+from storyreel.errors import Status, StoryreelError
 from storyreel.flows import render
-from storyreel.flows.server import announce, interruption
+from storyreel.flows.server import announce, interruption, refusal
 from storyreel.manifest.document import slug
 from storyreel.manifest.faults import counted
 from storyreel.plan import make as plan
 from storyreel.report.model import RunReport
 from storyreel.run import batch, finishing, opening
+from storyreel.run.session import Progress
 from storyreel.workspace.settings import read as read_settings
 
 
 @flow(name="render-batch", persist_result=False)
+@refusal.in_a_sentence
 async def render_batch(
     storyboard: Path,
     rows: Path,
@@ -37,6 +39,7 @@ async def render_batch(
     parallel: int = 4,
     catalog: Path | None = None,
     agreed: str | None = None,
+    accept_differences: bool = False,
 ) -> State[Any]:
     """Render a storyboard once for each row of a table. Doing it again does only what is left.
 
@@ -50,6 +53,7 @@ async def render_batch(
         budget_per_run: What all rows together may spend in this run.
         parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
         catalog: A model catalogue of your own.
+        accept_differences: Go on where the first clip of a model is not what was asked for.
         agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
@@ -79,10 +83,12 @@ async def render_batch(
             state = await call(
                 storyboard=prepared.request.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
                 variables=prepared.request.variables, budget_per_run=budget_per_run, catalog=catalog,
-                agreed=None if simulate or agreed is None else plan.agreement(planned), return_state=True,
+                agreed=None if simulate or agreed is None else plan.agreement(planned),
+                accept_differences=accept_differences, return_state=True,
             )  # fmt: skip
             if told[row.name] is None:
                 get_run_logger().error("row %s: %s", row.number, state.message)
+                tell(Progress(f"row {row.number} ({row.name})", 1, Status.FAILED, state.message or ""))
 
     folder.mkdir(parents=True, exist_ok=True)
     async with contextlib.AsyncExitStack() as stack:

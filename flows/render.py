@@ -27,22 +27,26 @@ from storyreel.errors import (
     BudgetReached,
     DeadlinePassed,
     DownloadError,
+    ErrorKind,
     LinkExpired,
     MadeElsewhere,
     MediaError,
+    Stage,
+    Status,
     Stopped,
     StoryreelError,
     UsageError,
     WorkspaceError,
 )
-from storyreel.flows.server import announce, approval, interruption, turn
+from storyreel.flows.server import announce, approval, interruption, refusal, turn
 from storyreel.ledger.rows import Caps, Take
 from storyreel.ledger.rows import State as TakeState
 from storyreel.manifest.storyboard import Scene, SceneImage
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan, ScenePlan, Snapshot, TakePlan
-from storyreel.report import model as report
-from storyreel.report.model import Outcome, RunReport
+from storyreel.report.build import build
+from storyreel.report.model import CutReport, RunReport
+from storyreel.report.outcome import Outcome, as_it_is, held_elsewhere, outcome_of
 from storyreel.report.writers import files
 from storyreel.run import collection, elsewhere, finishing, opening, slots
 from storyreel.run.session import Progress, Session
@@ -87,6 +91,7 @@ def _run_name() -> str:
 
 
 @flow(name="render-storyboard", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
+@refusal.in_a_sentence
 async def render_storyboard(
     storyboard: Path,
     workspace: Path | None = None,
@@ -177,7 +182,7 @@ async def _tell_webhook(session: Session, told: RunReport) -> None:
     troubles = [
         s.model_dump(mode="json", include={"id", "take", "status", "reason"})
         for s in told.scenes
-        if s.status in ("failed", "held")
+        if s.status in (Status.FAILED, Status.HELD)
     ]
     kind = "storyreel.run.completed" if told.status == "completed" else "storyreel.run.failed"
     data = {"storyboard": told.storyboard, "run_id": told.run_id, "status": told.status, "stopped": told.stopped,
@@ -207,7 +212,7 @@ class Rendering:
         self.turn = asyncio.Semaphore(session.settings.max_in_flight)
         # Few go through `submit` at once, and each to its end: what is sent is in the ledger as soon as it is answered.
         self.gate = asyncio.Semaphore(AT_ONCE)
-        self.film: report.CutReport | None = None
+        self.film: CutReport | None = None
         self.film_error: str | None = None
         self.film_warning: str | None = None
 
@@ -279,7 +284,7 @@ class Rendering:
 
     def _as_it_is(self, planned: ScenePlan) -> ScenePlan | None:
         """A scene that was not asked for: its clip is shown, and nothing is made."""
-        for outcome in report.as_it_is(planned):
+        for outcome in as_it_is(planned):
             self._tell(outcome)
         if planned.kept is None:
             return None
@@ -293,8 +298,8 @@ class Rendering:
         if any(one.action in (Action.SUBMIT, Action.BLOCKED) for one in planned.takes):
             self._tell(
                 Outcome(
-                    scene, "blocked", f"scene `{name}` is not there to be made from",
-                    error_class="upstream", error_message=f"scene `{name}` has no usable clip", price=planned.price,
+                    scene, Status.BLOCKED, f"scene `{name}` is not there to be made from",
+                    error_class=ErrorKind.UPSTREAM, error_message=f"scene `{name}` has no usable clip", price=planned.price,
                 )
             )  # fmt: skip
         rest = [one if one.row else one.instead for one in planned.takes]
@@ -364,36 +369,40 @@ class Rendering:
                 self._outcome(planned, row, one.reason)
                 return row
             if one.action is Action.HELD:
-                self._tell(Outcome(scene, "held", one.reason, take=number, price=planned.price))
+                self._tell(held_elsewhere(planned, one, number))
                 return None
             row = await self._through(planned, one, number)
             if row is None:
-                self._tell(Outcome(scene, "held", "another run is making this take", take=number, price=planned.price))
+                self._tell(
+                    Outcome(scene, Status.HELD, "another run is making this take", take=number, price=planned.price)
+                )
                 return None
             self._outcome(planned, row, one.reason, reused=one.action is Action.REUSE)
             return row
         except WorkspaceError as error:
             self.session.stop(error)
-            self._fail(planned, row, number, "transient", self._placeless(error), error.fix)
+            self._fail(planned, row, number, ErrorKind.TRANSIENT, self._placeless(error), error.fix)
         except Stopped as error:
             self._not_started(planned, row, number, error)
         except DeadlinePassed as error:
-            self._fail(planned, row, number, "timeout", error.message, error.fix)
+            self._fail(planned, row, number, ErrorKind.TIMEOUT, error.message, error.fix)
         except MadeElsewhere as error:
             words = f"held: {error.message}"
-            held = Outcome(scene, "held", words, row, number, "ambiguous", None, error.message, planned.price)
+            held = Outcome(
+                scene, Status.HELD, words, row, number, ErrorKind.AMBIGUOUS, None, error.message, planned.price
+            )
             self._tell(dataclasses.replace(held, fix=error.fix))
         except LinkExpired as error:
-            self._fail(planned, row, number, "expired", error.message + self._again(planned), error.fix)
+            self._fail(planned, row, number, ErrorKind.EXPIRED, error.message + self._again(planned), error.fix)
         except DownloadError as error:
-            self._fail(planned, row, number, "transient", error.message, error.fix)
+            self._fail(planned, row, number, ErrorKind.TRANSIENT, error.message, error.fix)
         except MediaError as error:
-            self._fail(planned, row, number, "media", error.message, error.fix)
+            self._fail(planned, row, number, ErrorKind.MEDIA, error.message, error.fix)
         except UsageError as error:
-            self._fail(planned, row, number, "invalid", error.message, error.fix)
+            self._fail(planned, row, number, ErrorKind.INVALID, error.message, error.fix)
         except OSError as error:
             self._disk_failed(error)
-            self._fail(planned, row, number, "media", f"the disk failed: {error.strerror}")
+            self._fail(planned, row, number, ErrorKind.MEDIA, f"the disk failed: {error.strerror}")
         except Exception as error:
             self._unexpected(planned, row, number, error)
         return None if row is None or row.state is TakeState.COLLECTED else row
@@ -403,7 +412,7 @@ class Rendering:
         reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
         if row is not None and row.job_id:
             reason = f"job {row.job_id} is in flight; the run stopped: {error.message}"
-        self._tell(Outcome(planned.scene, "skipped", reason, row, number, price=planned.price))
+        self._tell(Outcome(planned.scene, Status.SKIPPED, reason, row, number, price=planned.price))
 
     def _again(self, planned: ScenePlan) -> str:
         """What a clip that is gone would cost, and the command that makes it again."""
@@ -419,19 +428,19 @@ class Rendering:
         words = f"unexpected {type(error).__name__}: {error}"
         if isinstance(error, StoryreelError):
             words = self._placeless(error)
-        self._fail(planned, row, number, "transient", words, getattr(error, "fix", None))
+        self._fail(planned, row, number, ErrorKind.TRANSIENT, words, getattr(error, "fix", None))
 
     async def _through(self, planned: ScenePlan, one: TakePlan, number: int) -> Take | None:
         """Submit, wait, collect, frames: whatever of it is left. The tasks run one after the other in this coroutine."""
         scene = planned.scene
         if one.action is Action.SUBMIT:
             if self.turn.locked():
-                self._progress(scene, number, "waiting", slots.words((), self.session.settings.max_in_flight))
+                self._progress(scene, number, Stage.WAITING, slots.words((), self.session.settings.max_in_flight))
             async with self.turn:  # the task begins when its turn has come; across processes the ledger decides
                 result = await self._submit_and_wait(scene, one, number)
         else:
             if planned.forced and one.action is Action.RESUME:
-                self._progress(scene, number, "waiting", one.reason)
+                self._progress(scene, number, Stage.WAITING, one.reason)
             result = {"take_id": one.row.id, "take": number} if one.row else {"take_id": None}
             if one.row and one.row.state is TakeState.IN_FLIGHT:
                 result = await self._run(wait_for_job, scene.id, number, result)
@@ -460,7 +469,7 @@ class Rendering:
             paths = result["frames"]
         self.stills[row.id] = paths
         self.results[scene.id] = result
-        self._progress(scene, row.take, "reused" if one.action is Action.REUSE else "completed")
+        self._progress(scene, row.take, Status.REUSED if one.action is Action.REUSE else Status.COMPLETED)
         return row
 
     async def _submit_and_wait(self, scene: Scene, one: TakePlan, number: int) -> Result:
@@ -491,15 +500,21 @@ class Rendering:
     # ---- what came out
 
     def _outcome(self, planned: ScenePlan, row: Take, reason: str, *, reused: bool = False) -> None:
-        self._tell(report.outcome_of(planned.scene, row, reason, planned.price, reused=reused))
+        self._tell(outcome_of(planned.scene, row, reason, planned.price, reused=reused))
 
     def _fail(
-        self, planned: ScenePlan, row: Take | None, number: int | None, kind: str, message: str, fix: str | None = None
+        self,
+        planned: ScenePlan,
+        row: Take | None,
+        number: int | None,
+        kind: ErrorKind,
+        message: str,
+        fix: str | None = None,
     ) -> None:
         now = self._row_now(planned.scene, number, row)
         self._tell(
             Outcome(
-                planned.scene, "failed", f"{kind}: {message}", now, number, kind, None, message, planned.price, fix=fix
+                planned.scene, Status.FAILED, f"{kind}: {message}", now, number, kind, None, message, planned.price, fix=fix
             )
         )  # fmt: skip
 
@@ -514,12 +529,12 @@ class Rendering:
     def _tell(self, outcome: Outcome) -> None:
         self.outcomes.append(outcome)
         announce.scene_event(self.session, outcome)
-        if outcome.status in ("failed", "held", "blocked", "skipped"):
+        if not outcome.status.is_good:
             self._progress(outcome.scene, outcome.take or 1, outcome.status, outcome.reason)
-            if outcome.status in ("failed", "held"):
+            if outcome.status in (Status.FAILED, Status.HELD):
                 get_run_logger().error("scene %s: %s", outcome.scene.id, outcome.reason)
 
-    def _progress(self, scene: Scene, take: int, state: str, detail: str = "") -> None:
+    def _progress(self, scene: Scene, take: int, state: Stage | Status, detail: str = "") -> None:
         self.session.tell(Progress(scene.id, take, state, detail))
 
     # ---- the end
@@ -538,7 +553,7 @@ class Rendering:
         try:
             takes = {scene: take.id if take else None for scene, take in shown}
             key = finishing.key_of(self.plan.storyboard, shown)
-            self.film = report.CutReport(**await self._run(cut_film, takes, list(self.results.values())))
+            self.film = CutReport(**await self._run(cut_film, takes, list(self.results.values())))
             finishing.remember(self.session.workspace, key, self.film)
         except (StoryreelError, OSError) as error:
             self.film_error = error.message if isinstance(error, StoryreelError) else f"the disk failed: {error}"
@@ -549,13 +564,13 @@ class Rendering:
         history = self._history()
         rows = {t.scene: t for t in history if not t.superseded}
         rest = [
-            report.outcome_of(p.scene, rows[p.scene.id], "", p.price)
+            outcome_of(p.scene, rows[p.scene.id], "", p.price)
             if p.scene.id in rows and rows[p.scene.id].run_id == self.session.run_id
-            else Outcome(p.scene, "skipped", "the run ended before its turn", price=p.price)
+            else Outcome(p.scene, Status.SKIPPED, "the run ended before its turn", price=p.price)
             for p in self.plan.scenes
             if p.scene.id not in seen
         ]
-        return report.build(
+        return build(
             self.plan.storyboard,
             [*told, *rest],
             run_id=self.session.run_id,
@@ -597,4 +612,4 @@ def _wanted_stills(planned: Plan) -> dict[str, list[str]]:
 
 
 def _is_moderated(planned: ScenePlan) -> bool:
-    return any(take.row and take.row.error_class == "moderation" for take in planned.takes)
+    return any(take.row and take.row.error_class == ErrorKind.MODERATION for take in planned.takes)

@@ -12,11 +12,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from storyreel.errors import StoryreelError
+from storyreel.flows.server import refusal
 from storyreel.run import opening, rescue
 from storyreel.run.rescue import Rescued
 
 
 @flow(name="rescue-clips", persist_result=False)
+@refusal.in_a_sentence
 async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
     """Ask about every job in flight, and fetch every finished clip that is not here.
 

@@ -1,4 +1,4 @@
-"""Every error Storyreel raises on purpose, in one tree.
+"""Every error Storyreel raises on purpose, in one tree; below it, the words that all rooms share.
 
 StoryreelError
 ├── UsageError              wrong flags, missing files, unusable settings         exit 2
@@ -28,11 +28,15 @@ StoryreelError
 │   ├── LinkExpired         the result URL is dead; ask the job for a fresh one
 │   └── NoLink              the job is completed, and its answer has no link
 └── MediaError              a file is not the picture or the video it should be
+
+The words: `Status` (how a take ended), `ErrorKind` (why it failed), `Stage` (what it is doing now).
+Each is a table with one line a word. Add a word there, and mypy names every place that must know it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -54,11 +58,13 @@ class StoryreelError(Exception):
 
     @property
     def with_fix(self) -> str:
-        """The message, and its Fix behind it where there is one: for a report's row, which has one text."""
+        """Return the message with its Fix, for a ledger row, which has one text."""
         return f"{self.message} (Fix: {self.fix})" if self.fix else self.message
 
 
 class UsageError(StoryreelError):
+    """Flags, files or settings that cannot be used."""
+
     exit_code = 2
 
 
@@ -75,6 +81,8 @@ class CatalogError(UsageError):
 
 
 class WorkspaceError(StoryreelError):
+    """A folder, a disk or a ledger that cannot be used."""
+
     exit_code = 2
 
 
@@ -87,6 +95,8 @@ class Stopped(StoryreelError):
 
 
 class BudgetReached(Stopped):
+    """The next take would cost more than a budget allows."""
+
     exit_code = 3
 
 
@@ -105,37 +115,43 @@ class ApiError(StoryreelError):
 
 
 class OutOfCredit(ApiError, Stopped):
+    """The account has no money left."""
+
     exit_code = 3
 
 
 class KeyRefused(ApiError, Stopped):
+    """The endpoint refuses the key."""
+
     exit_code = 4
 
 
 class EndpointRefused(ApiError, Stopped):
-    """Not the key: nothing of the API at this address, or a firewall, a proxy, a rule about this machine before it."""
+    """Not the key: no API at this address, or a firewall, a proxy or a rule in front of it."""
 
     exit_code = 4
 
 
 class FieldsIgnored(Stopped):
-    """The first clip of a model is not what was asked for: the endpoint takes a field, bills it, and ignores it."""
+    """The first clip of a model differs from its request: the endpoint bills a field and ignores it."""
 
     exit_code = 4
 
 
 class StillLimited(ApiError, Stopped):
-    """The API answers for minutes that there are too many requests, while no job of this account is running."""
+    """The API answers "too many requests" for minutes, while no job of this account is running."""
 
     exit_code = 4
 
 
 class Unreachable(ApiError, Stopped):
+    """The endpoint does not answer."""
+
     exit_code = 4
 
 
 class NotSent(ApiError):
-    """The request never reached the API: connection refused, DNS, TLS, pool time-out; a gateway that could not connect."""
+    """The request never reached the API: refused, DNS, TLS, pool time-out, a gateway without upstream."""
 
 
 class AnswerLost(ApiError):
@@ -143,7 +159,7 @@ class AnswerLost(ApiError):
 
 
 class RateLimited(ApiError):
-    """Too many at once. `retry_after_s` is the server's wish, None where it named none."""
+    """Too many at once. `retry_after_s` is the server's header, None where it sent none."""
 
     def __init__(
         self, message: str, *, retry_after_s: float | None = None, status: int = 429, code: str | None = None
@@ -184,7 +200,7 @@ class DownloadError(StoryreelError):
 
 
 class BrokenOff(DownloadError):
-    """The connection ended before the bytes did; what is there may be gone on with."""
+    """The connection ended before the bytes did; the next try continues the part."""
 
 
 class LinkExpired(DownloadError):
@@ -197,3 +213,105 @@ class NoLink(DownloadError):
 
 class MediaError(StoryreelError):
     """A file that is not what it should be: truncated, not a video, the wrong size."""
+
+
+class Tone(StrEnum):
+    """The colour of a word: a variable of the page's style sheet, and rich's `style` for a terminal."""
+
+    style: str
+
+    def __new__(cls, word: str, style: str) -> Tone:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.style = word, style
+        return made
+
+    GOOD = "good", "green"
+    BAD = "bad", "bold red"
+    HOLD = "hold", "yellow"
+    IDLE = "idle", "dim"
+    BUSY = "bar", "cyan"
+    FETCH = "fetch", "blue"
+
+
+class Status(StrEnum):
+    """How a take ended, in the order in which counts are shown.
+
+    `rank`: of a scene with several takes, the take with the lowest rank speaks for the scene.
+    """
+
+    rank: int
+    tone: Tone
+
+    def __new__(cls, word: str, rank: int, tone: Tone) -> Status:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.rank, made.tone = word, rank, tone
+        return made
+
+    COMPLETED = "completed", 4, Tone.GOOD
+    REUSED = "reused", 5, Tone.GOOD
+    FAILED = "failed", 1, Tone.BAD
+    BLOCKED = "blocked", 2, Tone.IDLE
+    HELD = "held", 0, Tone.HOLD
+    SKIPPED = "skipped", 3, Tone.IDLE
+
+    @property
+    def is_good(self) -> bool:
+        """Is there a clip to use?"""
+        return self in (Status.COMPLETED, Status.REUSED)
+
+    @property
+    def needs_a_person(self) -> bool:
+        """Did the take come to nothing, for a reason that a person should read?"""
+        return self in (Status.FAILED, Status.HELD, Status.BLOCKED)
+
+
+class Stage(StrEnum):
+    """What a take, or the film, is doing now. Another stage or a `Status` follows."""
+
+    tone: Tone
+
+    def __new__(cls, word: str, tone: Tone) -> Stage:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.tone = word, tone
+        return made
+
+    QUEUED = "queued", Tone.IDLE
+    WAITING = "waiting", Tone.IDLE
+    SUBMITTING = "submitting", Tone.BUSY
+    GENERATING = "generating", Tone.BUSY
+    COLLECTING = "collecting", Tone.FETCH
+    CUTTING = "cutting", Tone.BUSY
+
+
+class ErrorKind(StrEnum):
+    """Why a take has no clip. `advice` is what usually helps, where the error has no `fix`."""
+
+    advice: str
+
+    def __new__(cls, word: str, advice: str) -> ErrorKind:
+        """Take one line of the table."""
+        made = str.__new__(cls, word)
+        made._value_, made.advice = word, advice
+        return made
+
+    MODERATION = "moderation", "change the prompt or the picture, or add a `fallback_prompt`; then run again"
+    INVALID = "invalid", "correct what the API refuses in this scene, then run again"
+    QUOTA = "quota", "top up the account, then run again"
+    AUTH = "auth", "check OPENAI_API_KEY, then run again"
+    RATE = "rate", "run again"
+    TRANSIENT = "transient", "run again; `storyreel plan` says what that costs"
+    TIMEOUT = "timeout", "run again: its job is taken up, not paid for again"
+    EXPIRED = "expired", "make it again with `storyreel run --force`, which pays for it once more"
+    AMBIGUOUS = "ambiguous", "settle it with `storyreel resolve`"
+    MEDIA = "media", "run again"
+    UPSTREAM = "upstream", "correct the scene it needs, then run again"
+
+    @classmethod
+    def read(cls, word: str | None) -> ErrorKind | None:
+        """Return the kind that a ledger names; an unknown word is `transient`."""
+        if not word:
+            return None
+        return next((kind for kind in cls if kind == word), cls.TRANSIENT)

@@ -9,7 +9,7 @@ from prefect import get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 
 from storyreel.film import assembly
-from storyreel.run.session import FILM, Progress, Session
+from storyreel.run.session import Progress, Session
 from storyreel.tasks.desk import current
 
 
@@ -25,13 +25,13 @@ async def cut_film(takes: dict[str, int | None], after: list[dict[str, Any]]) ->
 
 def told(session: Session) -> Callable[[int, int], None]:
     """Tells of the cut once for each percent."""
-    last = -1
+    last: int | None = None
 
     def tell(done: int, total: int) -> None:
         nonlocal last
-        percent = min(100, 100 * done // max(1, total))
-        if percent != last:
-            last = percent
-            session.tell(Progress(FILM, 0, "cutting", f"{percent} %, {done} of {total} pictures"))
+        progress = Progress.cutting(done, total)
+        if progress.percent != last:
+            last = progress.percent
+            session.tell(progress)
 
     return tell

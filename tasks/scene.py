@@ -79,9 +79,9 @@ async def collect_clip(scene: str, take: int, names: list[str], after: Result) -
     url = desk.urls.pop(row.id, None)
     row = desk.rows[row.id] = await collection.collect(desk.session, row, url, names)
     paths = await collection.take_frames(desk.session, row, names)
-    clip = row.clip or {}
+    clip = row.here
     get_run_logger().info(
-        "%s: %s x %s, %s frames, %s bytes", clip["path"], clip["width"], clip["height"], clip["frames"], clip["bytes"]
+        "%s: %s x %s, %s frames, %s bytes", clip.path, clip.width, clip.height, clip.frames, clip.bytes
     )
     return _result(row) | {"frames": dict(zip(names, paths, strict=True))}
 

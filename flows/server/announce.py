@@ -24,10 +24,12 @@ from prefect.artifacts import (
 from prefect.context import FlowRunContext
 from prefect.events import emit_event
 
+from storyreel.errors import Status
 from storyreel.film.media import thumbnail
 from storyreel.manifest.faults import counted
 from storyreel.plan.make import Plan, bill
-from storyreel.report.model import Outcome, RunReport
+from storyreel.report.model import RunReport
+from storyreel.report.outcome import Outcome
 from storyreel.run.session import Session
 from storyreel.workspace.folder import Workspace
 
@@ -36,19 +38,17 @@ PATIENCE_S = 15.0
 PROGRESS_EVERY_S = 5.0
 SHEET_WIDTH_PX = 800
 MAX_SHEET_BYTES = 400_000
-_EVENTS = {"completed": "completed", "failed": "failed", "held": "held"}
+_EVENTS = (Status.COMPLETED, Status.FAILED, Status.HELD)
 
 
 def summary(report: RunReport) -> str:
     """One line that counts."""
     totals = report.totals
-    counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
-    words = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
     money = totals.currency or ""
     spent = f"about {totals.spent_this_run} {money}".rstrip() + " spent"
     if totals.spent_this_run != totals.spent_estimate:
         spent += f" by this run, {totals.spent_estimate} {money}".rstrip() + " in all"
-    return f"{counted(totals.scenes, 'scene')}: {words}; {spent}"
+    return f"{counted(totals.scenes, 'scene')}: {totals.words}; {spent}"
 
 
 async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
@@ -117,16 +117,15 @@ async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator
 
 def scene_event(session: Session, outcome: Outcome) -> None:
     """`storyreel.scene.completed`, `.failed` or `.held`, for automations."""
-    name = _EVENTS.get(outcome.status)
-    if name is None:
+    if outcome.status not in _EVENTS:
         return
     scene = outcome.scene
     _emit(
-        f"storyreel.scene.{name}",
+        f"storyreel.scene.{outcome.status}",
         f"storyreel.scene.{session.storyboard.id}.{scene.id}",
         f"{session.storyboard.id} {scene.id}",
         {"storyboard": session.storyboard.id, "scene": scene.id, "take": outcome.take, "reason": outcome.reason,
-         "error": outcome.error_class, "run_id": session.run_id},
+         "error": outcome.error_class and str(outcome.error_class), "run_id": session.run_id},
     )  # fmt: skip
 
 

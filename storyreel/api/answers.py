@@ -6,13 +6,14 @@ in reference/gateways.md 1.1 to 1.11, collected 2026-11-24.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from storyreel.api import links
-from storyreel.api.bodies import clean, loads, text_of
+from storyreel.api.bodies import clean, loads, text_of, unwrapped
 from storyreel.ledger.moments import moment, number
 
 DAY_S = 24 * 3600.0
@@ -46,10 +47,29 @@ _WORDS = {
 }
 _STATUS = {word: status for status, words in _WORDS.items() for word in words.split()}
 
-_IDS = ("id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id")  # never `request_id`
-_STATES = ("status", "task_status", "taskStatus", "state", "job_status")
+_IDS = (  # never `request_id`
+    "id", "task_id", "taskId", "video_id", "videoId", "job_id", "jobId", "generation_id", "generationId", "prediction_id",
+    "taskID", "videoID", "jobID", "ID", "Id",
+)  # fmt: skip
+_STATES = (
+    "status", "task_status", "taskStatus", "state", "job_status", "Status", "State", "phase", "task_state", "job_state", "video_status",
+)  # fmt: skip
+_PREFIXES = re.compile(r"^((task|job|video|generation|status|state)_)+")  # `TASK_STATUS_SUCCEED`
 # Where the job lies in an answer that wraps it: new-api and 302.ai, apimart (a list), DashScope, and others alike.
-_WRAPPERS = ("data", "video", "task", "job", "output", "result", "response", "generation")
+_WRAPPERS = (
+    "data",
+    "video",
+    "task",
+    "job",
+    "output",
+    "result",
+    "response",
+    "generation",
+    "prediction",
+    "payload",
+    "info",
+)
+_ITEMS = ("videos", "tasks", "jobs", "items", "results", "generations")  # looked into where no other part names a job
 # Words that say why a job failed, and that a job which does not fail does not have (gateways.md 1.11).
 _REASONS = (
     "error", "fail_reason", "failReason", "failure_reason", "failureReason", "failure", "failure_message", "error_message",
@@ -61,6 +81,7 @@ _REMARKS = (
 )  # fmt: skip
 _CODES = ("error_code", "errorCode", "failureCode", "failure_code", "fail_code")
 _ENVELOPES = {"ok", "success", "true", "200", "0", "1"}  # what a wrapper says of the request, not of the job
+_BARE_ID = re.compile(r"(?=.*\d)[\w:-]{8,256}")
 _NOTHING = {"", "0", "200", "ok", "success", "succeed", "none", "null", "{}", "[]"}
 
 
@@ -99,13 +120,16 @@ def parse_job(payload: Any, *, asked: str | None = None, base: str | None = None
     address, from which relative links start.
     """
     layer = _job_layer(payload)
-    name = _id(layer) or (asked if _word(layer) is not None else None)
+    outer = payload if isinstance(payload, dict) else layer
+    word = _word(layer)
+    name = _id(layer) or (asked if word is not None else None)
+    if word is None and (around := _word(outer)) and around.lower() not in _ENVELOPES:
+        name, word = asked or name, around  # the state stands outside of the part with the id, which may be the clip's
     if name is None:
         return None
-    outer = payload if isinstance(payload, dict) else layer
-    word = _word(layer) or ""
-    status, is_new_word = _status(word, layer)
-    url = _link(layer, outer, base)
+    word = word or ""
+    status, is_new_word = _status(word)
+    url = _link(layer, outer, base, status)
     if is_new_word:
         status = JobStatus.COMPLETED if url else JobStatus.FAILED if _failed(layer, outer) else JobStatus.RUNNING
     candidates: tuple[str, ...] = ()
@@ -177,19 +201,24 @@ def error_of(error: Any) -> tuple[str | None, str | None]:
 # ---- inside
 
 
-def _layers(payload: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
+def _layers(payload: Any, wrappers: tuple[str, ...] = _WRAPPERS, depth: int = 0) -> Iterator[Mapping[str, Any]]:
     """The answer and what it wraps, from outside inwards."""
+    payload = unwrapped(payload)
     if isinstance(payload, list):
         payload = payload[0] if payload else None
     if isinstance(payload, dict):
         yield payload
-        for name in _WRAPPERS if depth < 3 else ():
-            yield from _layers(payload.get(name), depth + 1)
+        for name in wrappers if depth < 3 else ():
+            yield from _layers(payload.get(name), wrappers, depth + 1)
 
 
 def _job_layer(payload: Any) -> Mapping[str, Any]:
     """The part of an answer that is the job: the first with an id and a state, else with an id, else with a state."""
     found = list(_layers(payload))
+    if not any(_id(one) or _word(one) is not None for one in found):
+        found = list(_layers(payload, (*_WRAPPERS, *_ITEMS)))
+    if not any(_id(one) or _word(one) is not None for one in found):
+        return _bare(payload)
     states = [one for one in found if _word(one) is not None]
     if len(states) > 1 and str(_word(states[0])).lower() in _ENVELOPES:
         found.sort(key=lambda one: one is states[0])
@@ -199,6 +228,14 @@ def _job_layer(payload: Any) -> Mapping[str, Any]:
         lambda one: _word(one) is not None,
     )
     return next((one for test in tests for one in found if test(one)), {})
+
+
+def _bare(payload: Any) -> Mapping[str, Any]:
+    """The job of `{"code": 0, "data": "…"}`: an answer that says that all is well, and has nothing but an id."""
+    if not isinstance(payload, dict) or str(payload.get("code", "")).lower() not in _ENVELOPES:
+        return {}
+    found = next((one for key in _WRAPPERS if isinstance(one := payload.get(key), str)), "")
+    return {"id": found} if _BARE_ID.fullmatch(found) else {}
 
 
 def _id(layer: Mapping[str, Any]) -> str | None:
@@ -213,6 +250,8 @@ def _id(layer: Mapping[str, Any]) -> str | None:
 def _word(layer: Mapping[str, Any]) -> str | None:
     for name in _STATES:
         value = layer.get(name)
+        if isinstance(value, list) and value:
+            value = value[0]
         if isinstance(value, dict):
             value = _word(value) or _first(value, "name", "value", "code")
         text = text_of(value)
@@ -221,18 +260,18 @@ def _word(layer: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _status(word: str, layer: Mapping[str, Any]) -> tuple[JobStatus, bool]:
+def _status(word: str) -> tuple[JobStatus, bool]:
     """(status, is the word new to us). An answer without any word is judged by what else it has, as one with a new word."""
-    known = _STATUS.get("_".join(word.lower().replace("-", "_").split()).strip("_"))
+    plain = "_".join(word.lower().replace("-", "_").split()).strip("_")
+    known = _STATUS.get(plain) or _STATUS.get(_PREFIXES.sub("", plain))
     return known or JobStatus.RUNNING, known is None
 
 
-def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None) -> str | None:
+def _link(layer: Mapping[str, Any], outer: Mapping[str, Any], base: str | None, status: JobStatus) -> str | None:
     found = links.in_places(layer, base) or (links.in_places(outer, base) if outer is not layer else None)
     if found:
         return found
-    word = _word(layer) or ""
-    if _status(word, layer)[0] is JobStatus.COMPLETED:  # new-api's rows: the link stands where the reason would
+    if status is JobStatus.COMPLETED:  # new-api's rows: the link stands where the reason would
         return links.address(layer.get("fail_reason"), base)
     return None
 

@@ -1,4 +1,4 @@
-"""The text of an answer: JSON read liberally, and what a person may be shown of it. Pure."""
+"""Texts of answers: read JSON liberally, and make text safe to show. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,27 @@ _DIGITS = 300  # Python reads no number of more than 4300 digits; float() none o
 
 
 def loads(text: str) -> Any:
-    """The JSON in an answer, or None. A byte order mark, numbers of any length and NaN keep nothing else from being read.
+    """Parse the JSON of an answer; None if it is none. Accept a byte order mark, numbers of any
+    length and NaN.
 
-    JSON within a string, as some gateways wrap it, is unwrapped once.
+    Unwrap JSON within a string once, as some gateways send it.
     """
-    found = _read(text.lstrip("\ufeff"))
-    if isinstance(found, str) and found.lstrip()[:1] in ("{", "["):
-        return _read(found)
-    return found
+    value = _read(text.lstrip("\ufeff"))
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        return _read(value)
+    return value
+
+
+def unwrapped(value: Any) -> Any:
+    """A value of an answer; an object or a list that stands there as text is read."""
+    if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
+        return _read(value) or value
+    return value
+
+
+def is_text(start: bytes) -> bool:
+    """Do bytes begin as JSON or a page does? No video container begins so."""
+    return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<", b'"')
 
 
 def _read(text: str) -> Any:
@@ -33,14 +46,16 @@ def _whole(digits: str) -> int | float:
 
 
 def text_of(value: Any) -> str | None:
-    """A string or a number as text; None for what is empty, or neither."""
+    """Return a string or a number as text; None for anything else, or empty text."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     return str(value).strip() or None
 
 
 def clean(text: str) -> str:
-    """One line of at most 400 characters, without tags, signatures and control characters: what a person can be shown."""
+    """Return one line of at most 400 characters without tags, signatures and control
+    characters, safe to show.
+    """
     text = text[: 50 * LONGEST_SHOWN]
     text = re.sub(r"(?is)<(script|style).*?</\1>", " ", text)
     text = re.sub(r"<[^>]{1,200}>", " ", text) if "<" in text else text

@@ -1,4 +1,6 @@
-"""The HTTP client of the video API. With the simulator the only module that knows httpx."""
+"""The HTTP client of the video API. tests/unit/test_layers.py lists the modules that may import
+httpx.
+"""
 
 from __future__ import annotations
 
@@ -56,10 +58,10 @@ _ACCEPTED = (200, 201, 202)
 
 
 class Client:
-    """Speaks to one endpoint with one key. Use as an async context manager.
+    """A client of one endpoint with one key. Use it as an async context manager.
 
-    The key goes to the API's own origin only: never to a result URL, never along a redirect, never into a message.
-    `endpoint` says how its header, its paths and its bodies differ from OpenAI's.
+    The key goes to the API's own origin only: never to a result URL, never along a redirect, never
+    into a message. `endpoint` says how its header, its paths and its bodies differ from OpenAI's.
     """
 
     endpoint: Endpoint = Endpoint()
@@ -78,7 +80,7 @@ class Client:
         timeout = timeout or httpx.Timeout(connect=15, read=60, write=60, pool=120)
         headers = {"User-Agent": USER_AGENT, "Accept": "application/json"}
 
-        def make(limits: httpx.Limits) -> httpx.AsyncClient:
+        def open_pool(limits: httpx.Limits) -> httpx.AsyncClient:
             return httpx.AsyncClient(
                 transport=transport,
                 headers=headers,
@@ -88,11 +90,14 @@ class Client:
                 trust_env=not settings.is_local,
             )
 
-        # A POST takes a fresh connection: on a reused one that the server has just closed, the answer would be lost.
-        self._post_http = make(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
-        self._http = make(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
-        # The pool looks through all that wait for it at each request and each answer: a thousand jobs that finish together
-        # would cost a million looks. So they wait here.
+        # Use a fresh connection for a POST: on a reused one that the server has closed, the answer
+        # is lost.
+        self._post_http = open_pool(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
+        self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
+        # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
+        # jobs do not cost a million scans.
+        self._at_once: dict[str, Job] = {}  # jobs that were finished in the answer to their request, by id
+        self._given: set[str] = set()
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._fetching = asyncio.Semaphore(AT_ONCE)
 
@@ -119,16 +124,27 @@ class Client:
         return await self._post(encoding.path_of(self.endpoint.paths.remix, video_id), body, is_remix=True)
 
     async def retrieve(self, job_id: str) -> Job:
-        """`GET /videos/{id}`.
+        """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked about: LocalAI keeps none.
 
         Raises:
             NotFound: the API says itself that it does not know the job (or not yet).
             KeyRefused: asking again will not help.
             ApiError: anything else; ask again later.
         """
-        status, headers, text = await self._request(
-            self._http, "GET", encoding.path_of(self.endpoint.paths.get, job_id)
-        )
+        made = self._at_once.get(job_id)
+        if made is None:
+            return await self._retrieve(job_id)
+        if job_id not in self._given:
+            self._given.add(job_id)
+            return made
+        try:
+            return await self._retrieve(job_id)  # the first link was no good; there may be a fresh one
+        except ApiError:
+            return made
+
+    async def _retrieve(self, job_id: str) -> Job:
+        path = encoding.path_of(self.endpoint.paths.get, job_id)
+        status, headers, text = await self._request(self._http, "GET", path)
         payload = loads(text)
         if status == 200:
             job = parse_job(payload, asked=job_id, base=self.base_url)
@@ -136,40 +152,44 @@ class Client:
                 return job
             if not refusals.has_refusal(payload):
                 raise AnswerLost("the answer about the job is not one the API should give", status=status)
-        failed = parse_job(payload, base=self.base_url)  # vLLM-Omni answers with the status of what went wrong
+        # vLLM-Omni answers with the status of what went wrong
+        failed = parse_job(payload, base=self.base_url)
         if failed is not None and failed.id == job_id and failed.status is JobStatus.FAILED:
             return failed
         raise self._error("GET", status, headers, text, job_id=job_id)
 
     async def latest(self, limit: int = 300) -> list[Job] | None:
-        """`GET /videos`: the newest jobs of the account; None where the server cannot list them (Qiniu's does not).
+        """`GET /videos`: the newest jobs of the account; None where the server cannot list them
+        (Qiniu's does not).
 
         Raises:
             ApiError: it could, and did not.
         """
-        found: list[Job] = []
-        while len(found) < limit:
-            after = f"&after={quote(found[-1].id, safe='')}" if found else ""
-            path = f"{self.endpoint.paths.create}?limit={min(100, limit - len(found))}&order=desc{after}"
+        jobs: list[Job] = []
+        while len(jobs) < limit:
+            after = f"&after={quote(jobs[-1].id, safe='')}" if jobs else ""
+            path = f"{self.endpoint.paths.create}?limit={min(100, limit - len(jobs))}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
-            if status in (400, 404, 405, 501) and not found:
+            if status in (400, 404, 405, 501) and not jobs:
                 return None
             if status != 200:
                 raise self._error("GET", status, headers, text)
             page = parse_list(loads(text))
             if page is None:
-                return found or None
-            found += page[0]
+                return jobs or None
+            jobs += page[0]
             if not page[0] or not page[1]:
                 break
-        return found
+        return jobs
 
     def content_url(self, job_id: str) -> str:
-        """Where servers of OpenAI's own shape hand out the bytes."""
+        """Return the address at which servers of OpenAI's own shape serve the bytes."""
         return self.base_url + encoding.path_of(self.endpoint.paths.content, job_id)
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
-        """Stream `url` into the file `part`, and return its size and hash once it is whole; see `Download`."""
+        """Stream `url` into the file `part`, and return its size and hash once it is whole; see
+        `Download`.
+        """
         async with self._fetching:
             contents = self.base_url + self.endpoint.paths.content.partition("{id}")[0]
             return await Download(self._http, self.base_url, self._auth, contents).fetch(url, Part(part, max_bytes))
@@ -187,6 +207,8 @@ class Client:
         if status in _ACCEPTED:
             job = job or _located(headers)
             if job is not None:
+                if job.status is JobStatus.COMPLETED and job.url:
+                    self._at_once[job.id] = job
                 return job
             if not refusals.has_refusal(payload):
                 said = self._safe(refusals.read(status, text).message) or "nothing"
@@ -195,14 +217,16 @@ class Client:
         elif (
             status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
         ):
-            return job  # the answer tells of a fault, and of the job that was made all the same
+            return job  # it reports a fault, and the job that was made
         raise self._error("POST", status, headers, text, is_remix=is_remix)
 
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
     ) -> tuple[int, httpx.Headers, str]:
-        """(status, headers, body) of one request to the API; the body is cut at `MAX_JSON_BYTES`."""
-        if links.split(self.base_url) is None:  # httpx and the libraries below it raise whatever they like
+        """Send one request to the API. Return (status, headers, body); a body over
+        `MAX_JSON_BYTES` is an error.
+        """
+        if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
         headers, content = self._auth, None
         if body is not None:
@@ -216,7 +240,7 @@ class Client:
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
             raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
-        except Exception as error:  # whatever it is, it is this request's
+        except Exception as error:  # any error is an error of this request
             raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
 
     def _error(
@@ -229,11 +253,12 @@ class Client:
         job_id: str | None = None,
         is_remix: bool = False,
     ) -> ApiError:
-        """What the table of `refusals` says that this answer means."""
+        """Return the error that the table of `refusals` gives for this answer."""
         answer = refusals.read(status, text)
         row = refusals.decide(answer, method, job_id)
         meaning = row.meaning
-        if is_remix and meaning is Meaning.ADDRESS:  # other requests may well be taken at this address
+        # other requests may well be taken at this address
+        if is_remix and meaning is Meaning.ADDRESS:
             meaning = Meaning.INVALID
         host = links.host(self.base_url)
         said = self._safe(answer.message) or f"HTTP {status}"
@@ -273,9 +298,11 @@ _ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
 
 
 def _located(headers: httpx.Headers) -> Job | None:
-    """The job that an answer without a readable body names in its Location (RFC 9110, 10.2.2)."""
-    found = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
-    return Job(unquote(found[1]), JobStatus.RUNNING, "") if found else None
+    """Return the job that an answer without a readable body names in its Location (RFC 9110,
+    10.2.2).
+    """
+    match = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
+    return Job(unquote(match[1]), JobStatus.RUNNING, "") if match else None
 
 
 async def _text(answer: httpx.Response) -> str:

@@ -1,27 +1,32 @@
-"""One clip's download: which address is asked, with which headers, along which redirects."""
+"""The download of one clip: which address, which headers, which redirects."""
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urljoin
 
 import httpx
 
 from storyreel.api import links
-from storyreel.api.part import Fetched, Part
+from storyreel.api.bodies import clean, is_text, loads
+from storyreel.api.part import AGAIN, Fetched, Part
+from storyreel.api.refusals import read
 from storyreel.errors import BrokenOff, DownloadError
 
 DOWNLOAD_DEADLINE_S = 1800.0
+MAX_TEXT_BYTES = 64 * 1024  # of an answer that is read instead of a clip
 MAX_REDIRECTS = 5
 _CONTENT = re.compile(r"/videos/[^/]+/content$")
 
 
 class Download:
-    """Fetches from result URLs. The key goes to the API's own origin only, and only where it is wanted.
+    """Downloads from result URLs. The key goes to the API's own origin only, and only if it is
+    needed.
 
-    `auth` is the header that carries it; `contents` what the addresses begin with at which the API hands out clips.
+    `auth` is the header with the key; `contents` is how the addresses begin at which the API serves
+    clips.
     """
 
     def __init__(self, http: httpx.AsyncClient, base_url: str, auth: Mapping[str, str], contents: str) -> None:
@@ -31,9 +36,10 @@ class Download:
         self._contents = contents
 
     async def fetch(self, url: str, part: Part) -> Fetched:
-        """Stream `url` into `part`, and return its size and hash once it is whole.
+        """Stream `url` into `part`. Return its size and hash once it is whole.
 
-        Where the server offers ranges (RFC 9110, 14), a download that breaks off goes on where it was.
+        If the server offers ranges (RFC 9110, 14), a download that breaks off continues where it
+        was.
 
         Raises:
             LinkExpired: 403, 404 or 410.
@@ -46,16 +52,16 @@ class Download:
             whole = True
             return fetched
         except TimeoutError as error:
-            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s") from error
+            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s", fix=AGAIN) from error
         finally:
             part.close(keep=whole)
 
     # ---- inside
 
     def _allowed(self, url: str) -> str:
-        """The address to ask for a link's bytes: any https is fine, http only where the API itself is http.
+        """Return the address to download from: any https, and http only if the API itself is http.
 
-        Elsewhere https is tried in its stead: gateways put their own http address into links, and answer https, too.
+        Else try https: gateways write their own http address into links, and answer https, too.
         """
         parts = links.split(url)
         if parts is None:
@@ -69,7 +75,7 @@ class Download:
         return url
 
     def _wants_key(self, url: str) -> bool:
-        """Is this where the API itself hands out the bytes? The key goes to its own origin alone."""
+        """Does the API itself serve the bytes here? Only its own origin gets the key."""
         if links.origin(url) != links.origin(self.base_url):
             return False
         return url.startswith((self.base_url + "/videos/", self._contents)) or bool(
@@ -77,7 +83,9 @@ class Download:
         )
 
     async def _whole(self, url: str, part: Part) -> Fetched:
-        """Fetch until the part is whole; go on after a break as long as each request brings something."""
+        """Download until the part is whole. Continue after a break while each request adds
+        bytes.
+        """
         while True:
             before = part.count
             try:
@@ -88,13 +96,13 @@ class Download:
                     raise
 
     async def _fetch(self, url: str, part: Part) -> None:
-        """One request for what is not there yet, along its redirects."""
+        """Send one request for the missing bytes, and follow its redirects."""
         asked = url
         with_key = False
         for _ in range(MAX_REDIRECTS + 1):
             url = self._allowed(url)
             with_key = with_key or self._wants_key(url)
-            headers = {**part.wish(), **(self._auth if with_key else {})}
+            headers = {**part.request_headers(), **(self._auth if with_key else {})}
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:
@@ -104,15 +112,33 @@ class Download:
                         with_key = True
                         continue
                     part.accept(answer.status_code, answer.headers, answer.url.host)
-                    async for chunk in answer.aiter_bytes():
+                    chunks = answer.aiter_bytes()
+                    start = await anext(chunks, b"")
+                    if not part.count and is_text(start):
+                        url, with_key = self._linked(url, await _all(start, chunks)), False
+                        continue
+                    part.write(start)
+                    async for chunk in chunks:
                         part.write(chunk)
                     return
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
                 raise self._broken_off(asked, url, error) from error
         raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times", is_final=True)
 
+    def _linked(self, url: str, text: str) -> str:
+        """The one link in an answer that is JSON where a clip should be. Raises `DownloadError` where it has none."""
+        payload = loads(text)
+        layer = payload if isinstance(payload, dict) else {}
+        found = links.in_places(layer, self.base_url)
+        others = links.like_videos(payload, self.base_url)
+        found = found or (others[0] if len(others) == 1 else None)
+        if found and found != url:
+            return found
+        said = clean(read(200, text).message) or "nothing"
+        raise DownloadError(f"{links.host(url)} answers with text instead of the clip: {said}", fix=AGAIN)
+
     def _may_want_key(self, url: str, status: int) -> bool:
-        """Was a link of the API's own origin refused that has no signature? It may be one that wants the key."""
+        """Did the API's own origin refuse a link without a signature? Then it may need the key."""
         is_own = links.origin(url) == links.origin(self.base_url)
         return is_own and bool(self._auth) and (status == 401 or (status == 403 and "?" not in url))
 
@@ -121,12 +147,22 @@ class Download:
         if asked.startswith("http:") and url.startswith("https:"):
             return BrokenOff(
                 f"the clip's link is an `http:` address, and by https {message}",
-                fix="ask the operator of the endpoint: its links must answer https, as its API does",
+                fix="ask the operator of the endpoint: its links must answer https, as its API does; then run again",
             )
-        return BrokenOff(message)
+        return BrokenOff(message, fix=AGAIN)
+
+
+async def _all(start: bytes, rest: AsyncIterator[bytes]) -> str:
+    """A short answer as text."""
+    text = start
+    async for chunk in rest:
+        text += chunk
+        if len(text) > MAX_TEXT_BYTES:
+            break
+    return text[:MAX_TEXT_BYTES].decode("utf-8", "replace")
 
 
 def words(error: BaseException) -> str:
-    """What went wrong, with its kind: many of httpx's errors have no text."""
+    """Describe an error with its kind: many of httpx's errors have no text."""
     text = str(error)
     return f"{type(error).__name__}{f' ({text})' if text else ''}"

@@ -1,4 +1,4 @@
-"""Links to clips: where an answer has them, when they die, and whose they are. Pure.
+"""Links to clips: find them in an answer, read when they expire, compare their origins. Pure.
 
 Sources: reference/gateways.md 1.4 (places), 1.10 (signatures), collected 2026-11-24.
 """
@@ -11,11 +11,12 @@ from pathlib import PurePosixPath
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, urljoin, urlsplit
 
+from storyreel.api.bodies import unwrapped
 from storyreel.ledger.moments import EARLIEST_S, LATEST_S, moment, number
 
 DEEPEST = 8
 _VIDEO_ENDS = (".mp4", ".mov", ".webm", ".m4v", ".mkv")
-# Keys whose links are no result: what was sent, what is shown beside it, where to ask or to be called.
+# Keys whose links are not the result: inputs, pictures beside it, status and callback addresses.
 _NOT_RESULTS = re.compile(
     r"input|reference|request|\bsource|prompt|image|picture|thumb|cover|poster|frame|preview|sprite|audio|callback|hook|"
     r"(video|element|voice)_list|"
@@ -23,7 +24,7 @@ _NOT_RESULTS = re.compile(
     re.IGNORECASE,
 )
 
-# Where servers put the link, the surest place first. A list on the way stands for each of its entries in turn.
+# Places of the link, the surest first. A list in a path means each of its entries.
 PLACES = (
     ("task_result", "videos", "url"),  # Qiniu's document
     ("video_url",),  # tu-zi, CLIProxyAPI, AIHubMix
@@ -64,7 +65,9 @@ PLACES = (
 
 
 def split(url: str) -> SplitResult | None:
-    """The parts of an address that can be asked, else None: http or https, a host, a port that exists."""
+    """Split an address that can be requested; None for others. It needs http or https, a host,
+    a valid port.
+    """
     if not url.isprintable() or " " in url or "\\" in url:
         return None
     try:
@@ -76,7 +79,9 @@ def split(url: str) -> SplitResult | None:
 
 
 def address(value: Any, base: str | None = None) -> str | None:
-    """The address that a value of an answer names, or None; a relative one begins at the API's own host."""
+    """Return the address in a value of an answer, or None. A relative one starts at the API's
+    own host.
+    """
     text = value.strip() if isinstance(value, str) else ""
     if not text or len(text) > 8192:
         return None
@@ -89,40 +94,40 @@ def address(value: Any, base: str | None = None) -> str | None:
 
 
 def origin(url: str) -> tuple[str, str | None, int | None] | None:
-    """Scheme, host and port: whose address it is. None where it is none."""
+    """Return scheme, host and port of an address; None if it is none."""
     parts = split(url)
     return parts and (parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme])
 
 
 def host(url: str) -> str:
-    """The host of an address, for people."""
+    """Return the host of an address, for people."""
     parts = split(url)
     return parts.netloc.rpartition("@")[2] if parts else "a malformed address"
 
 
 def unsigned(url: str) -> str:
-    """An address without its query, for people."""
+    """Return an address without its query, for people."""
     return url.partition("?")[0].partition("#")[0]
 
 
 def in_places(layer: Mapping[str, Any], base: str | None) -> str | None:
-    """The link at the first of the known places that has one."""
+    """Return the link at the first known place that has one."""
     for place in PLACES:
         for value in _at(layer, place):
-            found = address(value, base)
-            if found and not _is_question(found, base):
-                return found
+            link = address(value, base)
+            if link and not _is_question(link, base):
+                return link
     return None
 
 
 def named_but_malformed(layer: Mapping[str, Any]) -> bool:
-    """Is something given as a link that is no address?"""
+    """Does a known place hold a link that is no address?"""
     values = (value for place in PLACES[:19] for value in _at(layer, place))
     return any(isinstance(value, str) and "://" in value and not split(value.strip()) for value in values)
 
 
 def like_videos(payload: Any, base: str | None) -> list[str]:
-    """Every link anywhere in an answer that looks like a finished video, each once."""
+    """List every link anywhere in an answer that looks like a finished video, each once."""
     links = dict.fromkeys(
         found
         for keys, text in _strings(payload)
@@ -138,7 +143,7 @@ def _suffix(url: str) -> str:
 
 
 def _is_question(url: str, base: str | None) -> bool:
-    """Is it where one asks about the job, not where its clip is?"""
+    """Is it the address of the job's status, not of its clip?"""
     if not base or origin(url) != origin(base):
         return False
     parts = split(url)
@@ -146,6 +151,7 @@ def _is_question(url: str, base: str | None) -> bool:
 
 
 def _at(layer: Any, place: tuple[str, ...]) -> Iterator[Any]:
+    layer = unwrapped(layer)
     if isinstance(layer, list):
         for entry in layer[:20]:
             yield from _at(entry, place)
@@ -156,6 +162,7 @@ def _at(layer: Any, place: tuple[str, ...]) -> Iterator[Any]:
 
 
 def _strings(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    value = unwrapped(value)
     if isinstance(value, str):
         yield keys, value
     elif len(keys) > DEEPEST:
@@ -168,7 +175,8 @@ def _strings(value: Any, keys: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
             yield from _strings(inner, (*keys, ""))
 
 
-# A signed link's end: (the parameter with it), or (when it was signed, for how many seconds). Lower case.
+# Parameters that give a signed link's end, or when it was signed and for how many seconds. Lower
+# case.
 _ENDS = (
     "e",  # Qiniu
     "expires",  # OSS, CloudFront, Google V2
@@ -189,7 +197,7 @@ _SPANS = (
 
 
 def signed_end(url: str) -> float | None:
-    """When the link itself says that it dies, in Unix seconds; None where it does not."""
+    """Return the Unix time at which the link expires by its own signature; None if it has none."""
     parts = split(url)
     if parts is None:
         return None
@@ -202,6 +210,8 @@ def signed_end(url: str) -> float | None:
         if start is not None and life is not None:
             return min(max(start + life, EARLIEST_S), LATEST_S)
     ends = [query[name] for name in _ENDS if name in query]
-    ends += [query["q-sign-time"].rpartition(";")[2]] if "q-sign-time" in query else []  # Tencent COS: from;to
-    ends += [query["auth_key"].partition("-")[0]] if "auth_key" in query else []  # Alibaba's CDN: end-random-user-sum
+    # Tencent COS: from;to
+    ends += [query["q-sign-time"].rpartition(";")[2]] if "q-sign-time" in query else []
+    # Alibaba's CDN: end-random-user-sum
+    ends += [query["auth_key"].partition("-")[0]] if "auth_key" in query else []
     return next((found for end in ends if (found := moment(end)) is not None), None)

@@ -1,4 +1,4 @@
-"""Which listed job may be the one whose answer was lost? For servers that can list their jobs."""
+"""Find the listed job whose answer was lost, on servers that list their jobs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ LATEST_S = 900.0  # a request that took longer was given up long before
 
 
 def matches(take: Take, jobs: Iterable[Job], known: Iterable[str]) -> list[Job]:
-    """The jobs that may be `take`'s, likeliest first: made at that time, asked for with those words, and nobody else's.
+    """List the jobs that may be `take`'s, likeliest first: of the same time and request, and not in
+    the ledger.
 
-    `known` are the ids that the ledger has already. What a job does not tell does not speak against it.
+    `known` are the ids in the ledger. A field that a job lacks does not exclude it.
     """
     taken = set(known)
-    found = [job for job in jobs if job.id not in taken and _fits(take, job)]
-    return sorted(found, key=lambda job: abs((job.created_at or 0) - take.created_at))
+    likely = [job for job in jobs if job.id not in taken and _fits(take, job)]
+    return sorted(likely, key=lambda job: abs((job.created_at or 0) - take.created_at))
 
 
 def _fits(take: Take, job: Job) -> bool:
@@ -31,7 +32,9 @@ def _fits(take: Take, job: Job) -> bool:
 
 
 def differences(take: Take, job: Job) -> list[str]:
-    """Where a job was asked for with other words, model or length than the take: a sentence each."""
+    """Name each of prompt, model and length in which the job differs from the take: a sentence
+    each.
+    """
     pairs = (
         ("prompt", job.prompt, take.request.get("prompt")),
         ("model", job.model, take.request.get("model")),

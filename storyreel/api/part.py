@@ -1,4 +1,4 @@
-"""A file that grows by one or several answers, and what is known about the whole of it."""
+"""A file that one or several answers fill, and the facts about its whole."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 
 from storyreel.errors import BrokenOff, DownloadError, LinkExpired
 
+AGAIN = "run again later: the job stays paid for, and its clip is fetched for nothing"
+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """A finished download: where the bytes lie and how many there are."""
+    """A finished download: its path, size in bytes and hash."""
 
     path: Path
     bytes: int
@@ -21,7 +23,7 @@ class Fetched:
 
 
 class Part:
-    """The bytes that are here already, and how to ask for the rest (RFC 9110, 14)."""
+    """The bytes on disk, and the headers that request the rest (RFC 9110, 14)."""
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         self.path = path
@@ -33,23 +35,23 @@ class Part:
         self._digest = hashlib.sha256()
         self._out = path.open("wb")
 
-    def wish(self) -> dict[str, str]:
-        """The headers that ask for the rest, only if the file is still the same one."""
+    def request_headers(self) -> dict[str, str]:
+        """Return the headers that request the rest, on condition that the file is unchanged."""
         if not self.count:
             return {"Accept": "*/*"}
         same = {"If-Range": self._validator} if self._validator else {}
         return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
 
     def accept(self, status: int, headers: Mapping[str, str], host: str) -> None:
-        """Look at the head of an answer: does it start again from the beginning, or where this part ends?"""
+        """Check an answer's head: does it start from the beginning, or where this part ends?"""
         if status in (403, 404, 410):
-            raise LinkExpired(f"{host} answers {status}: the link is dead")
+            raise LinkExpired(f"{host} answers {status}: the link is dead", fix=AGAIN)
         if status == 206 and self.count:
             if headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
-                raise DownloadError(f"{host} answers with another part of the clip than was asked for")
+                raise DownloadError(f"{host} answers with another part of the clip than was asked for", fix=AGAIN)
             return
         if status != 200:
-            raise DownloadError(f"{host} answers {status} instead of the clip")
+            raise DownloadError(f"{host} answers {status} instead of the clip", fix=AGAIN)
         self._begin(headers)
 
     @property
@@ -74,7 +76,7 @@ class Part:
         self._out.truncate()
 
     def write(self, chunk: bytes) -> None:
-        """Add bytes. Raises `DownloadError` where there are more than the limit."""
+        """Add bytes. Raise `DownloadError` above the limit."""
         self.count += len(chunk)
         if self.count > self.max_bytes:
             raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB", is_final=True)
@@ -82,9 +84,9 @@ class Part:
         self._out.write(chunk)
 
     def finish(self) -> Fetched:
-        """Raises `DownloadError` where there are more or fewer bytes than were announced."""
+        """Return the whole file. Raise `BrokenOff` if its size is not the announced one."""
         if self._announced is not None and self.count != self._announced:
-            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced")
+            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced", fix=AGAIN)
         self._out.flush()
         return Fetched(self.path, self.count, self._digest.hexdigest())
 

@@ -1,4 +1,6 @@
-"""When to ask next about a job: seldom while it cannot be done, often when most others were."""
+"""Polling schedule: rarely while a job is unlikely to be done, often once most similar jobs
+were.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,12 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-ENOUGH = 8  # jobs of the same model and length, from which their waits are better known than from the catalogue
+# jobs of the same model and length, from which their waits are better known than from the catalogue
+ENOUGH = 8
 MOST = 2.0  # times the longest wait of the catalogue: what took longer is no measure
 FIRST_LOOK_S = 10.0  # a request that moderation blocks ends early
-QUICK_SHARE = 0.045  # so many may be done before asking begins; what is saved here is saved for every job
+# so many may be done before asking begins; what is saved here is saved for every job
+QUICK_SHARE = 0.045
 COARSE = 0.05  # of the wait so far: a lag of 2.5 % of the job's time on average, 5 % at most
 FINE = 0.02  # for the last of them, who are few: so that half of all lags are below 2 %
 LATE = 0.05  # beyond the longest known wait
@@ -20,15 +24,16 @@ LONGEST_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """How long such jobs take: waits in seconds from submission, shortest first; at least one."""
+    """Waits of similar jobs in seconds from submission, shortest first; at least one."""
 
     waits_s: tuple[float, ...]
 
     @staticmethod
     def of(low_s: float, high_s: float, history_s: Sequence[float] = ()) -> Expected:
-        """From what was seen, where that is enough, else from what the catalogue says: anything between `low_s` and `high_s`.
+        """Return the recorded waits if there are enough, else an even spread from `low_s` to
+        `high_s`.
 
-        What took more than twice `high_s` is left out: no job that is waited for is to be asked about an hour late.
+        Leave out waits over twice `high_s`: they would make polling an hour late.
         """
         usual = sorted(wait for wait in history_s if 0 < wait <= MOST * high_s)
         if len(usual) >= ENOUGH:
@@ -36,22 +41,23 @@ class Expected:
         return Expected(tuple(low_s + (high_s - low_s) * i / 20 for i in range(21)))
 
     def quantile(self, share: float) -> float:
-        """The wait, in seconds, within which this share of such jobs is done."""
+        """Return the wait in seconds within which this share of similar jobs is done."""
         at = share * (len(self.waits_s) - 1)
         low = int(at)
         high = min(low + 1, len(self.waits_s) - 1)
         return self.waits_s[low] + (self.waits_s[high] - self.waits_s[low]) * (at - low)
 
     def share_over(self, elapsed_s: float) -> float:
-        """The share of such jobs that are done by then, 0 to 1."""
+        """Return the share of similar jobs that are done by then, 0 to 1."""
         return bisect.bisect_right(self.waits_s, elapsed_s) / len(self.waits_s)
 
 
 def next_delay(elapsed_s: float, expected: Expected) -> float:
-    """Seconds until the next request, `elapsed_s` after the job was submitted.
+    """Return the seconds until the next request, `elapsed_s` after the job was submitted.
 
-    One early look; then nothing until the quickest of such jobs are done; then gaps that are a part of the wait so far. The
-    early gaps are what every job pays for, so they are wide, and the late ones are what few do, so they are narrow.
+    One early look; then nothing until the quickest similar jobs are done; then gaps in proportion
+    to the wait so far. Every job pays for the early gaps, so they are wide; few jobs reach the late
+    ones, so they are narrow.
     """
     begin = expected.quantile(QUICK_SHARE)
     look = min(FIRST_LOOK_S, begin / 4)

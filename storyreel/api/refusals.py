@@ -1,6 +1,7 @@
-"""What an answer that is no job means: one table, read from its top; the first row that fits decides. Pure.
+"""The meaning of an answer that is no job: one table, read from the top; the first row that fits
+decides. Pure.
 
-When in doubt, a request is lost, not refused: a job may have been made, and is paid for.
+In doubt, a request is lost, not refused: a job may have been made, and is paid for.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 
 from storyreel.api.answers import error_of
 from storyreel.api.bodies import clean, loads
+from storyreel.errors import ErrorKind
 
 
 class Meaning(StrEnum):
-    """What an answer says about the request."""
+    """The meaning of an answer."""
 
     CREDIT = "credit"  # the account, or the key, has no money left: stop
     RATE = "rate"  # too many at once: wait, then send the same
@@ -31,7 +33,9 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no job. `code` and `type` are the API's own words; `text` is all that it says."""
+    """An answer that is no job. `code` and `type` are the API's own words; `text` is all of its
+    words.
+    """
 
     status: int
     code: str | None
@@ -41,13 +45,15 @@ class Answer:
 
     @property
     def text(self) -> str:
-        """Code, type and message, as the patterns see them; numbers of codes stand in brackets."""
+        """Return code, type and message for the patterns; codes are in brackets."""
         return f"[{self.code or ''}] [{self.type or ''}] {self.message}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. `on` is POST or GET, None for both; `json` None for any body; `statuses` None for any."""
+    """One row of the table. `on` is POST or GET, None for both; `json` None for any body;
+    `statuses` None for any.
+    """
 
     meaning: Meaning
     statuses: frozenset[int] | None
@@ -71,10 +77,10 @@ def _says(*patterns: str) -> re.Pattern[str]:
 
 
 def _of(*statuses: int | range) -> frozenset[int]:
-    return frozenset(s for one in statuses for s in (one if isinstance(one, range) else (one,)))
+    return frozenset(s for part in statuses for s in (part if isinstance(part, range) else (part,)))
 
 
-# A gateway that has lost the answer of the server behind it: that one may have made the job.
+# A gateway lost the answer of the server behind it: that server may have made the job.
 _LOST_BEHIND = _says(
     r"do_request_failed", r"(read|unmarshal)_response_body_failed", r"bad_response_body", r"\[invalid_response\]",
     r"upstream (request |connection )?(timed? ?out|timeout|reset)", r"gateway time-?out",
@@ -82,7 +88,7 @@ _LOST_BEHIND = _says(
 _UNSURE = _says(
     r"time-?d? ?out", r"internal", r"\[5\d\d\]", r"upstream", r"server error", r"try again", r"unknown error"
 )
-# Said before anything is passed on: new-api's own checks of a customer's money, and Kling's and Volcano's codes.
+# Checked before the request is passed on: new-api's checks of money, Kling's and Volcano's codes.
 _SURE_CREDIT = _says(
     r"insufficient_(user_)?quota", r"pre_consume_token_quota_failed", r"billing_hard_limit", r"\[Arrearage\]",
     r"AccountOverdue", r"CreditInsufficient", r"TokenStatusExhausted", r"\[110[0-2]\]", r"\bcode:? ?110[0-2]\b",
@@ -163,7 +169,7 @@ TABLE: tuple[Row, ...] = (
     # ---- asked about a job
     Row(Meaning.KEY, _of(401), None, "RFC 9110 15.5.2", on="GET", json=True, fix="check OPENAI_API_KEY and OPENAI_BASE_URL"),
     Row(Meaning.KEY, _of(403), _KEY, "OpenAI: a key without the right", on="GET", json=True, fix="check OPENAI_API_KEY"),
-    # UNKNOWN_JOB stands in `says_unknown`: it takes more than a pattern.
+    # UNKNOWN_JOB is in `says_unknown`: it takes more than a pattern.
     Row(Meaning.LOST, None, None, "a GET costs nothing: it is asked again", on="GET"),
     Row(
         Meaning.INVALID, _of(range(300, 400)), None, "RFC 9110 15.4: what was sent was not taken",
@@ -195,7 +201,7 @@ TABLE: tuple[Row, ...] = (
 
 
 def decide(answer: Answer, method: str, job_id: str | None = None) -> Row:
-    """The row that says what an answer means. `job_id` is the job that a GET asked about."""
+    """Return the row that decides an answer. `job_id` is the job that a GET was about."""
     if method == "GET" and job_id and says_unknown(answer, job_id):
         return _UNKNOWN
     return next(row for row in TABLE if row.fits(answer, method))
@@ -218,7 +224,9 @@ _PATHS = re.compile(r"(GET|POST)?\s*\(?(https?:/)?/[^\s)]*")
 
 
 def says_unknown(answer: Answer, job_id: str) -> bool:
-    """Is this the API's own word, in JSON, that it does not know this job? Not any 404: a gateway's or an address's is none."""
+    """Does the API itself say, in JSON, that it has no such job? A 404 of a gateway or of a
+    wrong address does not.
+    """
     if not answer.is_json or answer.status not in (200, 400, 404, 410, 422):
         return False
     text = _PATHS.sub(" ", answer.text)
@@ -230,57 +238,57 @@ def says_unknown(answer: Answer, job_id: str) -> bool:
 
 
 def read(status: int, text: str) -> Answer:
-    """An error body in any of the forms seen: JSON of several kinds, plain text, HTML, nothing."""
+    """Parse an error body in any known form: JSON of several kinds, plain text, HTML, nothing."""
     payload = loads(text)
     if not isinstance(payload, (dict, list)):
         return Answer(status, None, None, clean(text), False)
-    one = payload[0] if isinstance(payload, list) and payload else payload
+    body = payload[0] if isinstance(payload, list) and payload else payload
     code = kind = message = None
-    if isinstance(one, dict):
+    if isinstance(body, dict):
         inner = next(
-            (v for k in ("error", "errors", "base_resp") if (v := one.get(k)) not in (None, "", {}, [], False)), None
+            (v for k in ("error", "errors", "base_resp") if (v := body.get(k)) not in (None, "", {}, [], False)), None
         )
         code, message = error_of(inner) if inner is not None else (None, None)
         if isinstance(inner, dict):
             kind = _text(inner.get("type"))
             code = code or _text(inner.get("status_code"))
-        code = code or _text(_first(one, "code", "error_code", "errorCode", "status_code"))
-        kind = kind or _text(one.get("type"))
+        code = code or _text(_first(body, "code", "error_code", "errorCode", "status_code"))
+        kind = kind or _text(body.get("type"))
         if not message:
-            message = _text(_first(one, "message", "msg", "error_message", "error_msg", "detail", "error_description"))
+            message = _text(_first(body, "message", "msg", "error_message", "error_msg", "detail", "error_description"))
     return Answer(status, code, kind, message or clean(text), True)
 
 
 def has_refusal(payload: Any) -> bool:
-    """Does an answer that names no job carry an error, or a code that is no success?"""
+    """Does an answer without a job carry an error, or a code other than success?"""
     if not isinstance(payload, dict):
         return False
     base = payload.get("base_resp")
     codes = [payload.get("code"), base.get("status_code") if isinstance(base, dict) else None]
     if payload.get("error") or payload.get("errors") or payload.get("success") is False:
         return True
-    return any(str(one).lower() not in _FINE for one in codes if one is not None)
+    return any(str(code).lower() not in _FINE for code in codes if code is not None)
 
 
 _FINE = {"0", "200", "201", "202", "success", "ok", "succeed", "", "true"}
 
 
 def parse_error(text: str) -> tuple[str | None, str]:
-    """(code, message) of an error body."""
+    """Return (code, message) of an error body."""
     answer = read(0, text)
     return answer.code, answer.message
 
 
-def failure_class(code: str | None, message: str | None) -> str:
-    """The report's class of a job that the API ended as failed."""
+def failure_class(code: str | None, message: str | None) -> ErrorKind:
+    """Return the kind of error of a job that the API ended as failed."""
     text = f"[{code or ''}] {message or ''}"
     if MODERATED.search(text) or "policy" in text.lower():
-        return "moderation"
+        return ErrorKind.MODERATION
     if "expired" in text.lower():
-        return "expired"
+        return ErrorKind.EXPIRED
     if re.search(r"invalid|unsupported|not supported|bad.?request|\[12\d\d\]", text, re.IGNORECASE):
-        return "invalid"
-    return "transient"
+        return ErrorKind.INVALID
+    return ErrorKind.TRANSIENT
 
 
 def _first(layer: dict[str, Any], *names: str) -> Any:
@@ -288,11 +296,13 @@ def _first(layer: dict[str, Any], *names: str) -> Any:
 
 
 def _text(value: Any) -> str | None:
-    """A field as text. FastAPI's `detail` is a list of faults, each with its place."""
+    """Return a field as text. FastAPI's `detail` is a list of faults, each with its place."""
     if isinstance(value, list):
         parts = [
-            f"{'.'.join(str(p) for p in one.get('loc', ()))}: {one.get('msg')}" if isinstance(one, dict) else str(one)
-            for one in value[:5]
+            f"{'.'.join(str(p) for p in fault.get('loc', ()))}: {fault.get('msg')}"
+            if isinstance(fault, dict)
+            else str(fault)
+            for fault in value[:5]
         ]
         return clean("; ".join(parts)) or None
     if isinstance(value, dict):

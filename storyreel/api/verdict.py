@@ -1,6 +1,6 @@
-"""What may be concluded about a job from what the API says of it. Pure.
+"""Decide when a job is unknown to the API. Pure.
 
-A job that was paid for is written off by no single answer: gateways have hiccups, and addresses have typing errors.
+No single answer gives up a paid job: gateways have hiccups, and addresses have typing errors.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ SLOWEST_PACE = 0.02  # of real time, however fast the simulator is
 
 
 def pace(time_scale: float) -> float:
-    """What pauses are multiplied by: 1 at a real API, less at a simulator that is faster."""
+    """Return the factor for pauses: 1 at a real API, less at a faster simulator."""
     return max(SLOWEST_PACE, min(1.0, time_scale))
 
 
 class Doubt:
-    """Counts the API's own words that it does not know a job, and the time over which it said so.
+    """Counts answers in which the API says that it does not know a job, and the time over which
+    they came.
 
-    `clock` is monotonic: no jump of the machine's time makes minutes of seconds.
+    `clock` is monotonic, so a change of the machine's time does not count.
     """
 
     def __init__(self, clock: Callable[[], float], time_scale: float) -> None:
@@ -30,12 +31,12 @@ class Doubt:
         self._since = 0.0
 
     def heard(self) -> bool:
-        """Count one more; is it proven now?"""
+        """Count one more answer. Is it proven now?"""
         if not self._answers:
             self._since = self._clock()
         self._answers += 1
         return self._answers >= ANSWERS and self._clock() - self._since >= self._over_s
 
     def clear(self) -> None:
-        """The API knows the job after all."""
+        """Start counting from zero: the API knows the job."""
         self._answers = 0

@@ -1,4 +1,5 @@
-"""Tells a server of yours how a run ended: signed as Standard Webhooks 1.0 says, so that any of its libraries can check it.
+"""Send a run's result to your server, signed as in Standard Webhooks 1.0; its libraries can verify
+it.
 
 Source: https://github.com/standard-webhooks/standard-webhooks, spec 1.0.
 """
@@ -23,10 +24,11 @@ TIMEOUT_S = 10.0
 
 
 async def send(settings: Settings, kind: str, data: dict[str, Any], event_id: str) -> None:
-    """POST the event to STORYREEL_WEBHOOK_URL; does nothing where none is set. `event_id` is the same for each try.
+    """POST the event to STORYREEL_WEBHOOK_URL; do nothing if it is not set. `event_id` is the same
+    for each try.
 
     Raises:
-        ApiError: it was not taken, three times.
+        ApiError: three tries failed.
     """
     if not settings.webhook_url:
         return
@@ -51,7 +53,7 @@ async def send(settings: Settings, kind: str, data: dict[str, Any], event_id: st
 
 
 def sign(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
-    """The `webhook-signature` header. `secret` is `whsec_` and base64, or any text."""
+    """Return the `webhook-signature` header. `secret` is `whsec_` and base64, or any text."""
     key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
     signed = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(signed).decode()}"

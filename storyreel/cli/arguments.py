@@ -1,4 +1,6 @@
-"""Puts each word of a command line where it belongs. Light: it is imported before a command is known."""
+"""Assign the words of a command line to FILE and the other arguments. Light: imported for every
+command.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,13 @@ STORYBOARD = "storyboard.yaml"
 
 
 def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
-    """Put each word where it belongs: FILE, which may stand behind the scenes of --only or --force, or be left out; what
-    stands behind FILE; and the words that argparse could not place (`rest`). A folder stands for its storyboard.yaml.
+    """Assign the words: FILE, which may follow the scenes of --only or --force, or be missing; the
+    word after FILE; and the words that argparse could not place (`rest`). A folder means its
+    storyboard.yaml.
 
     Raises:
-        UsageError: no storyboard is named, and there is none here; or something else is missing.
+        UsageError: no storyboard is named and the current folder has none; or another word is
+            missing.
     """
     if hasattr(args, "files") and args.command == "validate":
         args.files = [storyboard_file(name) for name in args.files or [None]]
@@ -25,8 +29,8 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
     words = [args.file, *([getattr(args, args.last)] if hasattr(args, "last") else []), *rest]
     words = [word for word in words if word is not None]
     wanted = 2 if hasattr(args, "last") else 1
-    while len(words) < wanted and (found := _swallowed(args)):
-        words.append(found)
+    while len(words) < wanted and (taken := _swallowed(args)):
+        words.append(taken)
     if len(words) > wanted:
         raise UsageError(f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`")
     if hasattr(args, "last"):
@@ -34,11 +38,11 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
     args.file = storyboard_file(words[0] if words else None)
     for name in ("only", "force"):
         if hasattr(args, name):
-            setattr(args, name, [one for word in getattr(args, name) for one in word.split(",") if one])
+            setattr(args, name, [scene for word in getattr(args, name) for scene in word.split(",") if scene])
 
 
 def _set_last(args: argparse.Namespace, words: list[str]) -> None:
-    """Take what stands behind FILE off the words."""
+    """Remove the word after FILE from the words, and set its argument."""
     name = args.last.upper()
     if not words or (len(words) == 1 and (_is_file if name == "SCENE" else _has_suffix)(words[0])):
         raise UsageError(f"no {name} is named", fix=f"storyreel {args.command} FILE {name}")
@@ -46,7 +50,9 @@ def _set_last(args: argparse.Namespace, words: list[str]) -> None:
 
 
 def _swallowed(args: argparse.Namespace) -> str | None:
-    """The last word behind --only or --force that is a storyboard, or a folder with one, and no scene; taken out there."""
+    """Remove and return the last word after --only or --force that is a storyboard, or a folder
+    with one.
+    """
     for name in ("force", "only"):
         scenes = getattr(args, name, [])
         for is_meant in (_has_suffix, _is_file):
@@ -65,10 +71,11 @@ def _is_file(word: str) -> bool:
 
 
 def storyboard_file(word: str | None) -> str:
-    """The path of the storyboard: as named, or the storyboard.yaml of the folder that is named, or of this one.
+    """Return the path of the storyboard: the one named, or the storyboard.yaml of the folder named,
+    or of this one.
 
     Raises:
-        UsageError: none is named and there is none here.
+        UsageError: none is named and this folder has none.
     """
     if word is None:
         if not Path(STORYBOARD).is_file():

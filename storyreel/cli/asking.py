@@ -1,4 +1,4 @@
-"""Asks the person at the terminal."""
+"""Ask the person at the terminal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from storyreel.errors import UsageError
 
 
 def consent(bill: str, *, is_given: bool) -> None:
-    """Show what would be paid for, and return if a person agrees: now, at the terminal, or beforehand (`is_given`, by --yes).
-    A budget is a limit, not a yes.
+    """Show the price, and return if a person agrees: at the terminal, or beforehand by --yes
+    (`is_given`). A budget is a limit, not a yes.
 
     Raises:
         UsageError: nobody agrees; nothing is sent.
@@ -24,7 +24,7 @@ def consent(bill: str, *, is_given: bool) -> None:
 
 
 def check_can_ask(bill: str, *, is_given: bool) -> None:
-    """Raises `UsageError` where nobody has agreed and there is no terminal to ask on."""
+    """Raise `UsageError` if nobody has agreed and there is no terminal to ask on."""
     if not is_given and not sys.stdin.isatty():
         raise UsageError(
             f"this would pay for {bill}, and there is no terminal to ask on; nothing was sent",

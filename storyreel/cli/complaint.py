@@ -1,4 +1,4 @@
-"""Errors and reasons, in the words that a person sees."""
+"""Print errors and reasons for people."""
 
 from __future__ import annotations
 
@@ -10,29 +10,31 @@ from storyreel.errors import StoryreelError
 
 
 def said(state: str, reason: str) -> str:
-    """A reason beside its state, without the state once more: `held: the answer was lost` beside `held`."""
+    """Return a reason to print beside its state, without repeating the state: `held: …` becomes
+    `…`.
+    """
     return reason.removeprefix(f"{state}: ").removeprefix(f"{state} yet: ")
 
 
 def complain(who: str, error: StoryreelError) -> None:
-    """Print what happened, then its Fix, on stderr."""
+    """Print the error, then its Fix, on stderr."""
     print(f"{who}: {error.message}", file=sys.stderr)
     if error.fix:
         print(f"  Fix: {error.fix}", file=sys.stderr)
 
 
 def complain_of(error: Exception) -> int:
-    """Print an error that no one has put into words yet; returns the exit code. What a person can change is told as such:
-    the first error of ours in it, else the first of the operating system. The rest is a fault of Storyreel's own.
+    """Print any error and return the exit code. Show the first error of ours inside it, else
+    the first of the operating system: a person can fix those. Else ask for a report.
     """
     inside = list(_leaves(error))
-    for one in inside:
-        if isinstance(one, StoryreelError):
-            complain("storyreel", one)
-            return one.exit_code
-    for one in inside:
-        if isinstance(one, OSError) and one.errno is not None:
-            complain("storyreel", _of_the_system(one))
+    for cause in inside:
+        if isinstance(cause, StoryreelError):
+            complain("storyreel", cause)
+            return cause.exit_code
+    for cause in inside:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            complain("storyreel", _of_the_system(cause))
             return 2
     first = inside[0]
     text = " ".join(str(first).split())
@@ -42,9 +44,9 @@ def complain_of(error: Exception) -> int:
 
 
 def _leaves(error: BaseException) -> Iterator[BaseException]:
-    """The errors in groups of errors, and the error itself where it is none; then what they come from."""
-    for one in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
-        yield from _leaves(one)
+    """Yield the errors inside a group of errors, or the error itself."""
+    for inner in error.exceptions if isinstance(error, BaseExceptionGroup) else ():
+        yield from _leaves(inner)
     if not isinstance(error, BaseExceptionGroup):
         yield error
 

@@ -1,4 +1,6 @@
-"""A flow, run from the command line: quietly, until it ends, is interrupted, or loses Prefect's server."""
+"""Run a flow from the command line: quietly, until it ends, is interrupted, or loses Prefect's
+server.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 
 class ServerLost(StoryreelError):
-    """Prefect's server does not answer any more, after all attempts of Prefect's own. What is paid for is in the ledger."""
+    """Prefect's server no longer answers, after all of Prefect's retries. What is paid for is
+    in the ledger.
+    """
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(
@@ -26,29 +30,29 @@ class ServerLost(StoryreelError):
 
 @contextlib.contextmanager
 def like_ctrl_c() -> Iterator[None]:
-    """Within it SIGTERM and SIGHUP interrupt as Ctrl-C does: what is open is closed, and exit code 130 says so."""
+    """Treat SIGTERM and SIGHUP like Ctrl-C: close everything that is open, exit with 130."""
     before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # not in the main thread: signals are somebody else's
-        for one in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(one) is not signal.SIG_IGN:  # `nohup`
-                before[one] = signal.signal(one, _interrupt)
+    with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`
+                before[number] = signal.signal(number, _interrupt)
     try:
         yield
     finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def conduct(flow: Coroutine[Any, Any, State[Any]], told: Sized = ()) -> State[Any] | None:
-    """Run a flow to its end; None if it was interrupted, by Ctrl-C, SIGTERM or SIGHUP. `told` holds something once the flow
-    has told its results: what fails after that is Prefect's.
+def conduct(flow: Coroutine[Any, Any, State[Any]], results: Sized = ()) -> State[Any] | None:
+    """Run a flow to its end. Return None if Ctrl-C, SIGTERM or SIGHUP interrupted it. `results` is
+    empty until the flow has delivered its results; an error after that is Prefect's.
 
     Raises:
-        ServerLost: Prefect's server could not be told.
+        ServerLost: Prefect's server did not receive the final state.
     """
     import asyncio
 
@@ -66,7 +70,7 @@ def conduct(flow: Coroutine[Any, Any, State[Any]], told: Sized = ()) -> State[An
     except (KeyboardInterrupt, asyncio.CancelledError, TerminationSignal):
         state = None
     except Exception as error:
-        if not told and not isinstance(error, httpx.HTTPError):
+        if not results and not isinstance(error, httpx.HTTPError):
             raise
         raise ServerLost(error) from error
     with contextlib.suppress(KeyboardInterrupt):
@@ -75,8 +79,8 @@ def conduct(flow: Coroutine[Any, Any, State[Any]], told: Sized = ()) -> State[An
 
 
 def leave(code: int) -> NoReturn:
-    """End this process at once. Whatever is ours is on disk, and Prefect had its time: at its exit it would wait, without a
-    bound, for servers that are gone, and try each event again.
+    """End this process at once. Our data is on disk, and Prefect had its time. Prefect's own
+    exit would wait without limit for servers that are gone.
     """
     import os
     import sys
@@ -88,16 +92,17 @@ def leave(code: int) -> NoReturn:
 
 
 def quiet_prefect() -> None:
-    """Prefect's console lines are for its UI; the terminal has the display."""
+    """Silence Prefect's console lines: they are for its UI, and the terminal has the display."""
     import logging
 
-    import prefect  # noqa: F401  # sets its logging up
+    import prefect  # noqa: F401  # configures its logging
 
-    # A server that is gone is told once, by us.
+    # We report a lost server once, ourselves.
     for name in ("prefect.events.clients", "EventsWorker", "APILogWorker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]  # it has a mind of its own about levels
-    logging.raiseExceptions = False  # else each batch of log lines that is lost is told
+    # it sets its own level
+    logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]
+    logging.raiseExceptions = False  # else it reports each lost batch of log lines
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         logger = logging.getLogger(name)
         for handler in list(logger.handlers):

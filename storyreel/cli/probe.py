@@ -1,4 +1,6 @@
-"""What `doctor` asks over the network: an address as a run would, and the API about a job that cannot exist."""
+"""Network checks of `doctor`: fetch an address as a run would, and ask the API for a job that
+cannot exist.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ Finding = tuple[bool | None, str, str]
 
 
 def fetch(url: str) -> bytes | None:
-    """The bytes at this address; None where it gives none. Only a server of another machine is asked through a proxy."""
+    """Return the bytes at this address, or None. Use a proxy only for other machines."""
     import httpx
 
     try:
@@ -38,7 +40,9 @@ def fetch(url: str) -> bytes | None:
 
 
 def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
-    """Ask for a job that cannot exist. Only the API's own word that it knows no such job says that address and key are right."""
+    """Request a job that cannot exist. Only the API's own answer that it has no such job proves
+    address and key.
+    """
     import httpx
 
     if now.api_key is None:
@@ -72,7 +76,7 @@ def _by_proxy(now: Settings) -> str:
 
 
 def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) -> Finding | None:
-    """What speaks against this answer, or None where the API knows no such job."""
+    """Return why this answer is not the API's, or None if it is."""
     said = _said(answer)
     status, quoted = answer.status_code, f": {said}" if said else ""
     if answer.is_redirect:
@@ -95,7 +99,7 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
 
 
 def _said(answer: httpx.Response) -> str | None:
-    """The error's code and message, where the answer is JSON with one."""
+    """Return the error's code and message if the answer is JSON with one."""
     try:
         found: Any = json.loads(answer.content[:MOST_BYTES])
     except (ValueError, RecursionError):
@@ -107,7 +111,9 @@ def _said(answer: httpx.Response) -> str | None:
 
 
 def _knows_no_job(said: str, answer: httpx.Response, other: httpx.Response | None) -> bool:
-    """Is it about a job? Where the words do not tell, by another answer to an address that cannot be."""
+    """Is the error about a job? If its words do not decide, compare with another address that
+    cannot exist.
+    """
     if _OF_A_ROUTE.search(said):
         return False
     if _OF_A_JOB.search(said):

@@ -1,8 +1,9 @@
-"""Command-line options -> the request that the rest of the program knows."""
+"""Command-line options -> the request of a run."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -13,25 +14,36 @@ from storyreel.run.opening import Prepared, Request
 
 
 def variables(args: argparse.Namespace) -> dict[str, str]:
-    """The `--var name=value` options. Raises `UsageError`."""
-    found = {}
+    """Parse the `--var name=value` options. Raise `UsageError` on a bad one."""
+    given = {}
     for text in args.var:
         name, separator, value = text.partition("=")
         if not separator or not name:
             raise UsageError(f"--var {text}: there is no `=`", fix="write --var name=value")
         if any("\ud800" <= c <= "\udfff" for c in text):
             raise UsageError(f"--var {name}: its value is not UTF-8", fix="write it in UTF-8")
-        found[name] = value
-    return found
+        given[name] = value
+    return given
+
+
+def choose_profile(args: argparse.Namespace) -> None:
+    """Give the rehearsal's simulator the profile of `--profile`. Raises `UsageError` where there is none of that name."""
+    if not args.profile:
+        return
+    from storyreel.simulator import profiles
+
+    if not args.simulate:
+        raise UsageError("--profile is for rehearsals", fix="add --simulate, or leave --profile out")
+    os.environ[profiles.ENVIRONMENT] = profiles.find(args.profile).name
 
 
 def catalog_file(args: argparse.Namespace) -> Path | None:
-    """The `--catalog` option."""
+    """Return the file of the `--catalog` option."""
     return Path(args.catalog) if args.catalog else None
 
 
 def prepare(args: argparse.Namespace) -> Prepared:
-    """Read the storyboard and find its results; says where they are, if that is not where one would look."""
+    """Read the storyboard and find its results. Print where they are if that is unusual."""
     prepared = opening.prepare(from_args(args))
     if prepared.note:
         print(f"storyreel: {prepared.note}", file=sys.stderr)
@@ -39,7 +51,7 @@ def prepare(args: argparse.Namespace) -> Prepared:
 
 
 def from_args(args: argparse.Namespace) -> Request:
-    """The request of plan, run, status, cut and report."""
+    """Build the request of plan, run, status, cut and report."""
     budget = getattr(args, "budget", None)
     return Request(
         storyboard=Path(args.file),

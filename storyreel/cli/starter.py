@@ -1,4 +1,4 @@
-"""A first storyboard for `storyreel init`, with stills drawn on the spot."""
+"""Write a first storyboard for `storyreel init`, with stills drawn on the spot."""
 
 from __future__ import annotations
 
@@ -60,11 +60,10 @@ budget:
 """
 
 DEPLOYMENTS = """\
-# For `storyreel up` in this folder: a Prefect server with its UI, these deployments, and a worker that runs them here. The
-# server knows them by the project's name: `render` is `render-storyboard/{id}-render` there, and their work pool
-# `storyreel` is `storyreel-{id}`. So projects side by side do not meet.
-# The key is read from the environment that `up` is given (OPENAI_API_KEY), never from a parameter. Schedules are off until
-# they are switched on in the UI.
+# `storyreel up` in this folder starts a Prefect server with its UI, these deployments, and a worker.
+# There each name begins with the project's: `render` is `render-storyboard/{id}-render`, and the work
+# pool `storyreel` is `storyreel-{id}`. So projects side by side stay apart. The worker reads the key
+# from the environment of `up` (OPENAI_API_KEY), never from a parameter. Switch schedules on in the UI.
 name: {id}
 pull:
   - prefect.deployments.steps.set_working_directory:
@@ -96,7 +95,7 @@ deployments:
 
 
 def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
-    """A still of the lighthouse under one of `SKIES`, as PNG."""
+    """Draw the lighthouse under one of `SKIES`, as PNG."""
     above, horizon, sea, lit = SKIES[name]
     width, height = size
     line = int(height * 0.68)
@@ -133,27 +132,32 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
 
 
 def id_of(name: str) -> str:
-    """An id made of a folder's name in any script: `Café film` gives cafe-film; `film` where nothing is left of it."""
+    """Make an id of a folder's name in any script: `Café film` gives cafe-film; `film` if
+    nothing is left.
+    """
     return slugify(name, max_length=63) or "film"
 
 
 def title_of(name: str) -> str:
-    """A title made of a folder's name; `$` is doubled, as a title may hold variables."""
+    """Make a title of a folder's name. Double each `$`, because a title may hold variables."""
     text = " ".join(re.sub(r"[-_]+", " ", name).split()) or "Film"
     return (text[0].upper() + text[1:]).replace("$", "$$")
 
 
 def as_yaml(text: str) -> str:
-    """The text as a YAML value that is read back as just this text: in quotes where it needs them."""
+    """Return the text as a YAML value that reads back as the same text, in quotes if it needs
+    them.
+    """
     plain = re.fullmatch(r"[^\W\d_][\w ]*(?:-\w+)*", text) and text.lower() not in _YAML_WORDS
     return text if plain else json.dumps(text, ensure_ascii=False)
 
 
 def write(folder: Path) -> Path:
-    """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`; returns the storyboard's path.
+    """Write the starter storyboard, its stills, its schema and a prefect.yaml into `folder`. Return
+    the storyboard's path.
 
     Raises:
-        UsageError: a storyboard is there already; nothing is overwritten.
+        UsageError: a storyboard exists there; nothing is overwritten.
         WorkspaceError: the folder cannot be written.
     """
     from storyreel.manifest import schema

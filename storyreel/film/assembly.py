@@ -1,4 +1,4 @@
-"""From the takes of a storyboard to its film and contact sheet."""
+"""Takes of a storyboard -> its film, timeline and contact sheet."""
 
 from __future__ import annotations
 
@@ -28,80 +28,120 @@ def cut(
     *,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Assemble `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film order.
+    """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film
+    order.
 
-    Returns what `report.CutReport` says of the film. `tell` hears of the pictures encoded, and of how many.
+    Return the fields of `report.model.CutReport`. `tell` receives (pictures encoded, pictures in total).
 
-    A take of None is a scene without a clip; `cut.missing` says what becomes of it. Where a scene was asked to begin on the
-    picture on which the one before it ends, and does, that picture is shown once.
+    A take of None is a scene without a clip; `cut.missing` decides what the film shows. If a scene
+    was sent the last picture of the scene above, and begins with it, the film shows it once.
 
     Raises:
         UsageError: a scene is missing and the cut does not say what to do about it.
         MediaError: a clip cannot be read; the old film stays.
     """
-    settings = storyboard.cut
-    there = [(scene, row) for scene, row in shown if row is not None]
-    missing = [scene for scene, row in shown if row is None]
-    if not there or (missing and settings.missing == "refuse"):
-        raise UsageError(
-            f"scenes are missing: {', '.join(missing) or 'all'}",
-            fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
-        )
-    _check_here(workspace, there)
-    names: list[str] = []
-    pieces: list[Piece] = []
-    seams: list[dict[str, Any]] = []
-    above: tuple[str, Take] | None = None
-    for scene_id, row in shown:
-        scene = storyboard.scene(scene_id)
-        into: Transition = (scene.transition or settings.transition) if pieces else "cut"
-        if row is None:
-            if settings.missing == "slate":
-                names.append(scene_id)
-                card = Piece(None, into=into, caption=scene.title or scene.id, seconds=scene.seconds)
-                pieces.append(card)
-                above = None
-            continue
-        path = workspace.root / (row.clip or {})["path"]
-        joined = False
-        if above is not None:
-            offset = _chained(storyboard, above[0], scene_id)
-            linked = offset is not None or _share_still(storyboard, above[0], scene_id)
-            seam = _seam(workspace, above[1], offset or 0, path)
-            joined = into == "cut" and linked and seam is not None and seam.is_same
-            if offset:  # the scene goes on from there, whether or not its first picture is that one again
-                pieces[-1] = dataclasses.replace(pieces[-1], leave_out_last=-offset)
-            if seam is not None:
-                told = {"above": above[0], "below": scene_id, "chained": linked, "doubled": joined}
-                seams.append(told | seam.as_dict())
-        names.append(scene_id)
-        pieces.append(Piece(path, skip_first=joined, into=into, caption=scene.caption, name=f"scene {scene_id}"))
-        above = (scene_id, row)
-    style = _style(storyboard, _size([(row.clip["width"], row.clip["height"]) for _, row in there if row.clip]))
+    clips = [(scene, take) for scene, take in shown if take is not None]
+    missing = [scene for scene, take in shown if take is None]
+    if not clips or (missing and storyboard.cut.missing == "refuse"):
+        raise _incomplete(missing)
+    _check_on_disk(workspace, clips)
+    edit = Edit(storyboard, workspace)
+    for scene_id, take in shown:
+        if take is not None:
+            edit.add_clip(scene_id, take)
+        elif storyboard.cut.missing == "slate":
+            edit.add_slate(scene_id)
+    sizes = [(take.here.width, take.here.height) for _, take in clips]
+    style = _style(storyboard, _size(sizes))
     before = look(storyboard.music) if storyboard.music else None
-    film = assemble(pieces, workspace.film, style, shelf=workspace.pieces, tell=tell)
-    notes = [*film.notes, *_exchanged(storyboard, before)]
-    edit = timeline.describe(names, pieces, film, style, storyboard.title, workspace.root)
-    write_whole(workspace.timeline, edit.encode())
-    clips = [(f"{scene} · take {row.take}", workspace.root / (row.clip or {})["path"]) for scene, row in there]
-    shown_clips = [(label, path, workspace.strip(path)) for label, path in clips]
-    write_whole(workspace.sheet, sheet.make(shown_clips, storyboard.title))
+    film = assemble(edit.pieces, workspace.film, style, shelf=workspace.pieces, tell=tell)
+    notes = [*film.notes, *_replaced_music(storyboard, before)]
+    otio = timeline.describe(edit.names, edit.pieces, film, style, storyboard.title, workspace.root)
+    write_whole(workspace.timeline, otio.encode())
+    _write_sheet(storyboard, workspace, clips)
     return {
         "path": workspace.relative(workspace.film),
         "timeline": workspace.relative(workspace.timeline),
         "frames": film.frames,
         "duration_s": film.duration_s,
         "copied": film.copied,
-        "scenes": [scene for scene, _ in there],
-        "seams": seams,
+        "scenes": [scene for scene, _ in clips],
+        "seams": edit.seams,
         "notes": notes,
     }
 
 
-def _check_here(workspace: Workspace, there: Sequence[tuple[str, Take]]) -> None:
-    """Raises `MediaError` where a clip was taken away since it was looked for."""
-    for scene, row in there:
-        path = str((row.clip or {}).get("path"))
+class Edit:
+    """The film's pieces in order, with the seam between each two clips."""
+
+    def __init__(self, storyboard: Storyboard, workspace: Workspace) -> None:
+        self.storyboard = storyboard
+        self.workspace = workspace
+        self.names: list[str] = []
+        self.pieces: list[Piece] = []
+        self.seams: list[dict[str, Any]] = []
+        self._above: tuple[str, Take] | None = None
+
+    def add_slate(self, scene_id: str) -> None:
+        """Append a card in place of the scene's clip."""
+        scene = self.storyboard.scene(scene_id)
+        caption = scene.title or scene.id
+        self._append(scene_id, Piece(None, into=self._into(scene), caption=caption, seconds=scene.seconds))
+        self._above = None
+
+    def add_clip(self, scene_id: str, take: Take) -> None:
+        """Append the take's clip. Leave out its first picture if the clip above ends with it."""
+        scene = self.storyboard.scene(scene_id)
+        path = self.workspace.root / take.here.path
+        into = self._into(scene)
+        is_doubled = self._measure_seam(scene_id, path, is_cut=into == "cut")
+        piece = Piece(path, skip_first=is_doubled, into=into, caption=scene.caption, name=f"scene {scene_id}")
+        self._append(scene_id, piece)
+        self._above = (scene_id, take)
+
+    def _measure_seam(self, scene_id: str, path: Path, *, is_cut: bool) -> bool:
+        """Record the seam to the clip above. Return whether both clips show the same picture
+        there.
+        """
+        if self._above is None:
+            return False
+        above, take = self._above
+        offset = _chained(self.storyboard, above, scene_id)
+        linked = offset is not None or _share_still(self.storyboard, above, scene_id)
+        seam = _seam(self.workspace, take, offset or 0, path)
+        is_doubled = is_cut and linked and seam is not None and seam.is_same
+        if offset:  # the scene goes on from there, whether or not it begins with that picture
+            self.pieces[-1] = dataclasses.replace(self.pieces[-1], leave_out_last=-offset)
+        if seam is not None:
+            ends = {"above": above, "below": scene_id, "chained": linked, "doubled": is_doubled}
+            self.seams.append(ends | seam.as_dict())
+        return is_doubled
+
+    def _into(self, scene: Scene) -> Transition:
+        return (scene.transition or self.storyboard.cut.transition) if self.pieces else "cut"
+
+    def _append(self, scene_id: str, piece: Piece) -> None:
+        self.names.append(scene_id)
+        self.pieces.append(piece)
+
+
+def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
+    paths = [(f"{scene} · take {take.take}", workspace.root / take.here.path) for scene, take in clips]
+    labelled = [(label, path, workspace.strip(path)) for label, path in paths]
+    write_whole(workspace.sheet, sheet.make(labelled, storyboard.title))
+
+
+def _incomplete(missing: Sequence[str]) -> UsageError:
+    return UsageError(
+        f"scenes are missing: {', '.join(missing) or 'all'}",
+        fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
+    )
+
+
+def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
+    """Raise `MediaError` if a clip was removed meanwhile."""
+    for scene, take in clips:
+        path = take.here.path
         if not (workspace.root / path).is_file():
             raise MediaError(
                 f"the clip of scene `{scene}`, {path}, is not on disk",
@@ -112,9 +152,10 @@ def _check_here(workspace: Workspace, there: Sequence[tuple[str, Take]]) -> None
 def animatic(
     storyboard: Storyboard, workspace: Workspace, *, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Film:
-    """Assemble `animatic.mp4` from stills, captions and lengths: the film's rhythm, before anything is paid for.
+    """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is
+    paid.
 
-    A scene shows the still on which it begins, where that is a file or a frame that is there already; else a card.
+    A scene shows its first still if that is a file or a frame on disk, else a card.
 
     Raises:
         MediaError: a still cannot be read.
@@ -135,7 +176,7 @@ def animatic(
 
 
 def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path | None:
-    """The still on which a scene begins, if it can be known before the scene is made."""
+    """Return the still on which a scene begins; None if it does not exist before the scene."""
     image: Image | None = scene.first_frame or next(iter(scene.references), None)
     if isinstance(image, SceneImage):
         frames = sorted((workspace.root / "frames" / image.scene).glob(f"take-*-{image.still}.png"))
@@ -145,8 +186,8 @@ def _opening(storyboard: Storyboard, workspace: Workspace, scene: Scene) -> Path
     return storyboard.folder / image.path if isinstance(image, FileImage) else None
 
 
-def _exchanged(storyboard: Storyboard, before: tuple[int, int] | None) -> list[str]:
-    """What to say of a music file that is another one now than when the storyboard, or the film, was begun."""
+def _replaced_music(storyboard: Storyboard, before: tuple[int, int] | None) -> list[str]:
+    """Return a note if the music file changed after the storyboard was read, or during the cut."""
     if storyboard.music is None:
         return []
     name = storyboard.music.name
@@ -171,7 +212,9 @@ def _style(storyboard: Storyboard, size: tuple[int, int]) -> Style:
 
 
 def _chained(storyboard: Storyboard, above: str, scene: str) -> int | None:
-    """The offset (0 or negative) at which `scene` was asked to go on from `above`; None if it was not."""
+    """Return the offset (0 or negative) in `above` from which `scene` starts; None if it does
+    not.
+    """
     first = storyboard.scene(scene).first_frame
     if isinstance(first, SceneImage) and first.scene == above and first.frame == "last":
         return first.offset
@@ -185,24 +228,30 @@ def _share_still(storyboard: Storyboard, above: str, scene: str) -> bool:
 
 
 def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam | None:
-    """How the picture from which a scene goes on compares with its first one; None where one cannot be had."""
+    """Compare the picture sent to a scene with the scene's first one; None if one cannot be
+    read.
+    """
     try:
         return measure(_last_picture(workspace, above, offset), first_picture(below))
     except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
         return None
 
 
-def _last_picture(workspace: Workspace, row: Take, offset: int) -> PIL.Image.Image:
-    """The last picture of a take, or the one `offset` before it; as it was taken out of the clip, if it was."""
+def _last_picture(workspace: Workspace, take: Take, offset: int) -> PIL.Image.Image:
+    """Return the last picture of a take, or the one `offset` before it; from its still if there
+    is one.
+    """
     name = f"last{offset}" if offset else "last"
-    still = workspace.frame(row.scene, row.take, name)
+    still = workspace.frame(take.scene, take.take, name)
     if still.exists():
         with PIL.Image.open(still) as picture:
             return picture.convert("RGB")
-    return verify(workspace.root / (row.clip or {})["path"], tail=1 - offset).before_last(-offset)
+    return verify(workspace.root / take.here.path, tail=1 - offset).before_last(-offset)
 
 
 def _size(sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    """The size most clips have; the first of equals. Made even, which pictures of 4:2:0 need."""
+    """Return the size that most clips have, the first of equals. Round down to even sides for
+    4:2:0.
+    """
     width, height = max(sizes, key=sizes.count) if sizes else parse_size("1280x720")
     return max(2, width // 2 * 2), max(2, height // 2 * 2)

@@ -1,3 +1,1 @@
-"""The record of paid jobs and the one gate in front of every paid request; may import workspace,
-errors.
-"""
+"""The record of paid jobs and the one gate in front of every paid request; may import errors."""

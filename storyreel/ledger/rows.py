@@ -1,4 +1,4 @@
-"""What a ledger's row says. Pure data, so that planning and reporting need no database."""
+"""A ledger's row as data, so that planning and reporting need no database. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
+
+from storyreel.errors import ErrorKind
+from storyreel.ledger.clip import Clip
 
 
 class State(StrEnum):
@@ -27,7 +30,7 @@ CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned one with its submissions 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One row of the ledger. Times are Unix seconds; `clip` and `request` are what `report` needs of them."""
+    """One row of the ledger. Times are Unix seconds; `request` is what was sent, for the report."""
 
     id: int
     storyboard: str
@@ -51,10 +54,10 @@ class Take:
     expires_at: float | None
     polls: int
     job_id: str | None
-    error_class: str | None
+    error_class: ErrorKind | None
     error_code: str | None
     error_message: str | None
-    clip: dict[str, Any] | None
+    clip: Clip | None
     model: str | None = None
     seconds: int | None = None
     project: str = ""
@@ -62,10 +65,22 @@ class Take:
     replaces: int | None = None
     watched_s: float | None = None
 
+    @property
+    def here(self) -> Clip:
+        """Return the clip of a collected take; a take in another state has none."""
+        assert self.clip is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
+        return self.clip
+
+    @property
+    def job(self) -> str:
+        """Return the job's id, of a take that has one: in flight, completed, or later."""
+        assert self.job_id is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
+        return self.job_id
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to be paid for. `replaces`: the row that is set aside once this one's clip is here."""
+    """A take that is about to be paid for. `replaces`: the row that is set aside by this one's clip."""
 
     storyboard: str
     scene: str
@@ -85,10 +100,10 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """What may be spent besides the storyboard's own budget, which counts over the workspace's life.
+    """Spending limits beside the storyboard's budget, which counts over the workspace's life.
 
-    `per_run`: by this run, or, where its id begins with `group`, by all runs of that group together. `per_day`: by the storyboard
-    within any 24 hours.
+    `per_run`: for this run, or for all runs whose id starts with `group`. `per_day`: for the
+    storyboard, within any 24 hours.
     """
 
     per_run: Decimal | None = None

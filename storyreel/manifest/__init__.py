@@ -1,4 +1,6 @@
-"""The storyboard language: the file's shape, its loader, and every check that needs neither key nor network."""
+"""The storyboard language: the file's shape, its loader, and every check that needs neither key
+nor network.
+"""
 
 from storyreel.manifest.faults import Fault, Severity
 from storyreel.manifest.load import Checked, check, load

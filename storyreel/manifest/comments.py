@@ -1,18 +1,22 @@
-"""Comments that may be meant as part of a text: in YAML ` #` begins one, also in the middle of an unquoted text."""
+"""Warn of comments that may be part of a text: in YAML ` #` begins a comment, even inside
+unquoted text.
+"""
 
 from __future__ import annotations
 
 import re
 
 from storyreel.manifest.faults import Severity
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 FREE_TEXT = ("prompt", "fallback_prompt", "caption", "title", "note", "description", "prefix", "suffix")
 _COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
 
 
 def warn(source: Source) -> None:
-    """Note each comment right behind an unquoted text, at its place: what was meant as text would be left out without a word."""
+    """Warn of each comment after an unquoted text: YAML cuts the text off there without a
+    message.
+    """
     for path in source.values:
         if not _is_free_text(path) or (found := _behind(source, path)) is None:
             continue
@@ -25,26 +29,27 @@ def warn(source: Source) -> None:
         )
 
 
-def _is_free_text(path: Path_) -> bool:
-    """Does a text for people or models stand here, which may hold a `#`?"""
+def _is_free_text(path: YamlPath) -> bool:
+    """Is this a text for people or models, which may contain a `#`?"""
     return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in FREE_TEXT]
 
 
-def _behind(source: Source, path: Path_) -> tuple[int, str] | None:
-    """(offset, text) of a comment behind the unquoted value at `path`, in its last line; None for one that is clearly a comment:
-    two spaces before its `#`, and one after it.
+def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
+    """Return (offset, text) of a comment after the unquoted value at `path`, in its last line.
+
+    None for a comment that is clearly one: two spaces before its `#`, and one after it.
     """
     span = source.values[path]
     if source.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
         return None
     end = span.end if span.end > span.start else source.text.find(":", source.keys.get(path, span).start) + 1
-    found = _COMMENT.match(source.text, end)
-    if found is None or (len(found["gap"]) > 1 and found["text"][1:2].strip() == ""):
+    comment = _COMMENT.match(source.text, end)
+    if comment is None or (len(comment["gap"]) > 1 and comment["text"][1:2].strip() == ""):
         return None
-    return found.start("text"), found["text"].rstrip()
+    return comment.start("text"), comment["text"].rstrip()
 
 
-def _kept(source: Source, path: Path_) -> str:
+def _kept(source: Source, path: YamlPath) -> str:
     span = source.values[path]
     text = " ".join(source.text[span.start : span.end].split())
     return f"only `{text if len(text) <= 60 else '…' + text[-57:]}`" if text else "empty"

@@ -1,4 +1,6 @@
-"""The shape of a storyboard file, key by key. The JSON Schema and the language reference are made from these classes."""
+"""The shape of a storyboard file, key by key. JSON Schema and language reference are generated
+from these classes.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ SizeText = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", de
 
 
 def slug(text: str) -> str:
-    """An id made of any text: a-z, 0-9 and -, at most 63 characters; empty where the text has none of them."""
+    """Make an id of any text: a-z, 0-9 and -, at most 63 characters; empty if no such character
+    is left.
+    """
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:63].rstrip("-")
 
 

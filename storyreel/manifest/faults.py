@@ -1,4 +1,4 @@
-"""A fault: what is wrong, where it stands, and how to mend it."""
+"""A fault: what is wrong, where, and how to fix it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
+    """Does a fault refuse the storyboard, or only warn?"""
+
     ERROR = "error"
     WARNING = "warning"
 
@@ -29,20 +31,20 @@ class Fault:
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that `word` most likely meant, or None."""
+    """Return the word of `known` that `word` most likely meant, or None."""
     words = list(known)
-    longer = [one for one in words if len(word) > 2 and one.startswith(word.lower())]
-    found = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
-    return found[0] if found else None
+    longer = [candidate for candidate in words if len(word) > 2 and candidate.startswith(word.lower())]
+    likely = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
+    return likely[0] if likely else None
 
 
 def counted(number: float, noun: str) -> str:
-    """`1 job`, `2 jobs`: the number, rounded to a whole one, with its noun."""
+    """Return a number, rounded to a whole one, with its noun: `1 job`, `2 jobs`."""
     shown = f"{number:.0f}"
     return f"{shown} {noun}{'s' * (shown != '1')}"
 
 
 def listing(words: Iterable[object]) -> str:
-    """`a, b or c`."""
+    """Join words as `a, b or c`."""
     *head, last = [str(w) for w in words]
     return f"{', '.join(head)} or {last}" if head else last

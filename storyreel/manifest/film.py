@@ -1,4 +1,4 @@
-"""Can the film be made of what the storyboard names: music that is heard, captions that can be drawn and read?"""
+"""Check what the film needs: music with sound, captions that can be drawn and read."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from pathlib import Path
 
 from storyreel.catalog.load import parse_size
 from storyreel.errors import MediaError
+from storyreel.manifest.draft import Draft
 from storyreel.manifest.faults import Severity
-from storyreel.manifest.resolve import Draft, Resolver
+from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.storyboard import Scene
 
 SHOWN = 8  # characters that are named in one warning
 
 
 def check_music(resolver: Resolver, file: Path, name: str) -> None:
-    """Note an error where nothing is heard in the music."""
+    """Note an error if the music has no sound that can be decoded."""
     from storyreel.film.media import music
 
     try:
@@ -25,10 +26,10 @@ def check_music(resolver: Resolver, file: Path, name: str) -> None:
 
 
 def check_captions(resolver: Resolver) -> None:
-    """Warn of captions that are to be burned in and cannot be drawn, or fill the picture."""
+    """Warn of burned captions that cannot be drawn, or fill the picture."""
     if resolver.document.cut.subtitles != "burned":
         return
-    for draft in resolver.drafts:
+    for draft in resolver.drafts.all:
         scene = resolver.scenes.get(draft.id)
         if scene and scene.caption:
             _caption(resolver, draft, scene, scene.caption)

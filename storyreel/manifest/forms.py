@@ -1,4 +1,6 @@
-"""Values that may be written in several forms: none of them, two at once or a mixture is told with the forms there are."""
+"""Values with several forms. A value of no form, of two forms, or of a mixture is a fault that
+lists the forms.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +9,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from storyreel.manifest.faults import listing, nearest
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 
 @dataclass(frozen=True, slots=True)
 class Forms:
-    """The forms of a value. `texts` describe it as text; `mappings` has each mapping by the key that tells it from the others,
-    with all its keys; `shown` is how each is written; `instead` says what to write in place of a key of no form."""
+    """The forms of a value. `texts` describe text forms. `mappings` has each mapping form by
+    the key that identifies it, with all its keys. `shown` is how each is written. `instead`
+    says what to write for a key of no form.
+    """
 
     texts: tuple[str, ...]
     mappings: Mapping[str, tuple[str, ...]]
@@ -21,7 +25,7 @@ class Forms:
     instead: Mapping[str, str]
 
     def all(self) -> str:
-        """Every form, as a list in words."""
+        """Return every form, as a list in words."""
         return listing([*self.texts, *self.shown.values()])
 
 
@@ -56,8 +60,10 @@ STILL = Forms(texts=("an https:// address", "the path of a file"), mappings={}, 
 _FIELDS = {"first_frame": IMAGE, "end_frame": IMAGE, "reference_video": VIDEO, "remix_of": REMIX}
 
 
-def left_out(path: Path_) -> Path_:
-    """What to take out with the value at `path`: the whole of a value in several forms where its form hangs on it."""
+def left_out(path: YamlPath) -> YamlPath:
+    """Return the path to remove for a fault at `path`: the whole value if its form depends on
+    this key.
+    """
     start = 2 if path[:1] == ("scenes",) else 1
     field = path[start] if len(path) > start else None
     held = start + (2 if field == "reference_images" else 1)
@@ -65,21 +71,21 @@ def left_out(path: Path_) -> Path_:
     return path[:held] if forms and len(path) == held + 1 and path[held] in forms.mappings else path
 
 
-def misfits(source: Source, data: Any) -> set[Path_]:
-    """The places of all values of no form, or of several; each is noted as a fault in `source`."""
-    found = set()
+def misfits(source: Source, data: Any) -> set[YamlPath]:
+    """Note a fault for each value of no form, or of several; return their paths."""
+    paths = set()
     for path, forms, value in _values(data):
         if fault := _fault(forms, str(path[-1]) if isinstance(path[-1], str) else "this picture", value):
             key, message, fix = fault
             source.error(source.at((*path, key), key=True) if key else source.at(path), message, fix)
-            found.add(path)
-    return found
+            paths.add(path)
+    return paths
 
 
-def _values(data: Any) -> Iterator[tuple[Path_, Forms, Any]]:
-    """(path, forms, value) of every value in several forms."""
+def _values(data: Any) -> Iterator[tuple[YamlPath, Forms, Any]]:
+    """Yield (path, forms, value) of every value with several forms."""
     scenes = data.get("scenes")
-    owners: list[tuple[Path_, Any]] = [(("defaults",), data.get("defaults"))]
+    owners: list[tuple[YamlPath, Any]] = [(("defaults",), data.get("defaults"))]
     owners += [(("scenes", i), scene) for i, scene in enumerate(scenes if isinstance(scenes, list) else [])]
     for path, owner in owners:
         if not isinstance(owner, dict):
@@ -97,7 +103,7 @@ def _values(data: Any) -> Iterator[tuple[Path_, Forms, Any]]:
 
 
 def _fault(forms: Forms, name: str, value: Any) -> tuple[str | None, str, str] | None:
-    """(the key at fault or None, message, fix) of a value that is of no single form, or None."""
+    """Return (the key at fault or None, message, fix) for a value of no single form, else None."""
     if isinstance(value, str) and forms.texts:
         return None
     shown = "this picture" if name == "this picture" else f"`{name}`"
@@ -119,7 +125,7 @@ def _fault(forms: Forms, name: str, value: Any) -> tuple[str | None, str, str] |
 
 
 def _none(forms: Forms, shown: str, value: Mapping[str, Any], fix: str) -> tuple[str | None, str, str]:
-    """The fault of a mapping that has none of the keys that tell its forms apart."""
+    """Return the fault of a mapping that lacks every key that identifies a form."""
     for key in value:
         if key in forms.instead:
             return key, f"{shown} takes no `{key}`", f"write {forms.instead[key]}; it may be {forms.all()}"
@@ -132,7 +138,7 @@ def _none(forms: Forms, shown: str, value: Mapping[str, Any], fix: str) -> tuple
 
 
 def _stranger(forms: Forms, lead: str, key: str) -> tuple[str, str]:
-    """(message, fix) of a key that does not belong to the form which `lead` begins."""
+    """Return (message, fix) for a key that does not belong to the form of `lead`."""
     owners = [other for other, keys in forms.mappings.items() if key in keys]
     if owners:
         return (

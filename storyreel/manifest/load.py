@@ -1,4 +1,4 @@
-"""Reads a storyboard file: a `Storyboard`, or every fault at once."""
+"""Read a storyboard file: return a `Storyboard`, or every fault at once."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ from storyreel.manifest import comments, shape, source
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.document import ID_PATTERN, Document, slug
 from storyreel.manifest.faults import Fault, Severity
+from storyreel.manifest.places import Source, YamlPath
 from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.rules import Rules
-from storyreel.manifest.source import Source
 from storyreel.manifest.stills import Stills
 from storyreel.manifest.storyboard import Storyboard
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What a check found: all faults in file order, and the storyboard if none of them is an error."""
+    """The result of a check: all faults in file order, and the storyboard if none is an error."""
 
     storyboard: Storyboard | None
     faults: tuple[Fault, ...]
 
     @property
     def warnings(self) -> tuple[Fault, ...]:
+        """Return the faults that do not refuse the storyboard."""
         return tuple(f for f in self.faults if f.severity is Severity.WARNING)
 
 
@@ -78,7 +79,7 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
         return None
     return Storyboard(
         id=board_id,
-        title=prompts.replace(document.title or board_id, resolver.variables),
+        title=prompts.replace(document.title or board_id, resolver.texts.variables),
         path=path,
         scenes=tuple(scenes),
         budget=document.budget,
@@ -89,15 +90,17 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
 
 
 def look(file: Path) -> tuple[int, int] | None:
-    """The size of a file and the time of its last change in nanoseconds: what an exchange under its name changes."""
+    """Return a file's size and the time of its last change in nanoseconds: they change if it is
+    replaced.
+    """
     try:
-        found = file.stat()
+        status = file.stat()
     except (OSError, ValueError):
         return None
-    return found.st_size, found.st_mtime_ns
+    return status.st_size, status.st_mtime_ns
 
 
-def _top(text: Source, document: Document, broken: set[source.Path_]) -> None:
+def _top(text: Source, document: Document, broken: set[YamlPath]) -> None:
     if document.version is None and ("version",) not in broken:
         text.error(text.at(()), "`version` is missing; 1 is assumed", "add `version: 1` at the top", Severity.WARNING)
     if not document.scenes and ("scenes",) not in broken:

@@ -1,4 +1,4 @@
-"""The file that was meant by a path at which there is none."""
+"""Guess the file that was meant by a path without a file."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ LOOKED_AT = 2000
 
 
 def guess(folder: Path, text: str, suffixes: Iterable[str] = ()) -> str | None:
-    """The path of a file in `folder`, or up to two levels below it, that `text` most likely meant, relative to `folder`; None if
-    none is like it. `suffixes`, e.g. `.yaml`, says which files count; default: all that have the name in another spelling,
-    place or format.
+    """Guess the file in `folder`, or up to two levels below it, that `text` most likely meant.
+    Return its path relative to `folder`, or None.
+
+    `suffixes`, e.g. `.yaml`, limits the files; by default all count.
     """
     wanted = tuple(suffixes)
     files = [f for f in islice(_files(folder), LOOKED_AT) if not wanted or Path(f).suffix.lower() in wanted]
@@ -32,7 +33,7 @@ def guess(folder: Path, text: str, suffixes: Iterable[str] = ()) -> str | None:
 
 
 def _files(folder: Path) -> Iterator[str]:
-    """The files of a folder and two levels below it; nothing hidden, no results of runs."""
+    """Yield the files of a folder and two levels below it; nothing hidden, no results of runs."""
     for place, folders, files in os.walk(folder):
         inside = Path(place).relative_to(folder)
         folders[:] = (

@@ -1,4 +1,4 @@
-"""The prompt as it is sent: style around it, variables replaced."""
+"""The prompt as it is sent: inside its style, with variables replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ class BadVariable:
 
 
 def replace(text: str, variables: Mapping[str, str]) -> str:
-    """Return `text` with each known `${name}` replaced and `$$` turned into `$`; values are not looked into again."""
+    """Return `text` with each known `${name}` replaced and `$$` turned into `$`. Values are not
+    searched again.
+    """
 
     def one(match: re.Match[str]) -> str:
         if match[0] == "$$":
@@ -31,12 +33,12 @@ def replace(text: str, variables: Mapping[str, str]) -> str:
 
 
 def used(text: str) -> set[str]:
-    """The names of the variables in `text`."""
+    """Return the names of the variables in `text`."""
     return {m["name"] for m in _TOKEN.finditer(text) if m["name"]}
 
 
 def bad_variables(text: str, variables: Mapping[str, str]) -> Iterator[BadVariable]:
-    """The `${…}` of `text` that have no value, and those that are never closed."""
+    """Yield each `${…}` of `text` that has no value, or is never closed."""
     seen: dict[str, int] = {}
     for match in _TOKEN.finditer(text):
         if match["open"] or (match["name"] is not None and match["name"] not in variables):
@@ -46,7 +48,7 @@ def bad_variables(text: str, variables: Mapping[str, str]) -> Iterator[BadVariab
 
 
 def compose(prefix: str, prompt: str, suffix: str) -> str:
-    """Join the parts that are there: by a comma, or by a space where the left one ends in punctuation."""
+    """Join the parts that are not empty: by a comma, or by a space after punctuation."""
     out = ""
     for part in (prefix.strip(), prompt.strip(), suffix.strip()):
         if out and part:

@@ -1,4 +1,6 @@
-"""Can the models do what the scenes ask of them? Each rule adds its faults where the asking stands."""
+"""Check that the models can do what the scenes ask. Each rule notes its faults where the value
+is written.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +9,17 @@ from decimal import Decimal
 
 from storyreel.catalog.load import Catalog, Model, parse_size
 from storyreel.manifest import demands
+from storyreel.manifest.draft import Draft
 from storyreel.manifest.faults import Severity, listing
-from storyreel.manifest.resolve import Draft, Resolver
-from storyreel.manifest.source import Path_
+from storyreel.manifest.places import YamlPath
+from storyreel.manifest.resolve import Resolver
 from storyreel.manifest.storyboard import Scene, SceneImage
 
 RATIO_TOLERANCE = 0.01
 
 
 class Rules:
-    """All rules over all scenes of a resolver."""
+    """Checks all rules for all scenes of a resolver."""
 
     def __init__(self, resolver: Resolver, catalog: Catalog, today: date) -> None:
         self.r = resolver
@@ -26,7 +29,8 @@ class Rules:
         self.scenes = resolver.scenes
 
     def run(self) -> None:
-        for draft in self.r.drafts:
+        """Check every scene."""
+        for draft in self.r.drafts.all:
             scene = self.scenes.get(draft.id)
             if scene is None or scene.index != draft.index:
                 continue
@@ -51,7 +55,7 @@ class Rules:
 
     def _prompt(self, draft: Draft, scene: Scene, model: Model) -> None:
         for name, text in (("prompt", scene.prompt), ("fallback_prompt", scene.fallback_prompt or "")):
-            if len(text) > model.prompt_max and not self.r.is_broken(draft, name):
+            if len(text) > model.prompt_max and not self.r.drafts.is_broken(draft, name):
                 self._error(
                     ("scenes", draft.index, name),
                     f"the {name.replace('_', ' ')} has {len(text)} characters with style and variables; "
@@ -60,7 +64,7 @@ class Rules:
                 )
 
     def _takes(self, draft: Draft, scene: Scene) -> None:
-        if scene.pick is not None and scene.pick > scene.takes and not self.r.is_broken(draft, "takes"):
+        if scene.pick is not None and scene.pick > scene.takes and not self.r.drafts.is_broken(draft, "takes"):
             self._error(
                 draft.path("pick"),
                 f"`pick: {scene.pick}` but there {'is' if scene.takes == 1 else 'are'} only {scene.takes} "
@@ -69,7 +73,7 @@ class Rules:
             )
 
     def _combined(self, draft: Draft, scene: Scene) -> None:
-        """What no model takes together."""
+        """Check fields that no model takes together."""
         if scene.video is None or scene.video.refer_type != "base":
             return
         for role in ("first_frame", "end_frame"):
@@ -81,13 +85,13 @@ class Rules:
                 )
 
     def _sold(self, draft: Draft, scene: Scene, model: Model) -> None:
-        """Length, size and mode must be among those the model sells."""
+        """Check that the model sells this length, size and mode."""
         for name, value, sold in (
             ("seconds", scene.seconds, model.seconds),
             ("size", scene.size, model.sizes),
             ("mode", scene.mode, model.modes),
         ):
-            if value is None or value in sold or self.r.is_broken(draft, name):
+            if value is None or value in sold or self.r.drafts.is_broken(draft, name):
                 continue
             at, where = self._asked(draft, name)
             if not sold:
@@ -96,8 +100,10 @@ class Rules:
             unit = " seconds" if name == "seconds" else ""
             self._error(at, f"{scene.model} does not sell {name} {value}", f"use {listing(sold)}{unit}{where}")
 
-    def _asked(self, draft: Draft, name: str) -> tuple[Path_, str]:
-        """Where a value was asked for; an inherited one is shown at the scene's own model, if it has one."""
+    def _asked(self, draft: Draft, name: str) -> tuple[YamlPath, str]:
+        """Return (place, hint) of a value. An inherited one is shown at the scene's own model,
+        if it has one.
+        """
         if name in draft.own or "model" not in draft.own:
             return draft.path(name), ""
         return ("scenes", draft.index, "model"), f": add `{name}:` to scene `{draft.id}`"
@@ -112,8 +118,8 @@ class Rules:
             )
         if end and not model.end_frame.allowed:
             self._error(draft.path("end_frame"), f"{scene.model} takes no end frame", self._instead("end_frame"))
-        elif end and not first and model.end_frame.needs_first and not self.r.is_broken(draft, "first_frame"):
-            if self.r.value(draft, "first_frame") is None:
+        elif end and not first and model.end_frame.needs_first and not self.r.drafts.is_broken(draft, "first_frame"):
+            if self.r.drafts.value(draft, "first_frame") is None:
                 self._error(
                     draft.path("end_frame"), "an end frame without a first frame", "add `first_frame:` to the scene"
                 )
@@ -127,18 +133,18 @@ class Rules:
             )
         if scene.references:
             self._references(draft, scene, model)
-        if not first and not scene.references and not scene.video and not self.r.is_broken(draft, "first_frame"):
+        if not first and not scene.references and not scene.video and not self.r.drafts.is_broken(draft, "first_frame"):
             self._text_only(draft, scene, model)
 
     def _demands(self, draft: Draft, scene: Scene, model: Model) -> None:
         for one in demands.unmet(scene, model):
-            if not self.r.is_broken(draft, one.field):
+            if not self.r.drafts.is_broken(draft, one.field):
                 at = self.source.at((*self._frame_place(draft, one.field), *one.place), key=one.field == "extras")
                 self.source.error(at, one.message, one.fix)
 
-    def _frame_place(self, draft: Draft, role: str) -> Path_:
-        """A frame that `chain: true` gave stands at the scene itself."""
-        return draft.path(role) if self.r.value(draft, role) is not None else ("scenes", draft.index)
+    def _frame_place(self, draft: Draft, role: str) -> YamlPath:
+        """Return the place of a frame; a frame from `chain: true` is at the scene itself."""
+        return draft.path(role) if self.r.drafts.value(draft, role) is not None else ("scenes", draft.index)
 
     def _instead(self, role: str) -> str:
         fits = [n for n, m in self.catalog.models.items() if getattr(m, role).allowed and not m.life]
@@ -162,11 +168,11 @@ class Rules:
             )
 
     def _text_only(self, draft: Draft, scene: Scene, model: Model) -> None:
-        wanted = self.r.value(draft, "first_frame") is not None
-        if wanted or not self.r.drafts:
-            return  # a first frame was given and is at fault itself
+        wanted = self.r.drafts.value(draft, "first_frame") is not None
+        if wanted or not self.r.drafts.all:
+            return  # a first frame is given and has a fault of its own
         rule = model.text_to_video
-        place: Path_ = draft.path("model") if "model" in draft.own else ("scenes", draft.index)
+        place: YamlPath = draft.path("model") if "model" in draft.own else ("scenes", draft.index)
         if not rule.allowed:
             self._error(
                 place,
@@ -183,7 +189,9 @@ class Rules:
             )
 
     def _seams(self, draft: Draft, scene: Scene, model: Model) -> None:
-        """A picture out of another clip must have the shape of this one where the model wants the exact size."""
+        """Check that a picture from another clip has this scene's shape if the model requires
+        the exact size.
+        """
         if not model.image.exact_size or scene.fit != "refuse":
             return
         want = _ratio(parse_size(scene.size))
@@ -284,7 +292,7 @@ class Rules:
                 Severity.WARNING,
             )
 
-    def _error(self, path: Path_, message: str, fix: str, severity: Severity = Severity.ERROR) -> None:
+    def _error(self, path: YamlPath, message: str, fix: str, severity: Severity = Severity.ERROR) -> None:
         self.source.error(self.source.at(path), message, fix, severity)
 
 

@@ -1,4 +1,4 @@
-"""The JSON Schema that editors complete and underline with."""
+"""The JSON Schemas for editors."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 
 def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
-    """The schema of a storyboard, with what each model of the catalogue sells."""
+    """Return the schema of a storyboard, with what each model of the catalogue sells."""
     catalog = catalog or catalogs.load()
     schema = Document.model_json_schema()
     parts = schema["$defs"]
     parts["FrameRef"]["required"] = ["scene"]
     entry = parts["SceneEntry"]
     entry["required"] = ["id", "prompt"]
-    for name in entry["required"]:  # optional in the code only so that their absence is told in our words
-        (text,) = (one for one in entry["properties"][name].pop("anyOf") if one["type"] == "string")
+    # optional in the code only so that our own message reports them missing
+    for name in entry["required"]:
+        (text,) = (kind for kind in entry["properties"][name].pop("anyOf") if kind["type"] == "string")
         entry["properties"][name] |= text
         entry["properties"][name].pop("default")
     entry["properties"]["prompt"]["pattern"] = r"\S"
@@ -33,12 +34,12 @@ def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
 
 
 def of_catalog() -> dict[str, Any]:
-    """The schema of a model catalogue."""
+    """Return the schema of a model catalogue."""
     return {"$schema": DIALECT, **Catalog.model_json_schema(), "title": "Storyreel model catalogue"}
 
 
 def _sold(model_id: str, model: catalogs.Model) -> dict[str, Any]:
-    """If a scene names this model, its length, size and mode are among those it sells."""
+    """Limit length, size and mode to those that a scene's model sells."""
     sold: dict[str, Any] = {
         "seconds": {"enum": [*model.seconds, None]},
         "size": {"enum": [*model.sizes, None]},

@@ -1,4 +1,6 @@
-"""Does the data have the shape of a storyboard? Each departure becomes a fault at its place; the sound rest is kept."""
+"""Check that the data has the shape of a storyboard. Note each fault at its place; keep the
+valid rest.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ from storyreel.manifest.document import (
     VideoRef,
 )
 from storyreel.manifest.faults import listing, nearest
-from storyreel.manifest.source import Path_, Source
+from storyreel.manifest.places import Source, YamlPath
 
 _PARTS: dict[str, type[BaseModel]] = {
     "defaults": SceneFields,
@@ -39,8 +41,8 @@ HARMLESS_IMAGE = "https://left.out.invalid/"
 _SCENE_ONLY = ("id", "prompt", "remix_of", "fallback_prompt")
 
 
-def fit(source: Source) -> tuple[Document, set[Path_]]:
-    """Return the document made of everything that has the right shape, and the paths that had to be left out."""
+def fit(source: Source) -> tuple[Document, set[YamlPath]]:
+    """Return the document of all values with the right shape, and the paths that were left out."""
     data = copy.deepcopy(source.data)
     broken = forms.misfits(source, data)
     for path in broken:
@@ -51,18 +53,18 @@ def fit(source: Source) -> tuple[Document, set[Path_]]:
         except ValidationError as error:
             for detail in error.errors(include_url=False):
                 path = _path(detail["loc"], data)
-                if path not in broken:  # each branch of a union complains; one is enough
+                if path not in broken:  # each branch of a union reports it; one is enough
                     broken.add(path)
                     _report(source, detail, path)
             for path in sorted(broken, key=len, reverse=True):
                 _leave_out(data, forms.left_out(path))
 
 
-def _path(loc: tuple[int | str, ...], data: Any) -> Path_:
-    """The place in the data that an error speaks of, without pydantic's union tags."""
+def _path(loc: tuple[int | str, ...], data: Any) -> YamlPath:
+    """Return the path of an error, without pydantic's union tags."""
     path: list[str | int] = []
     for step in loc:
-        if _holds(data, step):  # else it is one of pydantic's union tags
+        if _holds(data, step):  # else it is a union tag of pydantic
             data = data[step]
             path.append(step)
     return tuple(path)
@@ -72,8 +74,10 @@ def _holds(data: Any, step: int | str) -> bool:
     return (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int))
 
 
-def _leave_out(data: Any, path: Path_) -> None:
-    """Take the value at `path` out; an element of a list is replaced by a harmless one, so its neighbours keep their index."""
+def _leave_out(data: Any, path: YamlPath) -> None:
+    """Remove the value at `path`. Replace a list's element by a harmless one, so its neighbours
+    keep their index.
+    """
     for step in path[:-1]:
         if not _holds(data, step):
             return
@@ -84,8 +88,8 @@ def _leave_out(data: Any, path: Path_) -> None:
         data.pop(path[-1], None)
 
 
-def _part(path: Path_) -> type[BaseModel]:
-    """The class that describes the mapping at `path`."""
+def _part(path: YamlPath) -> type[BaseModel]:
+    """Return the class that describes the mapping at `path`."""
     if not path:
         return Document
     last = path[-1]
@@ -98,7 +102,7 @@ def _part(path: Path_) -> type[BaseModel]:
     return _PARTS.get(last, Document)
 
 
-def _report(source: Source, detail: ErrorDetails, path: Path_) -> None:
+def _report(source: Source, detail: ErrorDetails, path: YamlPath) -> None:
     name = str(path[-1]) if path and isinstance(path[-1], str) else ""
     shown = f"`{name}`" if name else "this entry"
     kind, ctx = detail["type"], detail.get("ctx") or {}
@@ -109,36 +113,26 @@ def _report(source: Source, detail: ErrorDetails, path: Path_) -> None:
     source.error(source.at(path), message, fix)
 
 
-def _unknown_key(source: Source, path: Path_) -> None:
+def _unknown_key(source: Source, path: YamlPath) -> None:
     key, parent = str(path[-1]), path[:-1]
-    known = list(_part(parent).model_fields)
+    keys = list(_part(parent).model_fields)
     if parent == ("defaults",) and key in _SCENE_ONLY:
         source.error(source.at(path, key=True), f"`{key}` cannot be a default", "write it in each scene")
         return
-    guess = nearest(key, known)
+    guess = nearest(key, keys)
     hint = f"; did you mean `{guess}`?" if guess else ""
-    fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(known)}"
+    fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(keys)}"
     if " " in key and not guess:
         fix = "put a text that holds a comma or `: ` in quotes"
     source.error(source.at(path, key=True), f"unknown key `{key}`{hint}", fix)
 
 
 def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, name: str) -> tuple[str, str]:
-    """(message, fix) for an error of shape."""
+    """Return (message, fix) for an error of shape."""
     value = detail["input"]
     given = _given(value)
     if kind == "literal_error":
-        allowed = [w.strip("'") for w in str(ctx["expected"]).replace(" or ", ", ").split(", ")]
-        guess = nearest(str(value), allowed)
-        hint = f"; did you mean `{guess}`?" if guess and guess != value else ""
-        if str(value) in allowed:
-            return f"{shown} is text, not a number", f"write {value} without quotes"
-        if name == "style":
-            return (
-                f"a scene's `style` is {given}",
-                "write `style: none`; prefix and suffix belong to `style:` of the file",
-            )
-        return f"{shown} is {given}{hint}", f"use {listing(allowed)}"
+        return _literal(str(ctx["expected"]), value, shown, name)
     if kind == "missing":
         missing = str(detail["loc"][-1])
         return f"`{missing}` is missing", f"add `{missing}:`"
@@ -152,7 +146,26 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
         return f"{shown} is empty", f"give {shown} a value, or delete it"
     if kind == "value_error":
         return f"{shown} is {given}; it {ctx.get('error')}", "write a plain amount, e.g. `40` or `12.50`"
-    wanted = _WANTED.get(kind, detail["msg"])
+    return _mistyped(kind, detail, shown)
+
+
+def _literal(expected: str, value: Any, shown: str, name: str) -> tuple[str, str]:
+    """Return (message, fix) for a value other than the words allowed."""
+    allowed = [w.strip("'") for w in expected.replace(" or ", ", ").split(", ")]
+    if str(value) in allowed:
+        return f"{shown} is text, not a number", f"write {value} without quotes"
+    if name == "style":
+        fix = "write `style: none`; prefix and suffix belong to `style:` of the file"
+        return f"a scene's `style` is {_given(value)}", fix
+    guess = nearest(str(value), allowed)
+    hint = f"; did you mean `{guess}`?" if guess and guess != value else ""
+    return f"{shown} is {_given(value)}{hint}", f"use {listing(allowed)}"
+
+
+def _mistyped(kind: str, detail: ErrorDetails, shown: str) -> tuple[str, str]:
+    """Return (message, fix) for a value of another type."""
+    value = detail["input"]
+    given, wanted = _given(value), _WANTED.get(kind, detail["msg"])
     if kind == "string_type" and isinstance(value, (int, float, bool)):
         return f"{shown} is {given}, not text", f'put it in quotes: "{str(value).lower()}"'
     if kind == "int_type" and isinstance(value, str) and value.strip().isdigit():

@@ -1,4 +1,4 @@
-"""Are the files a storyboard names there, and are they the pictures the models demand, and fit for the film?"""
+"""Check the files that a storyboard names: they exist, fit the models, and fit the film."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from storyreel.errors import MediaError
 from storyreel.manifest import film, nearby
 from storyreel.manifest import prompt as prompts
 from storyreel.manifest.faults import listing, nearest
+from storyreel.manifest.places import YamlPath
 from storyreel.manifest.resolve import Resolver
-from storyreel.manifest.source import Path_
 from storyreel.manifest.storyboard import FileImage
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff")
@@ -19,13 +19,13 @@ HARD_LIMIT_BYTES = 64 * 1024 * 1024
 
 
 def _like(text: str) -> tuple[str, ...]:
-    """The suffixes of the files that may be meant: pictures for a picture, sounds for a sound."""
+    """Return the suffixes to guess among: pictures for a picture, sounds for a sound."""
     suffix = Path(text).suffix.lower()
     return next((kind for kind in (_PICTURES, _SOUNDS) if suffix in kind), () if suffix else _PICTURES)
 
 
 class Stills:
-    """Looks at every picture file once."""
+    """Checks every picture file once."""
 
     def __init__(self, resolver: Resolver, catalog: Catalog, folder: Path) -> None:
         self.r = resolver
@@ -35,12 +35,15 @@ class Stills:
         self.seen: dict[str, tuple[str, int, int, int] | None] = {}
 
     def run(self) -> None:
+        """Check every picture and the music."""
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
-                self._look(prompts.replace(place, self.r.variables) if "${" in place else place, ("keyframes", name))
-        for place, path in self.r.files.items():  # whatever is wrong with the scene that names it
+                self._look(
+                    prompts.replace(place, self.r.texts.variables) if "${" in place else place, ("keyframes", name)
+                )
+        for place, path in self.r.references.files.items():  # also of scenes that have faults
             self._look(place, path)
-        for draft in self.r.drafts:
+        for draft in self.r.drafts.all:
             scene = self.r.scenes.get(draft.id)
             model = self.catalog.models.get(scene.model) if scene else None
             if scene is None or model is None:
@@ -57,8 +60,8 @@ class Stills:
                 film.check_music(self.r, file, music.file)
         film.check_captions(self.r)
 
-    def _inside(self, text: str, path: Path_) -> Path | None:
-        """The file, if it exists and lies in the storyboard's folder."""
+    def _inside(self, text: str, path: YamlPath) -> Path | None:
+        """Return the file if it exists inside the storyboard's folder; else note a fault."""
         at = self.source.at(path)
         if "\\" in text or Path(text).is_absolute() or text.startswith("~"):
             self.source.error(
@@ -88,8 +91,10 @@ class Stills:
             return None
         return file
 
-    def _look(self, text: str, path: Path_) -> tuple[str, int, int, int] | None:
-        """(format, width, height, bytes) of a picture file, or None after a fault was noted."""
+    def _look(self, text: str, path: YamlPath) -> tuple[str, int, int, int] | None:
+        """Return (format, width, height, bytes) of a picture file; else note a fault and return
+        None.
+        """
         if text in self.seen:
             return self.seen[text]
         self.seen[text] = None
@@ -106,7 +111,7 @@ class Stills:
             )
         return self.seen[text]
 
-    def _judge(self, image: FileImage, path: Path_, model: Model, name: str, size: str, fit: str) -> None:
+    def _judge(self, image: FileImage, path: YamlPath, model: Model, name: str, size: str, fit: str) -> None:
         facts = self._look(image.path, path)
         if facts is None:
             return

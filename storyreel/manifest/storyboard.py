@@ -13,13 +13,14 @@ from storyreel.manifest.document import Budget, Cut, Policy, Transition
 
 @dataclass(frozen=True, slots=True)
 class UrlImage:
-    """A still at a public address, sent as it is. `keyframe` is its name in the storyboard, if it has one."""
+    """A still at a public address, sent unchanged. `keyframe` is its name in the storyboard."""
 
     url: str
     keyframe: str | None = None
 
     @property
     def label(self) -> str:
+        """Say where it is from, for people."""
         return f"keyframe {self.keyframe}" if self.keyframe else "url"
 
 
@@ -32,12 +33,15 @@ class FileImage:
 
     @property
     def label(self) -> str:
+        """Say where it is from, for people."""
         return f"keyframe {self.keyframe}" if self.keyframe else f"file {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
 class SceneImage:
-    """A still out of another scene's picked clip; `offset` frames (0 or negative) before its end, for `last`."""
+    """A still from another scene's picked clip; `offset` frames (0 or negative) before its end,
+    for `last`.
+    """
 
     scene: str
     frame: Literal["first", "last"]
@@ -45,16 +49,18 @@ class SceneImage:
 
     @property
     def still(self) -> str:
-        """The name under which the picture is kept: `first`, `last` or `last-3`."""
+        """Return the name of the still's file: `first`, `last` or `last-3`."""
         return f"{self.frame}{self.offset or ''}"
 
     @property
     def label(self) -> str:
+        """Return what messages and requests call the still."""
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
 
     @property
     def keyframe(self) -> None:
+        """Return None: a frame of a scene has no name in the storyboard."""
         return None
 
 
@@ -72,26 +78,27 @@ class Video:
 
     @property
     def label(self) -> str:
+        """Say where it is from, for people."""
         return f"clip of {self.scene}" if self.scene else "url"
 
 
 @dataclass(frozen=True, slots=True)
 class Remix:
-    """What a remix is made of: a scene here, or a finished video of the account."""
+    """The source of a remix: a scene here, or a finished video of the account."""
 
     scene: str | None
     video_id: str | None
 
     @property
     def label(self) -> str:
+        """Say where it is from, for people."""
         return f"video of {self.scene}" if self.scene else f"video {self.video_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One scene, complete. `prompt` is as sent. For a remix, model to mode are those of its source.
-
-    `extras` are further fields that its model takes, sent as they are.
+    """One complete scene. `prompt` is as sent. A remix has its source's model, length, size and
+    mode. `extras` are further fields that its model takes, sent unchanged.
     """
 
     id: str
@@ -117,26 +124,28 @@ class Scene:
 
     @property
     def images(self) -> list[tuple[str, Image]]:
-        """(role, image) of every picture it sends, in the order of the request."""
+        """Return (role, image) of every picture that the scene sends, in the order of the
+        request.
+        """
         named = [("first_frame", self.first_frame), ("end_frame", self.end_frame)]
         numbered = [(f"reference_images.{i + 1}", image) for i, image in enumerate(self.references)]
         return [(role, image) for role, image in [*named, *numbered] if image is not None]
 
     @property
     def upstream(self) -> tuple[str, ...]:
-        """The ids of the scenes it is made from, each once."""
-        found = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
+        """Return the ids of the scenes that it is made from, each once."""
+        scenes = [image.scene for _, image in self.images if isinstance(image, SceneImage)]
         if self.video and self.video.scene:
-            found.append(self.video.scene)
+            scenes.append(self.video.scene)
         if self.remix and self.remix.scene:
-            found.append(self.remix.scene)
-        return tuple(dict.fromkeys(found))
+            scenes.append(self.remix.scene)
+        return tuple(dict.fromkeys(scenes))
 
 
 @dataclass(frozen=True)
 class Storyboard:
-    """A storyboard without errors. `folder` is where relative paths start; `music_seen` the size and time of the music's
-    file when it was read.
+    """A storyboard without errors. Relative paths start at `folder`. `music_seen` is the size
+    and time of the music's file when it was read.
     """
 
     id: str
@@ -150,24 +159,25 @@ class Storyboard:
 
     @property
     def folder(self) -> Path:
+        """Return the folder at which relative paths start."""
         return self.path.parent
 
     def scene(self, scene_id: str) -> Scene:
-        """The scene of that id. Raises `KeyError`."""
+        """Return the scene of that id. Raise `KeyError` without one."""
         return self.by_id[scene_id]
 
     @property
     def music(self) -> Path | None:
-        """The file of the music, None for none."""
+        """Return the file of the music, None without any."""
         return self.folder / self.cut.music.file if self.cut.music else None
 
     @cached_property
     def by_id(self) -> dict[str, Scene]:
-        """The scenes by id, in file order."""
+        """Map the scenes by id, in file order."""
         return {scene.id: scene for scene in self.scenes}
 
     def ordered(self) -> list[Scene]:
-        """The scenes, each after all it is made from; otherwise in the order of the file."""
+        """Return the scenes, each after all that it is made from; otherwise in file order."""
         done: dict[str, Scene] = {}
         for scene in self.scenes:
             stack = [scene]

@@ -182,9 +182,8 @@ def _line(name: str, report: RunReport | None) -> dict[str, Any]:
     if report is None:
         return {"row": name, "status": "not run"}
     totals = report.totals
-    counts = {k: getattr(totals, k) for k in ("scenes", "completed", "reused", "failed", "blocked", "held", "skipped")}
     return {
-        "row": name, "status": report.status, **counts, "spent": totals.spent_estimate, "currency": totals.currency,
+        "row": name, "status": report.status, "scenes": totals.scenes, **totals.counts, "spent": totals.spent_estimate, "currency": totals.currency,
         "stopped": report.stopped, "film": f"{name}/final.mp4" if report.cut else None, "report": f"{name}/report/report.html",
     }  # fmt: skip
 

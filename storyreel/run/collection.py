@@ -5,15 +5,16 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from storyreel.api.verdict import pace
-from storyreel.errors import DownloadError, FieldsIgnored, LinkExpired, MediaError
+from storyreel.errors import DownloadError, ErrorKind, FieldsIgnored, LinkExpired, MediaError, Stage
 from storyreel.film.media import intake
+from storyreel.ledger.clip import Clip
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.run import delivery
-from storyreel.run.comparison import ignored
+from storyreel.run.comparison import ignored, unlike
+from storyreel.run.looking import likenesses
 from storyreel.run.session import Progress, Session
 from storyreel.workspace.folder import move_whole
 
@@ -44,7 +45,7 @@ async def collect(
     for attempt in range(TRIES):
         if attempt:
             await session.sleep(2.0**attempt * pace(session.settings.time_scale))
-        session.tell(Progress(take.scene, take.take, "collecting"))
+        session.tell(Progress(take.scene, take.take, Stage.COLLECTING))
         try:
             fetched = await delivery.fetch(session, take, url, part, pauses_s)
             strip, wanted = session.workspace.strip(path), _wanted(session, take, stills)
@@ -57,20 +58,25 @@ async def collect(
             error = await session.media(_set_aside, part, session.workspace.damaged(path), caught)
             url = None
             continue
-        clip: dict[str, Any] = {
-            "path": session.workspace.relative(path),
-            "sha256": fetched.sha256,
-            "bytes": fetched.bytes,
-            "mtime_ns": path.stat().st_mtime_ns,
+        clip = Clip(
+            path=session.workspace.relative(path),
+            sha256=fetched.sha256,
+            bytes=fetched.bytes,
+            mtime_ns=path.stat().st_mtime_ns,
             **facts.as_dict(),
-        }
+        )
         row = await session.write(session.ledger.collected, take.id, clip)
         session.workspace.damaged(path).unlink(missing_ok=True)
         return row
     assert error is not None
-    kind = "expired" if isinstance(error, LinkExpired) else "media" if isinstance(error, MediaError) else "transient"
-    await session.write(session.ledger.unusable, take.id, kind, error.with_fix)
+    await session.write(session.ledger.unusable, take.id, _kind(error), error.with_fix)
     raise error
+
+
+def _kind(error: DownloadError | MediaError) -> ErrorKind:
+    if isinstance(error, LinkExpired):
+        return ErrorKind.EXPIRED
+    return ErrorKind.MEDIA if isinstance(error, MediaError) else ErrorKind.TRANSIENT
 
 
 def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:
@@ -94,11 +100,11 @@ def compare(session: Session, scene: Scene, take: Take) -> None:
     if scene.model in session.compared:
         return
     session.compared.add(scene.model)
-    found = ignored(scene, take.clip or {})
+    found = (ignored(scene, take.clip) if take.clip else []) + unlike(likenesses(session, scene, take))
     if not found:
         return
     words = f"{session.endpoint} ignores what {scene.model} was asked for (scene `{scene.id}`): {'; '.join(found)}"
-    session.tell(Progress(take.scene, take.take, "collecting", words))
+    session.tell(Progress(take.scene, take.take, Stage.COLLECTING, words))
     if session.accept_differences:
         return
     session.ignored[scene.model] = FieldsIgnored(
@@ -114,8 +120,7 @@ async def take_frames(session: Session, take: Take, names: list[str]) -> list[st
     wanted = _wanted(session, take, names)
     missing = {name: path for name, path in wanted.items() if not path.exists()}
     if missing:
-        clip = session.workspace.root / (take.clip or {})["path"]
-        await session.apart(intake.write_stills, clip, missing)
+        await session.apart(intake.write_stills, session.workspace.root / take.here.path, missing)
     return [session.workspace.relative(path) for path in wanted.values()]
 
 

@@ -53,7 +53,7 @@ async def fetch(
 async def _asked(session: Session, take: Take) -> Job:
     """The job as it is now. Raises `DownloadError` where it cannot be had, or is not completed."""
     try:
-        job = await session.client.retrieve(take.job_id or "")
+        job = await session.client.retrieve(take.job)
     except NotFound as error:
         raise LinkExpired(f"the API does not know job {take.job_id}: {error.message}") from error
     except ApiError as error:
@@ -71,7 +71,7 @@ def _link(session: Session, take: Take, job: Job | None) -> str:
             f"the API's answer has {len(job.candidates)} links that may be the clip, and none that surely is: {shown}",
             fix="tell us of this server: its answer is not one that Storyreel can read",
         )
-    return (job.url if job else None) or session.client.content_url(take.job_id or "")
+    return (job.url if job else None) or session.client.content_url(take.job)
 
 
 def _explained(session: Session, job: Job | None, error: DownloadError) -> DownloadError:

@@ -8,10 +8,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from storyreel.errors import StoryreelError
+from storyreel.ledger.clip import Clip
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
 from storyreel.plan.make import Elsewhere, ScenePlan
@@ -71,14 +72,14 @@ class Taker:
 def _copy(taker: Taker, scene: str, source: Elsewhere, ordinal: int) -> None:
     take, there = source.take, Workspace(Path(source.workspace))
     ledger, workspace = taker.ledger, taker.workspace
-    old = there.root / str((take.clip or {})["path"])
+    old = there.root / take.here.path
     number = max((t.take for t in ledger.takes(taker.storyboard) if t.scene == scene), default=0) + 1
     new = workspace.clip(scene, number)
     for still in (there.root / "frames" / take.scene).glob(f"take-{take.take}-*"):
         name = still.name.removeprefix(f"take-{take.take}-")
         _copy_file(still, workspace.root / "frames" / scene / f"take-{number}-{name}")
     _copy_file(old, new)
-    clip = {**(take.clip or {}), "path": workspace.relative(new), "mtime_ns": new.stat().st_mtime_ns}
+    clip = replace(take.here, path=workspace.relative(new), mtime_ns=new.stat().st_mtime_ns)
     ledger.imported(take, taker.storyboard, scene, taker.run_id, clip, ordinal)
 
 
@@ -95,7 +96,9 @@ def _folders(project: Project, file: Path) -> list[Path]:
     for runs in (project.runs, *older_places(file)):
         with contextlib.suppress(OSError):
             found += sorted(path for path in runs.iterdir() if path.is_dir())
-    found += [path for path in project.named_elsewhere() if _holds(path, file)]
+    for path in project.named_elsewhere():
+        if _holds(path, file):
+            found += [path] if (path / "ledger.db").exists() else [path, path.parent]  # a row of a batch
     return list(dict.fromkeys(path.absolute() for path in found))
 
 
@@ -109,11 +112,15 @@ def _holds(workspace: Path, file: Path) -> bool:
 
 
 def _is_ours(folder: Path, project: Project) -> bool:
-    """No rehearsal, and no other project's."""
-    owner = Workspace(folder).owner()
-    if folder.name.endswith(".simulated") or owner is None or owner.simulated:
+    """No rehearsal, and no other project's. A batch's folder is as its rows are; a project may have had another name."""
+    if folder.name.endswith(".simulated"):
         return False
-    return not owner.project or owner.project == project.name
+    for home in (folder, *sorted(homes(folder).values())):
+        if owner := Workspace(home).owner():
+            file = (home / owner.file).resolve() if owner.file else None
+            same = not owner.project or owner.project == project.name
+            return not owner.simulated and (same or bool(file and file.is_relative_to(project.folder)))
+    return False
 
 
 def _located(takes: list[Take], folder: Path, runs: Path) -> list[Elsewhere]:
@@ -146,19 +153,19 @@ def homes(place: Path) -> dict[str, Path]:
     return found
 
 
-def is_whole(root: Path, clip: dict[str, object] | None) -> bool:
+def is_whole(root: Path, clip: Clip | None) -> bool:
     """Is the clip on disk as it was collected? Size and time are looked at first; the hash only where the time differs."""
     if not clip:
         return False
-    path = root / str(clip["path"])
+    path = root / clip.path
     try:
         facts = path.stat()
-        if facts.st_size != clip.get("bytes"):
+        if facts.st_size != clip.bytes:
             return False
-        if facts.st_mtime_ns == clip.get("mtime_ns"):
+        if facts.st_mtime_ns == clip.mtime_ns:
             return True
         with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == clip.get("sha256")
+            return hashlib.file_digest(file, "sha256").hexdigest() == clip.sha256
     except OSError:
         return False
 

@@ -14,8 +14,9 @@ from storyreel.errors import MediaError, UsageError
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Storyboard
-from storyreel.plan.make import Action, Plan
-from storyreel.report import model as report
+from storyreel.plan.make import Action, Plan, ScenePlan
+from storyreel.report import outcome
+from storyreel.report.build import build
 from storyreel.report.model import CutReport, RunReport
 from storyreel.report.writers import files
 from storyreel.run import opening
@@ -26,8 +27,13 @@ Shown = list[tuple[str, Take | None]]
 
 
 def shown(planned: Plan) -> Shown:
-    """(scene id, its used take if the clip is on disk) of every scene, in film order."""
-    return [(p.scene.id, p.kept) for p in planned.scenes]
+    """(scene id, its used take if the clip is on disk, else the one that it is to replace) of every scene, in film order."""
+    return [(p.scene.id, p.kept or _instead(p)) for p in planned.scenes]
+
+
+def _instead(planned: ScenePlan) -> Take | None:
+    used = planned.used
+    return used.instead.row if used and used.instead else None
 
 
 def why_not(planned: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
@@ -95,7 +101,7 @@ def key_of(storyboard: Storyboard, clips: Shown) -> str:
     parts = []
     for scene_id, row in clips:
         scene = storyboard.scene(scene_id)
-        clip = (row.clip or {}).get("sha256") if row else None
+        clip = row.clip.sha256 if row and row.clip else None
         parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
     text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)])
     return hashlib.sha256(text.encode()).hexdigest()
@@ -135,9 +141,9 @@ def describe(
     history = _history(prepared)
     run_id, started, finished = _last_run(history, files.read(prepared.workspace))
     used = {p.kept.id for p in planned.scenes if p.kept}
-    outcomes = report.from_ledger(planned)
+    outcomes = outcome.from_ledger(planned)
     simulated = prepared.request.simulate
-    return report.build(
+    return build(
         prepared.storyboard,
         [dataclasses.replace(o, used=True) if o.row and o.row.id in used else o for o in outcomes],
         run_id=run_id,

@@ -154,5 +154,5 @@ async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -
             job = None
         if job and job.url and (job.expires_at is None or job.expires_at > session.now() + 3600):
             return job.url
-    path = session.workspace.root / (take.clip or {}).get("path", "")
+    path = session.workspace.root / take.here.path
     return await session.media(_publish, session, path.read_bytes(), "mp4", scene.id)

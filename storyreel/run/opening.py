@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import os
 import re
+import shlex
 import sys
 import tempfile
 import uuid
@@ -170,12 +171,26 @@ def _placed(
 
 def _require_project(prepared: Prepared) -> None:
     """Refuse a project that was renamed where its rows are told apart by its name: they would be paid for again."""
-    there = prepared.workspace.owner()
-    if there and there.project and there.project != prepared.project.name and prepared.settings.database_url:
+    there = _named_otherwise(prepared) if prepared.settings.database_url else None
+    if there:
         raise UsageError(
-            f"this storyboard's takes are in the shared ledger under the project `{there.project}`, not `{prepared.project.name}`",
-            fix=f"export STORYREEL_PROJECT={there.project}, or put that name back into prefect.yaml",
+            f"this storyboard's takes are in the shared ledger under the project `{there}`, not `{prepared.project.name}`",
+            fix=f"export STORYREEL_PROJECT={shlex.quote(there)}, or put that name back into prefect.yaml",
         )
+
+
+def _named_otherwise(prepared: Prepared) -> str | None:
+    """The other name under which this project's folder has results: of the storyboard, else of one that lies beside it."""
+    own, project = prepared.workspace.owner(), prepared.project
+    if own and own.project:
+        return own.project if own.project != project.name else None
+    names = []
+    for home in elsewhere.homes(project.runs).values():
+        owner = Workspace(home).owner()
+        file = (home / owner.file).resolve() if owner and owner.file else None
+        if owner and owner.project and file and projects.find(file, prepared.settings).folder == project.folder:
+            names.append(owner.project)
+    return None if not names or project.name in names else names[0]
 
 
 def prepare_rescue(request: Request) -> list[Prepared]:
@@ -414,7 +429,7 @@ def check_agreed(agreed: str | None, planned: Plan) -> None:
     Raises:
         UsageError: it is another.
     """
-    if agreed is not None and agreed != plan.agreement(planned):
+    if agreed is not None and not plan.keeps_to(planned, agreed):
         raise UsageError(
             "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
             f"nothing was sent. As it is now: {plan.bill(planned)}",

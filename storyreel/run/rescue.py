@@ -80,7 +80,7 @@ async def rescue(
 
 def _is_wanted(session: Session, take: Take) -> bool:
     if take.state is State.COLLECTED:
-        return not (session.workspace.root / str((take.clip or {}).get("path", "?"))).exists()
+        return take.clip is None or not (session.workspace.root / take.clip.path).exists()
     return take.job_id is not None and take.state in (State.IN_FLIGHT, State.COMPLETED, State.AMBIGUOUS)
 
 
@@ -108,7 +108,7 @@ async def _one(session: Session, take: Take) -> Rescued:
         return outcome(f"not fetched: the disk failed: {error.strerror}", False)
     except Exception as error:  # one clip's fault keeps no other from being rescued
         return outcome(f"not fetched: {type(error).__name__}: {error}", False)
-    return outcome(f"fetched {(row.clip or {}).get('path')}", True)
+    return outcome(f"fetched {row.here.path}", True)
 
 
 async def _asked(session: Session, take: Take) -> Job | Take:
@@ -120,7 +120,7 @@ async def _asked(session: Session, take: Take) -> Job | Take:
     doubt = Doubt(session.clock, session.settings.time_scale)
     while True:
         try:
-            return await session.client.retrieve(take.job_id or "")
+            return await session.client.retrieve(take.job)
         except NotFound as error:
             if take.state is not State.IN_FLIGHT:
                 raise

@@ -18,7 +18,7 @@ from storyreel.api import verdict
 from storyreel.api.client import Client
 from storyreel.api.store import Store
 from storyreel.catalog.load import Catalog
-from storyreel.errors import Stopped, StoryreelError
+from storyreel.errors import Stage, Status, Stopped, StoryreelError
 from storyreel.ledger.gate import NO_CAPS, Ledger
 from storyreel.ledger.rows import Caps
 from storyreel.manifest.storyboard import Storyboard
@@ -30,7 +30,6 @@ from storyreel.workspace.workers import Workers
 INTERRUPTED_S = 90.0
 MEDIA_AT_ONCE = 2
 SIMULATOR = "simulator"  # in place of an account and an endpoint, in a rehearsal's rows
-FILM = "the film"  # in place of a scene, where progress is told of the cut
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,16 +37,26 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Something a person would like to see: what a scene's take is doing now."""
+    """What a scene's take is doing now, or has come to; of the film, which is no scene's, how much of it is cut.
+
+    `scene` is empty for the film. `percent` is how much is done, where that is known.
+    """
 
     scene: str
     take: int
-    state: str
+    state: Stage | Status
     detail: str = ""
+    percent: int | None = None
+
+    @classmethod
+    def cutting(cls, done: int, total: int) -> Progress:
+        """How many pictures of the film are cut."""
+        percent = min(100, 100 * done // max(1, total))
+        return cls("", 0, Stage.CUTTING, f"{done} of {total} pictures", percent)
 
     def of(self, film: str) -> Progress:
         """The same, of one film among others."""
-        return replace(self, scene=f"{film}/{self.scene}")
+        return replace(self, scene=f"{film}/{self.scene}" if self.scene else film)
 
 
 @dataclass(slots=True)
@@ -76,6 +85,7 @@ class Session:
     accept_differences: bool = False
     looking: dict[str, tuple[int, asyncio.Event]] = field(default_factory=dict)  # by model: its first finished take
     compared: set[str] = field(default_factory=set)  # the models whose first clip in this run was looked at
+    echoed: set[str] = field(default_factory=set)  # the models of which an answer named something else, and was shown
     ignored: dict[str, StoryreelError] = field(default_factory=dict)  # and those whose clip was not what was asked for
     watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None

@@ -55,7 +55,7 @@ class Slots:
 
         doubt = self._doubts.setdefault(take.id, Doubt(session.clock, session.settings.time_scale))
         try:
-            job = await session.client.retrieve(take.job_id or "")
+            job = await session.client.retrieve(take.job)
         except NotFound as error:
             if doubt.heard():
                 await waiting.set_apart(session, take, error, polls=1)

@@ -12,12 +12,14 @@ from storyreel.errors import (
     ApiError,
     BudgetReached,
     EndpointRefused,
+    ErrorKind,
     KeyRefused,
     Moderated,
     NotSent,
     OutOfCredit,
     RateLimited,
     RequestRefused,
+    Stage,
     StillLimited,
     Stopped,
     Unreachable,
@@ -26,7 +28,7 @@ from storyreel.errors import (
 from storyreel.ledger.gate import AlreadyPaid, CoolingDown, SlotsFull
 from storyreel.ledger.rows import Intent, State, Take
 from storyreel.plan.make import ScenePlan
-from storyreel.run import slots
+from storyreel.run import comparison, slots
 from storyreel.run.inputs import Ready
 from storyreel.run.session import Progress, Session
 
@@ -136,7 +138,7 @@ class _Limits:
     def _show(self, words: str, kind: str) -> None:
         if kind != self._shown:
             self._shown = kind
-            self._session.tell(Progress(self._intent.scene, self._number, "waiting", words))
+            self._session.tell(Progress(self._intent.scene, self._number, Stage.WAITING, words))
 
 
 def _seconds(seconds: float) -> str:
@@ -160,23 +162,34 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         stop_mark=session.stop_mark,
     )
     if session.stopped:  # meanwhile; nothing was sent
-        await session.write(session.ledger.released, take.id, "transient", None, session.stopped.message)
+        await session.write(session.ledger.released, take.id, ErrorKind.TRANSIENT, None, session.stopped.message)
         session.check()
-    session.tell(Progress(planned.scene.id, number, "submitting"))
+    session.tell(Progress(planned.scene.id, number, Stage.SUBMITTING))
     try:
         job = await _post(session, planned, ready)
     except AnswerLost as error:
         return await session.write(session.ledger.lost, take.id, error.with_fix)
     except Moderated as error:
-        return await session.write(session.ledger.failed, take.id, "moderation", error.code, error.with_fix)
+        return await session.write(session.ledger.failed, take.id, ErrorKind.MODERATION, error.code, error.with_fix)
     except RequestRefused as error:
-        return await session.write(session.ledger.released, take.id, "invalid", error.code, error.with_fix)
+        return await session.write(session.ledger.released, take.id, ErrorKind.INVALID, error.code, error.with_fix)
     except ApiError as error:
         await session.write(
-            session.ledger.released, take.id, _KINDS.get(type(error), "transient"), error.code, error.with_fix
+            session.ledger.released, take.id, _KINDS.get(type(error), ErrorKind.TRANSIENT), error.code, error.with_fix
         )
         raise
-    return await _note(session, take, job)
+    noted = await _note(session, take, job)
+    _warn_of_echo(session, planned, take, job)
+    return noted
+
+
+def _warn_of_echo(session: Session, planned: ScenePlan, take: Take, job: Job) -> None:
+    """Show at once, and once a model, where the answer names another length or size than was asked for."""
+    found = comparison.echoed(planned.scene, job.seconds, job.size)
+    if found and planned.scene.model not in session.echoed:
+        session.echoed.add(planned.scene.model)
+        words = f"warning: the answer for {planned.scene.model} differs from the request: {'; '.join(found)}"
+        session.tell(Progress(take.scene, take.take, Stage.GENERATING, words))
 
 
 async def _note(session: Session, take: Take, job: Job) -> Take:
@@ -192,7 +205,7 @@ async def _note(session: Session, take: Take, job: Job) -> Take:
             return await session.write(session.ledger.submitted, take.id, job.id)
         except Exception as error:  # whatever it is: what was paid for must not be lost with it
             words = f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
-            session.tell(Progress(take.scene, take.take, "submitting", words))
+            session.tell(Progress(take.scene, take.take, Stage.SUBMITTING, words))
             logging.getLogger(__name__).error("%s", words)
             if pause is None:
                 raise WorkspaceError(words, fix=f"make the ledger writable, then: {adopt}") from error
@@ -200,11 +213,11 @@ async def _note(session: Session, take: Take, job: Job) -> Take:
     raise AssertionError("not reached")
 
 
-_KINDS: dict[type[ApiError], str] = {
-    RateLimited: "rate",
-    OutOfCredit: "quota",
-    KeyRefused: "auth",
-    EndpointRefused: "auth",
+_KINDS: dict[type[ApiError], ErrorKind] = {
+    RateLimited: ErrorKind.RATE,
+    OutOfCredit: ErrorKind.QUOTA,
+    KeyRefused: ErrorKind.AUTH,
+    EndpointRefused: ErrorKind.AUTH,
 }
 
 
@@ -249,7 +262,7 @@ def _wait(session: Session, intent: Intent, number: int, shown: str, detail: str
     """Show once that a take waits, and for what; returns what was shown."""
     kind = detail.partition(" ")[2][:8]
     if kind != shown:
-        session.tell(Progress(intent.scene, number, "waiting", detail))
+        session.tell(Progress(intent.scene, number, Stage.WAITING, detail))
     return kind
 
 

@@ -8,7 +8,7 @@ from storyreel.api.answers import Job, JobStatus
 from storyreel.api.polling import Expected, next_delay
 from storyreel.api.refusals import failure_class
 from storyreel.api.verdict import Doubt, pace
-from storyreel.errors import ApiError, DeadlinePassed, KeyRefused, MadeElsewhere, NotFound, RateLimited
+from storyreel.errors import ApiError, DeadlinePassed, KeyRefused, MadeElsewhere, NotFound, RateLimited, Stage
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.run.session import Progress, Session
@@ -81,7 +81,7 @@ def check_home(session: Session, take: Take) -> None:
 async def _ask(session: Session, scene: Scene, take: Take, watch: _Watch) -> Job | NotFound | None:
     """One question: the job, the API's word that it does not know it, or None where the answer says nothing."""
     try:
-        return await session.client.retrieve(take.job_id or "")
+        return await session.client.retrieve(take.job)
     except NotFound as error:
         return error
     except KeyRefused as error:
@@ -92,7 +92,7 @@ async def _ask(session: Session, scene: Scene, take: Take, watch: _Watch) -> Job
         await session.sleep(min(error.retry_after_s or 5.0, 60.0))
     except ApiError as error:
         watch.heard(error)
-        session.tell(Progress(scene.id, take.take, "generating", f"asking again: {error.message}"))
+        session.tell(Progress(scene.id, take.take, Stage.GENERATING, f"asking again: {error.message}"))
     return None
 
 
@@ -139,9 +139,9 @@ class _Watch:
         if job.is_new_word and job.word != self.new_word and not job.status.is_final:
             self.new_word = job.word
             words = f"the API says `{job.word}`, a word that Storyreel does not know: taken for running"
-            session.tell(Progress(scene.id, take.take, "generating", words))
+            session.tell(Progress(scene.id, take.take, Stage.GENERATING, words))
             return
-        session.tell(Progress(scene.id, take.take, "generating", _detail(job)))
+        session.tell(Progress(scene.id, take.take, Stage.GENERATING, _detail(job)))
 
     def seen_done(self, session: Session) -> float | None:
         """How long the job took from sent to seen done, in seconds; None where not all of it was seen."""

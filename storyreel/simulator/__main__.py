@@ -10,6 +10,7 @@ parser.add_argument("--port", type=int, default=0)
 parser.add_argument("--speed", type=float, default=1)
 parser.add_argument("--folder", type=Path)
 parser.add_argument("--catalog", type=Path)
+parser.add_argument("--profile", default="strict")
 parser.add_argument("--child", action="store_true")
 args = parser.parse_args()
 serve(
@@ -17,5 +18,6 @@ serve(
     speed=args.speed,
     folder=args.folder,
     extra_catalog=args.catalog,
+    profile=args.profile,
     child=args.child,
 )

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
-import time
-from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from decimal import Decimal
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import httpx
-from PIL import Image, UnidentifiedImageError
 from starlette.applications import Starlette
-from starlette.datastructures import Headers
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from storyreel.errors import MediaError
-from storyreel.film.media.clip import verify
-from storyreel.simulator import describe, offered, rules
-from storyreel.simulator.faults import GATEWAY_PAGE, Fault, Faults, Where, parse
+from storyreel.simulator import describe, offered, profiles, rules
+from storyreel.simulator.faults import Fault, Faults, Where, parse
 from storyreel.simulator.forms import read_form
+from storyreel.simulator.gateways import Said
 from storyreel.simulator.jobs import Jobs, SimJob
+from storyreel.simulator.limits import Limits
+from storyreel.simulator.material import Material
 from storyreel.simulator.openapi import document
 from storyreel.simulator.rules import Refused, Wanted
+from storyreel.simulator.spoilt import byte_by_byte, dropped, spoilt, spoilt_file
 
-MAX_VIDEO_BYTES = 200 * 2**20
 MAX_BODY_BYTES = 64 * 2**20
-Profile = Literal["strict", "lax"]
 Handler = Callable[[Request], Awaitable[Response]]
 
 
@@ -44,18 +39,21 @@ class Simulator:
         jobs: Jobs,
         faults: Faults | None = None,
         *,
-        profile: Profile = "strict",
+        profile: str = "strict",
         max_running: int | None = None,
         per_minute: int | None = None,
         credit: Decimal | None = None,
+        with_cards: bool = False,
     ) -> None:
         self.jobs = jobs
+        self.material = Material(jobs, with_cards=with_cards)
         self.faults = faults or Faults([])
-        self.profile = profile
-        self.max_running = max_running
-        self.per_minute = per_minute
-        self.credit = credit
-        self._recent: deque[float] = deque()
+        self.profile = profiles.find(profile)
+        self.gateway = gateway = self.profile.gateway
+        jobs.number_ids = gateway is not None and gateway.ids == "number"
+        jobs.at_once = gateway is not None and gateway.at_once
+        self._answered: Counter[tuple[str, str]] = Counter()  # how often, by what was asked for and the job
+        self.limits = Limits(max_running, per_minute, credit)
         self.truth: dict[str, Any] = {"accepted": [], "refused": [], "retrieved": 0, "downloads": 0, "keys": []}
 
     def app(self) -> Starlette:
@@ -65,15 +63,17 @@ class Simulator:
             Route("/v1/videos/{id}", self._api(self._retrieve), methods=["GET"]),
             Route("/v1/videos/{id}/remix", self._api(self._remix), methods=["POST"]),
             Route("/files/{id}.mp4", self._api(self._file), methods=["GET"]),
-            Route("/openapi.json", self._document, methods=["GET"]),
             Route("/simulator/truth", self._truth, methods=["GET"]),
             Route("/simulator/faults", self._set_faults, methods=["PUT"]),
         ]
-        if self.profile == "lax":
+        if self.profile.has_content:
+            routes.append(Route("/v1/videos/{id}/content", self._api(self._content), methods=["GET"]))
+        if self.gateway is None:
+            routes.append(Route("/openapi.json", self._document, methods=["GET"]))
+        if self.gateway is None and self.profile.is_lax:
             routes += [
                 Route("/v1/videos", self._api(self._list), methods=["GET"]),
                 Route("/v1/videos/{id}", self._api(self._delete), methods=["DELETE"]),
-                Route("/v1/videos/{id}/content", self._api(self._content), methods=["GET"]),
             ]
         return Starlette(routes=routes)
 
@@ -84,8 +84,7 @@ class Simulator:
             try:
                 return await handler(request)
             except Refused as error:
-                body = {"error": {"message": error.message, "type": error.code, "code": error.code}}
-                return JSONResponse(body, error.status, headers=error.headers)
+                return describe.refusal(self.gateway, error)
 
         return handle
 
@@ -105,46 +104,27 @@ class Simulator:
             fault = self.faults.strike(kind, prompt)
             if fault and fault.do in ("status", "lose_before", "garbage"):
                 self.truth["refused"].append({"why": f"fault {fault.do}"})
-                return _spoilt(fault)
-            self._check_limits()
+                return spoilt(fault)
+            self.limits.check(self.jobs)
             job: SimJob = await accept(request, body, fault)
         except Refused as error:
             self.truth["refused"].append({"why": error.message})
             raise
-        told = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
-        self.truth["accepted"].append(told)
+        accepted = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
+        self.truth["accepted"].append(accepted)
         if fault and fault.do == "hang":
             await asyncio.sleep(fault.seconds)
         if fault and fault.do in ("lose_after", "hang"):
-            return _dropped()
-        return await self._told(request, job, fault, new=True)
-
-    def _check_limits(self) -> None:
-        if self.credit is not None and self.jobs.billed >= self.credit:
-            raise Refused("insufficient balance", status=402, code="insufficient_quota")
-        if self.max_running is not None and self.jobs.running() >= self.max_running:
-            raise Refused("too many jobs in parallel", status=429, code="rate_limit_exceeded")
-        if self.per_minute is not None:
-            now = time.monotonic()
-            while self._recent and self._recent[0] <= now - 60:
-                self._recent.popleft()
-            if len(self._recent) >= self.per_minute:
-                wait = max(1, round(self._recent[0] + 60 - now))
-                raise Refused(
-                    "too many requests", status=429, code="rate_limit_exceeded", headers={"Retry-After": str(wait)}
-                )
-            self._recent.append(now)
+            return dropped()
+        return await self._answer(request, job, fault, new=True)
 
     async def _accept_create(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
-        wanted = offered.read(body, self.jobs.catalog, lax=self.profile == "lax")
-        stills = {
-            given.role: await self._picture(given, wanted) for given in wanted.images if given.role != "reference"
-        }
-        for given in wanted.images:
-            if given.role == "reference":
-                await self._picture(given, wanted)
+        wanted = self._heeded(offered.read(body, self.jobs.catalog, lax=self.profile.is_lax))
+        kept = [(given.role, await self.material.picture(given, wanted)) for given in wanted.images]
+        stills = {role: name for role, name in kept if role != "reference"}
         if wanted.video_url:
-            stills |= await self._video(wanted.video_url)
+            stills |= await self.material.video(wanted.video_url, wanted.size)
+        self._moderate(wanted.prompt)
         return self.jobs.accept(
             model=wanted.model,
             prompt=wanted.prompt,
@@ -156,9 +136,24 @@ class Simulator:
             **self._fate(wanted.model, wanted.seconds, wanted.mode, wanted.prompt, fault),
         )
 
+    def _heeded(self, wanted: Wanted) -> Wanted:
+        """What of a request is not ignored by this kind of server."""
+        ignores = self.gateway.ignores if self.gateway else ()
+        model = self.jobs.catalog.models[wanted.model]
+        if "seconds" in ignores:
+            wanted = replace(wanted, seconds=min(model.seconds))
+        if "size" in ignores:
+            wanted = replace(wanted, size=model.defaults.size)
+        return replace(wanted, images=tuple(given for given in wanted.images if given.role not in ignores))
+
+    def _moderate(self, prompt: str) -> None:
+        """Refuse a prompt at once, where this kind of server does; elsewhere its job fails."""
+        if self.gateway and self.gateway.moderated and describe.MODERATED in prompt:
+            raise Refused(describe.BLOCKED, code=describe.BLOCKED_CODE)
+
     async def _accept_remix(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
         prompt = rules.read_prompt(body)
-        if self.profile == "strict" and set(body) != {"prompt"}:
+        if not self.profile.is_lax and set(body) != {"prompt"}:
             raise Refused("a remix takes prompt only")
         source = self._job(request)
         if self.jobs.status(source) != "completed":
@@ -180,8 +175,18 @@ class Simulator:
         self.truth["retrieved"] += 1
         fault = self.faults.strike("retrieve", job.prompt)
         if fault and fault.do in ("status", "lose_before", "lose_after", "garbage"):
-            return _spoilt(fault)
-        return await self._told(request, job, fault)
+            return spoilt(fault)
+        if self.gateway and (early := self._early("retrieve", job, self.gateway.first_asked)):
+            return early
+        if self.jobs.at_once:
+            raise Refused("no such route", status=404, code="not_found")
+        return await self._answer(request, job, fault)
+
+    def _early(self, what: str, job: SimJob, answers: tuple[Said, ...]) -> Response | None:
+        """The answer to one of the first requests of this kind for a job, where this server has another one for them."""
+        at = self._answered[what, job.id]
+        self._answered[what, job.id] += 1
+        return JSONResponse(answers[at].body, answers[at].status or 200) if at < len(answers) else None
 
     async def _list(self, request: Request) -> Response:
         self._authorised(request)
@@ -200,9 +205,9 @@ class Simulator:
                 raise Refused("after names no video", status=404, code="not_found")
             jobs = jobs[ids.index(query["after"]) + 1 :]
         page = [self._describe(request, job) for job in jobs[: int(limit)]]
-        told = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
-        told |= {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
-        return JSONResponse(told)
+        body = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
+        body |= {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
+        return JSONResponse(body)
 
     async def _delete(self, request: Request) -> Response:
         self._authorised(request)
@@ -217,6 +222,8 @@ class Simulator:
         job = self._job(request)
         if self.jobs.status(job) != "completed":
             raise Refused("the video is not completed", status=404, code="not_found")
+        if self.gateway and (early := self._early("content", job, self.gateway.early_content)):
+            return early
         variant = request.query_params.get("variant", "video")
         if variant == "video":
             return await self._bytes(job)
@@ -244,17 +251,17 @@ class Simulator:
         if fault is None:
             return FileResponse(await self.jobs.clip(job), media_type="video/mp4")
         if fault.do in ("status", "lose_before", "lose_after", "garbage"):
-            return _spoilt(fault)
-        return await _spoilt_file(fault, await self.jobs.clip(job))
+            return spoilt(fault)
+        return await spoilt_file(fault, await self.jobs.clip(job))
 
     # ---- for tests
 
     async def _document(self, request: Request) -> Response:
-        return JSONResponse(document(self.profile))
+        return JSONResponse(document(self.profile.name))
 
     async def _truth(self, request: Request) -> Response:
-        told = {"jobs": len(self.jobs.jobs), "running": self.jobs.running(), "billed": str(self.jobs.billed)}
-        return JSONResponse(self.truth | told)
+        body = {"jobs": len(self.jobs.jobs), "running": self.jobs.running(), "billed": str(self.jobs.billed)}
+        return JSONResponse(self.truth | body)
 
     async def _set_faults(self, request: Request) -> Response:
         self.faults = parse(await request.json())
@@ -272,7 +279,7 @@ class Simulator:
         if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
             raise Refused("the body is too large", status=413, code="too_large")
         try:
-            if self.profile == "lax" and kind.startswith("multipart/form-data"):
+            if self.profile.is_lax and kind.startswith("multipart/form-data"):
                 return await read_form(request)
             if not kind.startswith("application/json"):
                 raise Refused("Content-Type must be application/json")
@@ -290,25 +297,33 @@ class Simulator:
             raise Refused("video not found", status=404, code="not_found")
         return job
 
-    def _describe(self, request: Request, job: SimJob, *, new: bool = False) -> dict[str, Any]:
-        if self.profile == "lax":
+    def _describe(self, request: Request, job: SimJob, *, new: bool = False) -> Any:
+        if self.gateway:
+            return describe.gateway(self.gateway, self.jobs, job, str(request.base_url), new=new)
+        if self.profile.is_lax:
             return describe.lax(self.jobs, job)
         return describe.strict(self.jobs, job, str(request.base_url), new=new)
 
-    async def _told(self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False) -> Response:
-        told = self._describe(request, job, new=new)
-        if fault and fault.do == "word":
-            told["status"] = fault.word
+    async def _answer(self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False) -> Response:
+        body = self._describe(request, job, new=new)
+        if fault and fault.do == "word" and isinstance(body, dict):
+            body["status"] = fault.word
         if fault and fault.do == "slow":
-            return _byte_by_byte(json.dumps(told).encode(), fault.seconds, "application/json")
-        return JSONResponse(told)
+            return byte_by_byte(json.dumps(body).encode(), fault.seconds, "application/json")
+        return JSONResponse(body, self._status(job, new=new))
+
+    def _status(self, job: SimJob, *, new: bool) -> int:
+        """The HTTP status of an answer about a job."""
+        if self.gateway is None:
+            return 200
+        has_failed = self.jobs.status(job) == "failed" and not new
+        return self.gateway.failed_status if has_failed else self.gateway.created_status if new else 200
 
     def _fate(self, model: str, seconds: int, mode: str | None, prompt: str, fault: Fault | None) -> dict[str, Any]:
         """What will become of the job, and what it costs."""
         fails = None
-        if "moderation-test" in prompt:
-            message = "Your request was blocked by our moderation system."
-            fails = {"code": "moderation_blocked", "message": message}
+        if describe.MODERATED in prompt:
+            fails = {"code": describe.BLOCKED_CODE, "message": describe.BLOCKED}
         elif fault and fault.do == "fail":
             fails = {"code": fault.code, "message": fault.message}
         price = self.jobs.catalog.models[model].price(seconds, mode)
@@ -318,49 +333,6 @@ class Simulator:
             "billed": str(price.high) if price and not fails else None,
         }
 
-    async def _picture(self, given: rules.Given, wanted: Wanted) -> str:
-        data = given.data if given.data is not None else await self._fetch(given.url or "", rules.MAX_IMAGE_BYTES)
-        try:
-            with Image.open(io.BytesIO(data)) as picture:
-                picture.load()
-                offered.check_image(picture.format or "", picture.size, len(data), wanted, self.jobs.catalog)
-        except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-            raise Refused(f"{given.role} is not a picture") from error
-        return self.jobs.keep_still(data)
-
-    async def _video(self, url: str) -> dict[str, str]:
-        """Fetch a reference video and keep its outer pictures, which the new clip will wear."""
-        data = await self._fetch(url, MAX_VIDEO_BYTES)
-        path = self.jobs.folder / "stills" / f"{hashlib.sha256(data).hexdigest()}.mp4"
-        path.write_bytes(data)
-        try:
-            opened = await asyncio.to_thread(verify, path)
-        except MediaError as error:
-            raise Refused(f"the reference video cannot be read: {error}") from error
-        facts = opened.facts
-        if not 3 <= facts.duration_s <= 10.1 or not 720 <= min(facts.width, facts.height) <= 2160:
-            raise Refused("a reference video has 3 to 10 s and sides of 720 to 2160 px")
-        kept = {}
-        for role, picture in (("first_frame", opened.first), ("end_frame", opened.last)):
-            out = io.BytesIO()
-            picture.save(out, "PNG", compress_level=1)
-            kept[role] = self.jobs.keep_still(out.getvalue())
-        return kept
-
-    async def _fetch(self, url: str, limit: int) -> bytes:
-        try:
-            async with httpx.AsyncClient(timeout=20, trust_env=False) as http, http.stream("GET", url) as answer:
-                if answer.status_code != 200:
-                    raise Refused(f"{url.partition('?')[0]} answers {answer.status_code}")
-                data = b""
-                async for chunk in answer.aiter_bytes():
-                    data += chunk
-                    if len(data) > limit:
-                        raise Refused("the file is too large")
-                return data
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            raise Refused(f"{url.partition('?')[0]} cannot be fetched") from error
-
 
 def account_of(key: str) -> str:
     """What the truth calls the account of a key, without telling the key."""
@@ -369,50 +341,3 @@ def account_of(key: str) -> str:
 
 def _account(request: Request) -> str:
     return account_of(request.headers.get("authorization", "").partition(" ")[2].strip())
-
-
-def _spoilt(fault: Fault) -> Response:
-    if fault.do == "status":
-        return Response(fault.text, fault.status, headers=fault.headers)
-    if fault.do == "garbage":
-        return Response(GATEWAY_PAGE, 200, media_type="text/html")
-    return _dropped()
-
-
-async def _spoilt_file(fault: Fault, clip: Path) -> Response:
-    data = await asyncio.to_thread(clip.read_bytes)
-    if fault.do == "break":
-        answer = FileResponse(clip, media_type="video/mp4", stat_result=await asyncio.to_thread(clip.stat))
-        return StreamingResponse(
-            _breaking(data[: len(data) // 2]), headers=_plain(answer.headers), media_type="video/mp4"
-        )
-    if fault.do == "slow":
-        return _byte_by_byte(data, fault.seconds, "video/mp4")
-    if fault.do in ("truncate", "empty"):
-        data = data[: len(data) // 2] if fault.do == "truncate" else b""
-    return Response(data, media_type="video/mp4")
-
-
-def _plain(headers: Headers) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name != "content-type"}
-
-
-async def _breaking(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-    raise ConnectionResetError("dropped on purpose")
-
-
-def _dropped() -> Response:
-    """An answer that breaks off: the client cannot know what became of its request."""
-    return StreamingResponse(_breaking(b"{"), headers={"Content-Length": "1000"})
-
-
-def _byte_by_byte(data: bytes, seconds: float, kind: str) -> Response:
-    async def drip() -> AsyncIterator[bytes]:
-        pieces = min(len(data), 200)
-        size = -(-len(data) // max(1, pieces))
-        for at in range(0, len(data), size):
-            await asyncio.sleep(seconds / pieces)
-            yield data[at : at + size]
-
-    return StreamingResponse(drip(), headers={"Content-Length": str(len(data))}, media_type=kind)

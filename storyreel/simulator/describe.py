@@ -1,39 +1,47 @@
-"""A job in the API's words: as its document writes it, or as OpenAI's published schema does."""
+"""A job in the API's words: as its document writes it, as OpenAI's published schema does, or as another server would."""
 
 from __future__ import annotations
 
 import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from starlette.responses import JSONResponse
+
 from storyreel.film.media import thumbnail
+from storyreel.simulator.gateways import Gateway, Said, fill
 from storyreel.simulator.jobs import RESULT_LIFE_S, Jobs, SimJob
+from storyreel.simulator.rules import Refused
 
 _SECRET = "simulator"
+MODERATED = "moderation-test"  # a prompt with this word is blocked
+BLOCKED = "Your request was blocked by our moderation system."
+BLOCKED_CODE = "moderation_blocked"
 
 
 def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
     """By the API's document: absent where there is nothing to say, the result as a signed link. `base` ends in a slash."""
     status = "queued" if new else jobs.status(job)
     created = int(job.created_at)
-    told: dict[str, Any] = {"id": job.id, "object": "video", "model": job.model}
+    fields: dict[str, Any] = {"id": job.id, "object": "video", "model": job.model}
     if job.mode:
-        told["mode"] = job.mode
+        fields["mode"] = job.mode
     if job.remixed_from:
-        told["remixed_from_video_id"] = job.remixed_from
-    told |= {"status": status, "created_at": created, "updated_at": created if new else int(jobs.now())}
-    told |= {"seconds": str(job.seconds), "size": job.size}
+        fields["remixed_from_video_id"] = job.remixed_from
+    fields |= {"status": status, "created_at": created, "updated_at": created if new else int(jobs.now())}
+    fields |= {"seconds": str(job.seconds), "size": job.size}
     done = int(job.created_at + job.takes_s)
     if status == "completed":
         expires = done + RESULT_LIFE_S if "expire" not in job.flags else 1
-        told |= {"completed_at": done, "expires_at": done + RESULT_LIFE_S}
+        fields |= {"completed_at": done, "expires_at": done + RESULT_LIFE_S}
         if "no_url" not in job.flags:
-            url = f"{base}files/{quote(job.id)}.mp4?e={expires}&token={token(job.id, str(expires))}"
-            told["task_result"] = {"videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]}
+            url = base + signed_path(job, expires)
+            fields["task_result"] = {"videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]}
     if status == "failed":
-        told |= {"completed_at": done, "error": job.fails}
-    return told
+        fields |= {"completed_at": done, "error": job.fails}
+    return fields
 
 
 def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
@@ -56,6 +64,60 @@ def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
         "remixed_from_video_id": job.remixed_from,
         "error": job.fails if word == "failed" else None,
     }
+
+
+def gateway(kind: Gateway, jobs: Jobs, job: SimJob, base: str, *, new: bool) -> Any:
+    """As a server of this kind writes it. `base` ends in a slash."""
+    word = "queued" if new else jobs.status(job)
+    stage = "queued" if word in ("queued", "initializing") else word if word in ("completed", "failed") else "running"
+    template = {"completed": kind.completed, "failed": kind.failed}.get(stage, kind.running)
+    values = _values(jobs, job, base) | {"status": kind.words[stage]}
+    return fill(kind.created if new else template, values)
+
+
+def _values(jobs: Jobs, job: SimJob, base: str) -> dict[str, Any]:
+    done = job.created_at + job.takes_s
+    path = signed_path(job, int(done) + RESULT_LIFE_S if "expire" not in job.flags else 1)
+    fails = job.fails or {"code": "", "message": ""}
+    return {
+        "id": job.id,
+        "number": int(job.id) if job.id.isdigit() else int(job.created_at * 1000),
+        "model": job.model,
+        "prompt": job.prompt,
+        "progress": jobs.progress(job),
+        "seconds": str(job.seconds),
+        "size": job.size,
+        "created": int(job.created_at),
+        "created_ms": int(job.created_at * 1000),
+        "completed": int(done),
+        "completed_ms": int(done * 1000),
+        "iso": datetime.fromtimestamp(job.created_at, UTC).isoformat(),
+        "url": base + path if "no_url" not in job.flags else None,
+        "path": f"/{path}" if "no_url" not in job.flags else None,
+        "content": f"{base}v1/videos/{quote(job.id)}/content",
+    } | fails
+
+
+def refusal(kind: Gateway | None, error: Refused) -> JSONResponse:
+    """A refusal in the API's own kind of error body, or in that of a gateway."""
+    reasons: dict[str, Said | None] = {}
+    if kind is not None:
+        reasons = {
+            "rate_limit_exceeded": kind.too_many,
+            "insufficient_quota": kind.no_credit,
+            BLOCKED_CODE: kind.moderated,
+        }
+    said = reasons.get(error.code) or (kind.refused if kind and error.status == 400 else None)
+    values = {"message": error.message, "code": error.code}
+    if said is None:
+        body = {"error": {"message": error.message, "type": error.code, "code": error.code}}
+        return JSONResponse(body, error.status, headers=error.headers)
+    return JSONResponse(fill(said.body, values), said.status or error.status, headers=error.headers)
+
+
+def signed_path(job: SimJob, expires: int) -> str:
+    """Where a job's result is, below the server's root."""
+    return f"files/{quote(job.id)}.mp4?e={expires}&token={token(job.id, str(expires))}"
 
 
 def token(job_id: str, expires: str) -> str:

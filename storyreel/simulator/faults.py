@@ -25,7 +25,7 @@ class Fault(BaseModel):
     `status` answers with `status`, `headers` and `body`, or a body of the given `form`; `lose_before` drops the connection
     without taking the request; `lose_after` takes it and then drops the connection; `hang` waits `seconds` and then drops;
     `slow` answers byte by byte over `seconds`; `garbage` answers with a gateway's page. Of a job: `fail` ends it as failed
-    with `code`; `no_url` completes without a URL; `stuck` never finishes; `word` tells every status as `word`;
+    with `code`; `no_url` completes without a URL; `stuck` never finishes; `word` writes `word` for every status;
     `wrong`, `silent`, `long_sound` and `odd_rate` make another clip than was asked for. Of its bytes: `truncate` and `empty`
     spoil them, `break` drops the connection half way, `expire` gives a dead link.
     """

@@ -70,6 +70,8 @@ class Jobs:
         self.scale = scale  # of the pictures' width and height
         self.now = now
         self._seed = seed
+        self.number_ids = False
+        self.at_once = False  # a job is finished in the answer to its request
         self.jobs: dict[str, SimJob] = {}
         self._open: list[SimJob] = []
         self._lock = threading.Lock()
@@ -107,9 +109,9 @@ class Jobs:
         draw = random.Random(f"{self._seed}:{number}").uniform(low, high)
         now = self.now()
         job = SimJob(
-            id=f"qvideo-sim-{int(now * 1e9)}{number:04d}",
+            id=f"{int(now * 1e3)}{number:04d}" if self.number_ids else f"qvideo-sim-{int(now * 1e9)}{number:04d}",
             created_at=now,
-            takes_s=draw / self.speed,
+            takes_s=0.0 if self.at_once else draw / self.speed,
             take=take,
             **facts,
         )

@@ -80,7 +80,7 @@ def _operation(
     query: list[dict[str, Any]] | None = None,
     refusals: tuple[int, ...] = (),
 ) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    operation: dict[str, Any] = {
         "operationId": name,
         "responses": {
             "200": {"description": "done", "content": _ref(answer)},
@@ -89,10 +89,10 @@ def _operation(
     }
     parameters = [*([{"name": "id", "in": "path", "required": True, "schema": _TEXT}] if by_id else []), *(query or [])]
     if parameters:
-        told["parameters"] = parameters
+        operation["parameters"] = parameters
     if body:
-        told["requestBody"] = body
-    return told
+        operation["requestBody"] = body
+    return operation
 
 
 def _prompt() -> dict[str, Any]:

@@ -6,15 +6,17 @@ import colorsys
 import hashlib
 import io
 import math
+import textwrap
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
 from storyreel.film.media import clip, font
 
@@ -94,6 +96,26 @@ def _invented(shot: Shot, phase: float) -> Image.Image:
     light = tuple(int(c * 255) for c in colorsys.hsv_to_rgb((hue + 0.45) % 1, 0.3, 1.0))
     draw.ellipse([x - r, y - r, x + r, y + r], fill=light)
     return picture
+
+
+def card(text: str, width: int, height: int) -> bytes:
+    """A picture, as PNG, that stands in for one which could not be had, and says which."""
+    picture = Image.new("RGB", (width, height), (38, 42, 51))
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle(
+        [width // 40, width // 40, width - width // 40, height - width // 40], outline=(200, 160, 60), width=3
+    )
+    lines = ["not fetched in this rehearsal:", *textwrap.wrap(text, 48)[:4]]
+    draw.multiline_text(
+        (width / 2, height / 2), "\n".join(lines), (235, 235, 235), anchor="mm", font=_card_font(width, height)
+    )
+    out = io.BytesIO()
+    picture.save(out, "PNG", compress_level=1)
+    return out.getvalue()
+
+
+def _card_font(width: int, height: int) -> Any:
+    return ImageFont.load_default(size=max(10, min(width, height) // 24))
 
 
 def _planes(picture: Image.Image, shot: Shot) -> Planes:

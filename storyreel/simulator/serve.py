@@ -20,7 +20,8 @@ import uvicorn
 from storyreel.catalog import load as catalog
 from storyreel.errors import UsageError, WorkspaceError
 from storyreel.simulator import faults as fault_rules
-from storyreel.simulator.app import Profile, Simulator
+from storyreel.simulator import profiles
+from storyreel.simulator.app import Simulator
 from storyreel.simulator.jobs import Jobs
 from storyreel.workspace import children
 
@@ -31,7 +32,7 @@ def serve(
     speed: float,
     folder: Path | None = None,
     faults: Path | None = None,
-    profile: Profile = "strict",
+    profile: str = "strict",
     max_running: int | None = None,
     per_minute: int | None = None,
     credit: Decimal | None = None,
@@ -41,7 +42,8 @@ def serve(
     """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in the first line.
     STORYREEL_SIMULATOR_SCALE makes the pictures smaller (docs/simulator.md).
 
-    As a `child` it also ends when its standard input does, so that it never outlives the run that started it.
+    As a `child`, a rehearsal's, it also ends when its standard input does, so that it never outlives the run that started it,
+    and works without a network: a card stands in for a picture that cannot be fetched.
     """
     rules = fault_rules.load(faults) if faults else None
     with contextlib.ExitStack() as stack:
@@ -49,7 +51,13 @@ def serve(
         jobs = Jobs(catalog.load(extra_catalog), place, speed=speed, scale=read_scale(os.environ))
         listener = _listen(port)
         simulator = Simulator(
-            jobs, rules, profile=profile, max_running=max_running, per_minute=per_minute, credit=credit
+            jobs,
+            rules,
+            profile=profile,
+            max_running=max_running,
+            per_minute=per_minute,
+            credit=credit,
+            with_cards=child,
         )
         config = uvicorn.Config(simulator.app(), log_level="critical", access_log=False, lifespan="off")
         server = uvicorn.Server(config)
@@ -95,8 +103,14 @@ def _listen(port: int) -> socket.socket:
 
 @contextmanager
 def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> Iterator[str]:
-    """A simulator in a process of its own on a free port; yields its base URL, and ends it afterwards."""
-    options = ["--port", "0", "--speed", str(speed), "--folder", str(folder), "--child"]
+    """A simulator in a process of its own on a free port; yields its base URL, and ends it afterwards.
+
+    Raises:
+        UsageError: STORYREEL_SIMULATOR_PROFILE names no profile.
+        WorkspaceError: it did not start.
+    """
+    profile = profiles.find(os.environ.get(profiles.ENVIRONMENT) or "strict").name
+    options = ["--profile", profile, "--port", "0", "--speed", str(speed), "--folder", str(folder), "--child"]
     if extra_catalog:
         options += ["--catalog", str(extra_catalog)]
     with subprocess.Popen(

@@ -1,1 +1,3 @@
-"""Files and where they are, settings of the environment, and processes of ours; may import errors."""
+"""Files and where they are, settings of the environment, and processes of ours; may import
+errors.
+"""

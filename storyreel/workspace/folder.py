@@ -1,4 +1,6 @@
-"""A storyboard's folder of results: where each file lies, and how it gets there whole."""
+"""A storyboard's folder of results: the path of each file, and writes that are whole or not at
+all.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +18,10 @@ from storyreel.errors import RunLocked, WorkspaceError
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose results a workspace holds. None: not known, in workspaces of earlier versions.
+    """Whose results a workspace holds. None means unknown, in workspaces of earlier versions.
 
-    `file` is the storyboard's path, relative to the workspace; `simulated`: they are a rehearsal's.
+    `file` is the storyboard's path, relative to the workspace. `simulated`: the results are a
+    rehearsal's.
     """
 
     storyboard: str
@@ -27,6 +30,7 @@ class Owner:
     simulated: bool | None = None
 
     def as_json(self) -> str:
+        """Return the owner as JSON."""
         return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
 
 
@@ -38,40 +42,48 @@ class Workspace:
 
     @property
     def ledger_file(self) -> Path:
+        """Return the path of the ledger, if it is a file here."""
         return self.root / "ledger.db"
 
     @property
     def film(self) -> Path:
+        """Return the path of the film."""
         return self.root / "final.mp4"
 
     @property
     def timeline(self) -> Path:
+        """Return the path of the film's timeline for editors."""
         return self.root / "final.otio"
 
     @property
     def pieces(self) -> Path:
-        """The film's encoded pieces, kept so that a change of one scene encodes one."""
+        """Return the folder of the film's encoded pieces, kept for the next cut."""
         return self.root / "pieces"
 
     @property
     def animatic(self) -> Path:
+        """Return the path of the animatic."""
         return self.root / "animatic.mp4"
 
     @property
     def sheet(self) -> Path:
+        """Return the path of the contact sheet."""
         return self.root / "contact-sheet.jpg"
 
     @property
     def report_folder(self) -> Path:
+        """Return the folder of the report's files."""
         return self.root / "report"
 
     @property
     def owner_file(self) -> Path:
-        """Says which storyboard's results are here: a ledger that is elsewhere does not."""
+        """Return the file that names the storyboard of these results; a ledger elsewhere does
+        not.
+        """
         return self.root / ".storyboard"
 
     def owner(self) -> Owner | None:
-        """Whose results are here, as far as it is known; None where there are none."""
+        """Read whose results are here, as far as it is recorded; None if there are none."""
         try:
             text = self.owner_file.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
@@ -79,13 +91,13 @@ class Workspace:
         if not text and not self.ledger_file.exists():
             return None
         try:
-            known = json.loads(text)
-            return Owner(*(known.get(name) for name in Owner.__slots__))
+            record = json.loads(text)
+            return Owner(*(record.get(name) for name in Owner.__slots__))
         except (ValueError, AttributeError):  # plain text: the storyboard's id, from an earlier version
             return Owner(text, simulated=self._was_rehearsed())
 
     def _was_rehearsed(self) -> bool | None:
-        """Do the files here come from a rehearsal? None where they do not say."""
+        """Are these the files of a rehearsal? None if they do not say."""
         if (self.root / ".simulator").exists():
             return True
         try:
@@ -94,52 +106,57 @@ class Workspace:
             return False if self.ledger_file.exists() else None
 
     def require_owner(self, mine: Owner) -> None:
-        """Raise `WorkspaceError` where the results of another storyboard, or of another world, are here."""
-        there = self.owner()
-        if there is None:
+        """Raise `WorkspaceError` if the folder holds another storyboard's results, or mixes
+        rehearsal and paid runs.
+        """
+        holder = self.owner()
+        if holder is None:
             return
-        if there.simulated is not None and there.simulated != mine.simulated:
-            kind = "a rehearsal" if there.simulated else "paid runs"
+        if holder.simulated is not None and holder.simulated != mine.simulated:
+            kind = "a rehearsal" if holder.simulated else "paid runs"
             raise WorkspaceError(
                 f"the workspace {self.root} holds the results of {kind}; rehearsals and paid runs never share one",
                 fix="leave --workspace out, or name another",
             )
-        if there.file is None:
-            if there.storyboard and there.storyboard != mine.storyboard:
-                raise self._is_anothers(f"storyboard `{there.storyboard}`")
-        elif not self._is_same(there.file, mine.file) and (self.root / there.file).exists():
-            raise self._is_anothers(f"another storyboard, {(self.root / there.file).resolve()}")
+        if holder.file is None:
+            if holder.storyboard and holder.storyboard != mine.storyboard:
+                raise self._belongs_to(f"storyboard `{holder.storyboard}`")
+        elif not self._is_same(holder.file, mine.file) and (self.root / holder.file).exists():
+            raise self._belongs_to(f"another storyboard, {(self.root / holder.file).resolve()}")
 
     def _is_same(self, file: str, other: str | None) -> bool:
         return other is not None and (self.root / file).resolve() == (self.root / other).resolve()
 
-    def _is_anothers(self, whose: str) -> WorkspaceError:
+    def _belongs_to(self, whose: str) -> WorkspaceError:
         return WorkspaceError(
             f"the workspace {self.root} holds the results of {whose}",
             fix="give one of the two another `id:`, or name another --workspace",
         )
 
     def clip(self, scene: str, take: int) -> Path:
+        """Return the path of a take's clip."""
         return self.root / "clips" / scene / f"take-{take}.mp4"
 
     def damaged(self, clip: Path) -> Path:
-        """Where a clip that was paid for and cannot be used is kept."""
+        """Return where to keep a clip that was paid for and cannot be used."""
         return clip.with_name(f"{clip.stem}.damaged{clip.suffix}")
 
     def frame(self, scene: str, take: int, name: str) -> Path:
-        """A still out of a clip; `name` is `first`, `last` or `last-3`."""
+        """Return the path of a still; `name` is `first`, `last` or `last-3`."""
         return self.root / "frames" / scene / f"take-{take}-{name}.png"
 
     def strip(self, clip: Path) -> Path:
-        """Small pictures of a clip, for report and contact sheet; `clip` is where `clip()` says, or said under an old name."""
+        """Return the path of a clip's small pictures, for report and contact sheet. `clip` may
+        have an old name.
+        """
         return self.root / "frames" / clip.parent.name / f"{clip.stem}-strip.jpg"
 
     def relative(self, path: Path) -> str:
-        """The path as reports say it: relative to the workspace, with `/`."""
+        """Return the path as reports show it: relative to the workspace, with `/`."""
         return path.relative_to(self.root).as_posix()
 
     def prepare(self, owner: Owner | None = None) -> None:
-        """Make the folder, and note whose it is. Raises `WorkspaceError` where it cannot be written."""
+        """Make the folder and record its owner. Raise `WorkspaceError` if it cannot be written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             probe = self.root / f".writable-{os.getpid()}"
@@ -154,13 +171,13 @@ class Workspace:
             ) from error
 
     def sweep(self) -> None:
-        """Delete the unfinished files that a killed run left behind. Only the holder of the lock may."""
+        """Delete the unfinished files of a killed run. Call it only while holding the lock."""
         for part in self.root.rglob(".*.part"):
             part.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the workspace for one run. The lock dies with its process, however that ends.
+        """Hold the workspace for one run. The lock ends with its process.
 
         Raises:
             RunLocked: another run holds it.
@@ -185,7 +202,9 @@ class Workspace:
 
 
 def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
-    """Write a file, from one piece or many, so that readers see the old one or the new one, never a part."""
+    """Write a file, from one piece or many. Readers see the old file or the new one, never a
+    part.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
@@ -199,7 +218,7 @@ def write_whole(path: Path, data: bytes | Iterable[bytes]) -> None:
 
 
 def move_whole(part: Path, path: Path) -> None:
-    """Put a finished file in its place; it and the move are on disk when this returns."""
+    """Move a finished file to its place. The file and the move are on disk when this returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with part.open("rb") as written:
         os.fsync(written.fileno())

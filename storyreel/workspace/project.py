@@ -1,4 +1,4 @@
-"""Where a storyboard's results are: in its project, wherever the command is run from."""
+"""Where a storyboard's results are: in its project, from any current folder."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ from storyreel.workspace.settings import Settings
 
 FILE = "prefect.yaml"
 RUNS = "runs"
-KNOWN = ".workspaces"  # in the folder of runs: workspaces that were named elsewhere, a relative path a line
+# in the folder of runs: workspaces that were named elsewhere, a relative path a line
+KNOWN = ".workspaces"
 
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The nearest folder at or above a storyboard that holds a prefect.yaml, else the storyboard's own.
+    """The nearest folder at or above a storyboard that holds a prefect.yaml, else the storyboard's
+    own.
 
-    `name` is STORYREEL_PROJECT, else the `name` in prefect.yaml, else empty. `runs` holds one workspace a storyboard.
+    `name` is STORYREEL_PROJECT, else the `name` in prefect.yaml, else empty. `runs` holds one
+    workspace for each storyboard.
     """
 
     folder: Path
@@ -28,13 +31,13 @@ class Project:
     runs: Path
 
     def named_elsewhere(self) -> Iterator[Path]:
-        """The workspaces outside `runs` that were named with --workspace."""
+        """Yield the workspaces outside `runs` that --workspace named."""
         with contextlib.suppress(OSError, UnicodeDecodeError):
             for line in (self.runs / KNOWN).read_text("utf-8").splitlines():
                 yield Path(os.path.normpath(self.runs / line))
 
     def remember(self, workspace: Path) -> None:
-        """Note a workspace outside `runs`, so that what is paid for in it is found from here."""
+        """Record a workspace outside `runs`, so that later commands find what is paid for in it."""
         if workspace.is_relative_to(self.runs) or workspace in self.named_elsewhere():
             return
         with contextlib.suppress(OSError):
@@ -44,7 +47,7 @@ class Project:
 
 
 def find(place: Path, settings: Settings) -> Project:
-    """The project of a storyboard, or of the folder `place`.
+    """Find the project of a storyboard, or of the folder `place`.
 
     Raises:
         UsageError: STORYREEL_WORKSPACE is no folder's path.
@@ -55,13 +58,13 @@ def find(place: Path, settings: Settings) -> Project:
 
 
 def older_places(storyboard: Path) -> list[Path]:
-    """The folders in which earlier versions put workspaces: `runs` in the current folder, whichever that was."""
+    """List the folders in which earlier versions put workspaces: `runs` in the current folder."""
     own = storyboard.parent.resolve()
     return [above / RUNS for above in dict.fromkeys((Path.cwd(), own, *own.parents))]
 
 
 def shown(path: Path) -> str:
-    """A path as a person types it: relative where it is below the current folder."""
+    """Return a path for people: relative if it is below the current folder."""
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 
@@ -78,7 +81,7 @@ def _runs(folder: Path, setting: str | None) -> Path:
 
 
 def _name(file: Path) -> str:
-    """The `name` of a prefect.yaml; empty where there is none, or none that can be read."""
+    """Read the `name` of a prefect.yaml; empty if there is none, or it cannot be read."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

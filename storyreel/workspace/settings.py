@@ -18,7 +18,7 @@ DEFAULT_ENDPOINT = "https://api.qnaigc.com/v1"
 
 
 class Settings(BaseSettings):
-    """Every setting with its default. The names of the variables are in the README."""
+    """Every setting with its default. The README lists the variables."""
 
     model_config = SettingsConfigDict(env_prefix="STORYREEL_", frozen=True, extra="ignore", populate_by_name=True)
 
@@ -30,14 +30,14 @@ class Settings(BaseSettings):
     store: str | None = Field(None, description="where stills are published for the API")
     catalog: Path | None = Field(None, description="a catalogue of your own")
     max_in_flight: int = Field(5, ge=1, le=10_000, description="jobs of this account running at once")
-    webhook_url: str | None = Field(None, description="told how each run ended")
-    webhook_secret: SecretStr | None = Field(None, description="signs what the webhook is told")
+    webhook_url: str | None = Field(None, description="receives how each run ended")
+    webhook_secret: SecretStr | None = Field(None, description="signs what the webhook receives")
     time_scale: float = Field(1.0, gt=0, description="expected waits are multiplied by this; set for a simulator")
 
     @model_validator(mode="before")
     @classmethod
     def _empty_means_not_set(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Compose files and CI write variables that have no value as empty ones."""
+        """Treat an empty variable as not set: compose files and CI write those."""
         return {k: v for k, v in values.items() if not isinstance(v, str) or v.strip()}
 
     @field_validator("base_url")
@@ -76,7 +76,7 @@ class Settings(BaseSettings):
 
         try:
             make_url(value)
-        except Exception as error:  # it raises more kinds than it documents, and says what was written, a password too
+        except Exception as error:  # undocumented kinds, and its message repeats the password
             raise ValueError(forms) from error
         return value
 
@@ -92,6 +92,7 @@ class Settings(BaseSettings):
 
     @property
     def endpoint(self) -> str:
+        """Return the address of the API."""
         return self.base_url
 
     @property
@@ -101,7 +102,7 @@ class Settings(BaseSettings):
 
 
 def _address(value: str) -> SplitResult:
-    """The parts of an http(s) address. Raises `ValueError` in words that do not repeat it."""
+    """Split an http(s) address. Raise `ValueError` with a message that does not repeat it."""
     value = value.strip()
     wanted = "must be an http(s) address, such as https://api.qnaigc.com/v1"
     try:
@@ -128,7 +129,7 @@ def _has_good_port(parts: SplitResult) -> bool:
 
 
 def _host(parts: SplitResult) -> str:
-    """Host and port in one spelling: lower case, without the port that goes without saying."""
+    """Return host and port in one spelling: lower case, without the scheme's own port."""
     host = parts.hostname or ""
     host = f"[{host}]" if ":" in host else host
     usual = {"http": 80, "https": 443}[parts.scheme]
@@ -136,7 +137,7 @@ def _host(parts: SplitResult) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Does this host name mean this machine?"""
+    """Is this host name this machine?"""
     if host == "localhost":
         return True
     try:
@@ -164,7 +165,7 @@ _BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than
 
 
 def _words(detail: ErrorDetails) -> str:
-    """What is wrong with a value, without the value."""
+    """Describe what is wrong with a value without repeating the value."""
     kind, bounds = detail["type"], detail.get("ctx") or {}
     if kind == "value_error":
         return str(bounds["error"])

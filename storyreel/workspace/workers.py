@@ -1,6 +1,8 @@
-"""Processes for work that is heavy, or that a damaged file could make die: the run's own process waits, and stays alive.
+"""Child processes for heavy work and for files that may be damaged. A crash there leaves the run
+alive.
 
-`python -m storyreel.workspace.workers` is one of them: asked on stdin, it answers on stdout, and ends with whoever asks.
+`python -m storyreel.workspace.workers` is one of them. It reads calls on stdin, writes results on
+stdout, and ends when its parent does.
 """
 
 from __future__ import annotations
@@ -19,31 +21,32 @@ from storyreel.workspace import children
 
 LENGTH_BYTES = 4
 CLOSED_WITHIN_S = 5.0
-NICENESS = 5  # what submits and waits goes first
+NICENESS = 5  # the run's own process goes first
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Workers:
-    """Up to `most` processes, each started when it is first needed, and kept until `close`."""
+    """Up to `most` processes. Each starts when it is first needed and stays until `close`."""
 
     def __init__(self, most: int) -> None:
-        self._turn = asyncio.Semaphore(most)
+        self._free = asyncio.Semaphore(most)
         self._idle: list[Process] = []
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """The function's result, made in another process; what it raises there is raised here. All of it must pickle.
+        """Run the function in a child process. Return its result, or raise what it raised.
+        Everything must pickle.
 
         Raises:
             MediaError: the process died over it. The next call gets another.
         """
         question = pickle.dumps((function, args, kwargs))
-        async with self._turn:
+        async with self._free:
             worker = self._idle.pop() if self._idle else await _start()
             try:
                 is_result, value = await _ask(worker, question)
-            except BaseException as error:  # its answer must not be taken for that to the next question
+            except BaseException as error:  # else its answer would be read as the next call's
                 with contextlib.suppress(ProcessLookupError):
                     worker.kill()
                 code = await worker.wait()
@@ -57,7 +60,7 @@ class Workers:
         return result
 
     async def close(self) -> None:
-        """Let the processes end; one that does not is made to."""
+        """End the processes. Kill one that does not end within 5 s."""
         for worker in self._idle:
             assert worker.stdin is not None
             worker.stdin.close()
@@ -76,7 +79,9 @@ async def _start() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         env=children.environment(),
-        process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
+        # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7),
+        # autogroup)
+        process_group=0,
     )
 
 
@@ -90,11 +95,12 @@ async def _ask(worker: Process, question: bytes) -> tuple[bool, Any]:
 
 
 def serve() -> None:
-    """Answer one question after the other until there are no more."""
+    """Execute one call after the other until stdin closes."""
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a library prints is no answer
-    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):  # whoever asked is gone
+    os.dup2(2, 1)  # a library's prints must not mix with results
+    # the parent is gone
+    with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):
         while True:
             function, args, kwargs = pickle.load(sys.stdin.buffer)
             try:

@@ -180,7 +180,7 @@ def _ledger(url: str, number: int, workspace: Path) -> str | None:
         for take in ledger.takes(f"board{number}"):
             if take.state not in (State.COLLECTED, State.AMBIGUOUS):
                 return f"{take.scene} take {take.take} is left {take.state}"
-            if take.state is State.COLLECTED and not (workspace / (take.clip or {})["path"]).exists():
+            if take.state is State.COLLECTED and not (workspace / take.here.path).exists():
                 return f"the clip of {take.scene} take {take.take} is lost"
     return None
 

@@ -26,7 +26,9 @@ def commands(page: str, heading: str) -> list[list[str]]:
 
 @pytest.fixture
 def project(project: Project) -> Project:
+    """As in a clone: results are in `runs` beside prefect.yaml."""
     shutil.copytree(ROOT / "manifests", project.folder / "manifests")
+    shutil.copy(ROOT / "prefect.yaml", project.folder)
     return project
 
 
@@ -38,7 +40,7 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
     asked = project.storyreel(*done[-1], typed="y\n").stderr
     assert "jobs, about" in asked and "Go ahead? [y/N]" in asked
     assert len(project.api.accepted) == 3
-    for heading in ("See the rhythm before paying", "Make a batch from a table", "Bring home what is paid for"):
+    for heading in ("See the rhythm before paying", "Make a batch from a table", "Download what is paid for"):
         for words in commands("docs/how-to.md", heading):
             project.storyreel(*words)
     assert (project.folder / "runs/product-batch/summary.html").exists()
@@ -55,6 +57,8 @@ def test_a_scene_is_made_again_as_the_docs_say(project: Project) -> None:
 @pytest.mark.parametrize(("name", "text"), [b for b in blocks("yaml") if "scenes:" in b[1]])
 def test_a_storyboard_of_the_docs_becomes_a_film(project: Project, name: str, text: str) -> None:
     project.write(text)
+    if "reference_video" in text:  # whose sides may not be short
+        project.api.simulator.jobs.scale = 1.0
     (project.folder / "stills").mkdir()
     for still in re.findall(r"stills/[a-z-]+\.png", text):
         (project.folder / still).write_bytes(png(1280, 720))
@@ -68,7 +72,7 @@ def test_a_held_scene_is_settled_as_the_docs_say(project: Project) -> None:
     done = project.storyreel("run", "film/storyboard.yaml", "--yes", code=1)
     assert "held: held:" not in done.stderr and "Fix: storyreel resolve film/storyboard.yaml keeper" in done.stdout
     job = next(j["id"] for j in project.api.simulator.truth["accepted"] if "keeper" in j["prompt"])
-    held = project.folder / "runs"
+    held = project.folder / "film/runs"
     shutil.copytree(held, project.folder / "kept")
     for words in commands("docs/how-to.md", "Settle a held scene"):
         shutil.rmtree(held)

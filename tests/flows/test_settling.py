@@ -138,7 +138,7 @@ def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storybo
     (project.folder / "runs/soon/clips/one/take-1.mp4").unlink()
     told = project.storyreel("rescue", "runs").stdout
     assert told.index("soon: one take 1: fetched") < told.index("late: one take 1: fetched")
-    assert "no ledger lies in" in project.storyreel("rescue", ".", code=1).stderr
+    assert "no ledger is in" in project.storyreel("rescue", ".", code=1).stderr
     assert len(project.api.accepted) == 2
 
 

@@ -31,8 +31,8 @@ id: {id}
 defaults: {{model: kling-video-o1, seconds: 5, size: 1080x1080}}
 policy: {{approve: {approve}}}
 scenes:
-  - {{id: one, prompt: scene one}}
-  - {{id: two, prompt: scene two}}
+  - {{id: one, prompt: scene one of {id}}}
+  - {{id: two, prompt: scene two of {id}}}
 cut: {{enabled: false}}
 """
 

@@ -19,6 +19,7 @@ from storyreel.ledger.rows import State, Take
 from storyreel.manifest.storyboard import Storyboard
 from storyreel.run import finishing
 from storyreel.workspace.folder import Workspace
+from tests.clips import clip
 from tests.zoo import Odd, ffmpeg, make, number_of
 
 BOARD = """version: 1
@@ -40,12 +41,12 @@ def take(workspace: Workspace, scene: str, odd: Odd) -> Take:
     path = workspace.root / "clips" / scene / "take-1.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     make(odd, path)
-    clip = {"path": f"clips/{scene}/take-1.mp4", "width": odd.size[0], "height": odd.size[1], "sha256": scene}
+    facts = clip(f"clips/{scene}/take-1.mp4", width=odd.size[0], height=odd.size[1], sha256=scene)
     return Take(
         id=1, storyboard="b", scene=scene, take=1, key="k", ordinal=1, state=State.COLLECTED, superseded=False, account="a",
         run_id="r", request={}, inputs={}, price=Decimal(0), currency=None, submissions=1, created_at=0, submitted_at=0,
         completed_at=0, collected_at=0, expires_at=None, polls=0, job_id="j", error_class=None, error_code=None,
-        error_message=None, clip=clip,
+        error_message=None, clip=facts,
     )  # fmt: skip
 
 

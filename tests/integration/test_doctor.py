@@ -13,6 +13,7 @@ from pydantic import SecretStr
 
 from storyreel.catalog.dialect import Auth, Endpoint, Paths
 from storyreel.cli import probe
+from storyreel.cli.commands import doctor
 from storyreel.cli.main import main
 from storyreel.workspace.settings import Settings
 from tests.server import live
@@ -207,3 +208,10 @@ def test_an_endpoint_is_asked_in_its_own_way() -> None:
         probe.endpoint(Settings(OPENAI_BASE_URL=url, OPENAI_API_KEY=SecretStr("k")), shape)  # type: ignore[call-arg]
         server.shutdown()
     assert seen[0] == ("/v1/jobs/storyreel-doctor", "k", None)
+
+
+@pytest.mark.parametrize("place", ["s3://films", "/proc/films"])
+def test_a_folder_of_results_that_cannot_be_used_fails(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STORYREEL_WORKSPACE", place)
+    fine, what, fix = doctor._safely("the folder of results", doctor._results)
+    assert fine is False and fix and place.split("/")[0] in what

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import multiprocessing
 import sqlite3
 import time
@@ -15,9 +16,10 @@ import sqlalchemy as sa
 
 from storyreel.errors import BudgetReached, RunLocked, Stopped, WorkspaceError
 from storyreel.ledger.gate import AlreadyPaid, CoolingDown, Ledger, SlotsFull
-from storyreel.ledger.gate import _meta as ledger_tables
-from storyreel.ledger.rows import Caps, Intent, State
-from storyreel.report import model as report
+from storyreel.ledger.moments import shown
+from storyreel.ledger.rows import Caps, Intent, State, Take
+from storyreel.ledger.tables import META, TAKES
+from tests.clips import clip
 from tests.postgres import server
 
 
@@ -61,8 +63,8 @@ def test_a_take_goes_from_intent_to_collected(ledger: Ledger) -> None:
     assert (take.state, take.take, take.ordinal, take.submissions) == (State.SUBMITTING, 1, 1, 1)
     assert ledger.submitted(take.id, "q1").state is State.IN_FLIGHT
     assert ledger.finished(take.id, completed_at=5.0, expires_at=9.0, polls=3).polls == 3
-    done = ledger.collected(take.id, {"path": "clips/a/take-1.mp4"})
-    assert done.state is State.COLLECTED and done.clip == {"path": "clips/a/take-1.mp4"}
+    done = ledger.collected(take.id, clip())
+    assert done.state is State.COLLECTED and done.clip == clip()
     assert [t.id for t in ledger.takes("b")] == [take.id]
 
 
@@ -229,12 +231,31 @@ def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
     connection.close()
 
 
-def test_the_ledger_has_the_columns_that_the_migrations_make(ledger: Ledger) -> None:
+def written(ledger: Ledger, kind: sa.types.TypeEngine[Any]) -> str:
+    """A column's type in SQL; PostgreSQL gives FLOAT its longer name."""
+    return kind.compile(ledger._engine.dialect).replace("DOUBLE PRECISION", "FLOAT")
+
+
+def test_a_take_has_a_field_for_every_column() -> None:
+    assert {field.name for field in dataclasses.fields(Take)} == {column.name for column in TAKES.columns}
+
+
+def test_the_tables_are_what_the_migrations_make(ledger: Ledger) -> None:
     inspector = sa.inspect(ledger._engine)
-    for table in ledger_tables.sorted_tables:
-        assert {c["name"]: bool(c["nullable"]) for c in inspector.get_columns(table.name)} == {
-            c.name: bool(c.nullable) for c in table.columns
+    for table in META.sorted_tables:
+        name = table.name
+        assert {(c["name"], bool(c["nullable"]), written(ledger, c["type"])) for c in inspector.get_columns(name)} == {
+            (c.name, bool(c.nullable), written(ledger, c.type)) for c in table.columns
         }
+        assert {tuple(one["column_names"]) for one in inspector.get_unique_constraints(name)} == {
+            tuple(c.name for c in one.columns) for one in table.constraints if isinstance(one, sa.UniqueConstraint)
+        }
+        made = [one for one in inspector.get_indexes(name) if "duplicates_constraint" not in one]
+        assert {(one["name"], tuple(one["column_names"])) for one in made} == {
+            (one.name, tuple(c.name for c in one.columns)) for one in table.indexes
+        }
+        primary = inspector.get_pk_constraint(name)["constrained_columns"]
+        assert primary == [c.name for c in table.primary_key.columns]
 
 
 def test_how_long_jobs_took_is_remembered_by_model_and_length(ledger: Ledger) -> None:
@@ -260,7 +281,7 @@ def test_times_that_an_older_version_kept_as_they_came_are_survived(
     ledger.finished(take.id, completed_at=kept, expires_at=kept, polls=1)
     found = ledger.take(take.id)
     assert (found.completed_at, found.expires_at) == (read, read)
-    assert report.stamp(found.completed_at) in (None, "2025-11-22T09:00:00Z")
+    assert shown(found.completed_at) in (None, "2025-11-22T09:00:00Z")
 
 
 def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) -> None:
@@ -378,7 +399,7 @@ def collected(ledger: Ledger, one: Intent) -> Any:
     take = reserve(ledger, one)
     ledger.submitted(take.id, f"q{take.id}")
     ledger.finished(take.id, completed_at=None, expires_at=None, polls=1)
-    return ledger.collected(take.id, {"path": "x"})
+    return ledger.collected(take.id, clip("x"))
 
 
 def test_what_a_take_replaces_is_set_aside_when_its_clip_is_here_and_not_before(ledger: Ledger) -> None:

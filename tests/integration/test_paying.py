@@ -14,6 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from storyreel import manifest
+from storyreel.api import answers
 from storyreel.api.client import Client
 from storyreel.catalog import load as catalog
 from storyreel.errors import (
@@ -116,6 +117,18 @@ async def test_a_server_error_after_a_post_is_held_and_never_sent_again(bench: A
     one = bench(says(status, body))
     row = await one.submit()
     assert row is not None and row.state is State.AMBIGUOUS and one.posts == 1
+
+
+async def test_an_answer_that_names_another_length_is_shown_at_once_and_once(bench: Any) -> None:
+    one = bench(says(200, JOB | {"seconds": "10", "size": "720x1280"}))
+    await one.submit()
+    submission._warn_of_echo(
+        one.session,
+        one.planned,
+        one.ledger.takes("b")[0],
+        answers.Job("q", answers.JobStatus.RUNNING, "", seconds="10"),
+    )
+    assert one.words().count("differs from the request") == 1 and "answer says 10" in one.words()
 
 
 @pytest.mark.parametrize("status", [521, 522, 523, 525, 526])

@@ -14,12 +14,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from storyreel import manifest
 from storyreel.catalog import load as catalog
+from storyreel.errors import ErrorKind, Status
 from storyreel.ledger.rows import State, Take
 from storyreel.plan.make import PriceRange
-from storyreel.report import model as report
-from storyreel.report.model import CutReport, Outcome, RunReport, SeamReport
+from storyreel.report.build import build
+from storyreel.report.model import CutReport, RunReport, SeamReport
+from storyreel.report.outcome import Outcome, outcome_of
 from storyreel.report.writers import html
 from storyreel.workspace.folder import Workspace
+from tests.clips import clip
 from tests.zoo import Odd, make
 
 NASTY = "<script>document.title = 'owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -54,7 +57,7 @@ def told(folder: Path) -> RunReport:
 
     def row(scene: str, take: int, state: State, begun: float, **more: object) -> Take:
         path = f"clips/{scene}/take-{take}.mp4"
-        clip = {"path": path, "width": 320, "height": 180, "frames": 24, "has_audio": False, "colour_assumed": False}
+        made = clip(path, width=320, height=180, frames=24)
         if state is State.COLLECTED:
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             make(Odd(), folder / path)
@@ -63,7 +66,7 @@ def told(folder: Path) -> RunReport:
             "superseded": False, "account": "a", "run_id": "r", "request": {}, "inputs": {}, "price": Decimal("4"),
             "currency": "CNY", "submissions": 1, "created_at": begun, "submitted_at": begun, "completed_at": begun + 60,
             "collected_at": begun + 66, "expires_at": None, "polls": 7, "job_id": f"q-{scene}", "error_class": None,
-            "error_code": None, "error_message": None, "clip": clip if state is State.COLLECTED else None, **more,
+            "error_code": None, "error_message": None, "clip": made if state is State.COLLECTED else None, **more,
         }  # fmt: skip
         return Take(**values)  # type: ignore[arg-type]
 
@@ -73,15 +76,27 @@ def told(folder: Path) -> RunReport:
         row("door", 2, State.COLLECTED, 5),
         row("stairs", 1, State.COLLECTED, 70),
     ]
-    outcomes = [report.outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good]
+    outcomes = [outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good]
     outcomes += [
-        Outcome(scenes["lamp"], "failed", NASTY, row("lamp", 1, State.FAILED, 140), 1, "moderation", "x", NASTY, price),
-        Outcome(scenes["night"], "held", "its answer was lost", row("night", 1, State.AMBIGUOUS, 2), 1, price=price),
+        Outcome(
+            scenes["lamp"],
+            Status.FAILED,
+            NASTY,
+            row("lamp", 1, State.FAILED, 140),
+            1,
+            ErrorKind.MODERATION,
+            "x",
+            NASTY,
+            price,
+        ),
+        Outcome(
+            scenes["night"], Status.HELD, "its answer was lost", row("night", 1, State.AMBIGUOUS, 2), 1, price=price
+        ),
     ]
     (folder / "final.mp4").write_bytes((folder / "clips/door/take-1.mp4").read_bytes())
     seam = SeamReport(above="door", below="stairs", chained=True, doubled=True, psnr_db=44, ssim=0.99, luma_step=0.1,
                       colour_step=0.2, is_same=True)  # fmt: skip
-    return report.build(
+    return build(
         storyboard, outcomes, run_id="r", simulated=False, endpoint="https://api.example/v1", started_at=0, finished_at=210,
         cut=CutReport(path="final.mp4", frames=24, duration_s=1, seams=[seam]),
     )  # fmt: skip

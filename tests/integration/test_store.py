@@ -89,7 +89,9 @@ def test_the_loopback_store_closes_within_a_bound_whatever_its_thread_does() -> 
     hangs.set()
 
 
-@pytest.mark.parametrize("store", ["/srv/stills", "s3://", "s3://b?regoin=x", "/srv=ftp://x"])
+@pytest.mark.parametrize(
+    "store", ["/srv/stills", "s3://", "s3://b?regoin=x", "s3://b", "s3://b/x?region=r", "/srv=ftp://x"]
+)
 def test_a_store_that_is_not_understood_is_told(store: str) -> None:
     with pytest.raises(UsageError, match="STORYREEL_STORE"):
         open_store(settings(store))
@@ -100,3 +102,9 @@ def test_without_a_setting_there_is_one_only_for_an_api_on_this_machine() -> Non
     store = open_store(settings(None, "http://127.0.0.1:1/v1"))
     assert isinstance(store, LoopbackStore)
     store.close()
+
+
+@pytest.mark.parametrize("place", ["x=http://[fe80::1", "x=https://", "x=http://h:99999", "x=ftp://h/a", "x"])
+def test_an_address_that_is_none_is_said_before_anything_is_published(place: str) -> None:
+    with pytest.raises(UsageError, match="not understood"):
+        open_store(settings(place))

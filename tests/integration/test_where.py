@@ -20,6 +20,7 @@ from storyreel.run import opening
 from storyreel.run.opening import Prepared, Request
 from storyreel.workspace import project
 from storyreel.workspace.settings import Settings
+from tests.clips import clip
 
 BOARD = """\
 version: 1
@@ -61,11 +62,11 @@ def pay(prepared: Prepared, state: State = State.COLLECTED) -> None:
             take = ledger.reserve(intent, slots=9, budget=None)
             ledger.submitted(take.id, f"q-{one.scene.id}-{prepared.storyboard.id}")
             if state is State.COLLECTED:
-                clip = prepared.workspace.clip(one.scene.id, take.take)
-                clip.parent.mkdir(parents=True, exist_ok=True)
-                clip.write_bytes(one.scene.prompt.encode())
-                facts = {"path": prepared.workspace.relative(clip), "bytes": len(one.scene.prompt)}
-                ledger.collected(take.id, {**facts, "mtime_ns": clip.stat().st_mtime_ns})
+                path = prepared.workspace.clip(one.scene.id, take.take)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(one.scene.prompt.encode())
+                facts = {"bytes": len(one.scene.prompt), "mtime_ns": path.stat().st_mtime_ns}
+                ledger.collected(take.id, clip(prepared.workspace.relative(path), **facts))
 
 
 def actions(prepared: Prepared) -> set[Action]:
@@ -138,9 +139,9 @@ def test_what_is_paid_for_under_another_name_is_taken_over(
     assert not prepared.workspace.root.exists(), "looking makes nothing"
     after = opening.take_over(prepared, planned)
     assert [one.reason for one in after.scenes] == ["unchanged", "unchanged"]
-    clip = after.scenes[0].takes[0].row
-    assert clip is not None and clip.submissions == 0 and clip.clip is not None
-    assert (prepared.workspace.root / clip.clip["path"]).read_bytes() == b"scene one"
+    taken = after.scenes[0].takes[0].row
+    assert taken is not None and taken.submissions == 0 and taken.clip is not None
+    assert (prepared.workspace.root / taken.clip.path).read_bytes() == b"scene one"
     shutil.rmtree(tmp_path / "film/runs/board", ignore_errors=True)
     assert actions(prepared) == {Action.REUSE}, "it stands by itself"
 

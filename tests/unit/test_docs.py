@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from storyreel.catalog import load as catalog
-from storyreel.cli.main import parser
+from storyreel.cli.parser import parser
 from storyreel.manifest import Checked, reference
 from storyreel.simulator import faults
 from tests.conftest import png

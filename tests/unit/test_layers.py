@@ -29,18 +29,20 @@ ROOMS = {
 }  # fmt: skip
 PURE = (
     "errors", "catalog/load", "catalog/model", "catalog/catalog", "catalog/dialect", "plan/make", "plan/money", "plan/model", "plan/request",
-    "plan/identity", "plan/inputs", "plan/takes", "plan/reason", "plan/forecast", "plan/snapshot", "ledger/rows", "ledger/moments", "report/model",
+    "plan/identity", "plan/inputs", "plan/takes", "plan/reason", "plan/forecast", "plan/snapshot",
+    "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
     "api/encoding", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
-    "manifest/resolve", "manifest/rules", "manifest/shape",
+    "manifest/resolve", "manifest/draft", "manifest/texts", "manifest/references", "manifest/places", "manifest/nodes",
+    "manifest/syntax", "manifest/rules", "manifest/shape",
 )  # fmt: skip
 IO = {
     "storyreel.workspace", "storyreel.api.client", "storyreel.api.download", "storyreel.api.part", "storyreel.api.store",
-    "storyreel.ledger.gate", "storyreel.film", "storyreel.run.session", "storyreel.simulator", "storyreel.report.writers",
+    "storyreel.ledger.gate", "storyreel.ledger.engine", "storyreel.ledger.tables", "storyreel.film", "storyreel.run.session", "storyreel.simulator", "storyreel.report.writers",
     "httpx", "sqlalchemy", "av", "PIL",
 }  # fmt: skip
 KNOW_HTTPX = {
-    "storyreel/api/client.py", "storyreel/api/download.py", "storyreel/api/webhook.py", "storyreel/simulator/app.py",
+    "storyreel/api/client.py", "storyreel/api/download.py", "storyreel/api/webhook.py", "storyreel/simulator/material.py",
     "storyreel/cli/conduct.py", "storyreel/cli/probe.py",
 }  # fmt: skip
 

@@ -52,7 +52,7 @@ def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECT
         superseded=False, account="x", run_id="r", inputs={r: {"from": i.label, "id": i.identity.recorded} for r, i in one.inputs.items()},
         request=one.request.shown(),
         price=Decimal("4"), currency="CNY", submissions=1, created_at=1, submitted_at=1, completed_at=2,
-        collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip={},
+        collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip=None,
     )  # fmt: skip
     return dataclasses.replace(made, **changes)
 

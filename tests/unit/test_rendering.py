@@ -18,7 +18,7 @@ from storyreel.ledger.rows import State, Take
 from storyreel.manifest import Checked
 from storyreel.plan import make as plan
 from storyreel.plan.make import ScenePlan, Snapshot, TakePlan
-from storyreel.report.model import Outcome
+from storyreel.report.outcome import Outcome
 from storyreel.run.session import Session
 from storyreel.workspace.folder import Workspace
 from tests.unit.test_plan import row

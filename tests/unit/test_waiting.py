@@ -50,7 +50,7 @@ def session(clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0,
     async def write(function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    row = SimpleNamespace(id=1, take=1, job_id="q", submitted_at=clock.now())
+    row = SimpleNamespace(id=1, take=1, job_id="q", job="q", submitted_at=clock.now())
     ledger = SimpleNamespace(
         durations=lambda *a: [], finished=lambda *a, **k: SimpleNamespace(state="completed", **k),
         failed=lambda *a, **k: SimpleNamespace(state="failed", words=a[-1]), unknown=lambda *a, **k: SimpleNamespace(

@@ -1,1 +1,1 @@
-"""One module a command; each has `run(args) -> exit code`."""
+"""One module for each command. Each has `run(args) -> exit code`."""

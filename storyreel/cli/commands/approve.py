@@ -1,4 +1,4 @@
-"""`storyreel approve`: let a run go on that waits for its price to be approved."""
+"""`storyreel approve`: resume a run that waits for approval of its price."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from storyreel.errors import UsageError
 
 
 def run(args: argparse.Namespace) -> int:
-    """Resume the run of that name or id; without one, show what waits."""
+    """Resume the run of that name or id; without one, list the runs that wait."""
     from storyreel.flows.server import backend
 
     server = backend.start()
@@ -18,17 +18,17 @@ def run(args: argparse.Namespace) -> int:
 
         waiting = approval.waiting()
         if args.run is None:
-            for one in waiting:
-                print(f"{one.id}  {one.name}")
+            for flow_run in waiting:
+                print(f"{flow_run.id}  {flow_run.name}")
             if not waiting:
                 print("nothing waits for approval")
             return 0
-        found = [one for one in waiting if args.run in (str(one.id), one.name)]
-        if len(found) != 1:
-            problem = "no run" if not found else f"{len(found)} runs"
+        named = [r for r in waiting if args.run in (str(r.id), r.name)]
+        if len(named) != 1:
+            problem = "no run" if not named else f"{len(named)} runs"
             raise UsageError(f"{problem} of that name waits for approval", fix="see `storyreel approve` for their ids")
-        approval.approve(found[0].id)
-        print(f"{found[0].name}: approved; the worker takes it up")
+        approval.approve(named[0].id)
+        print(f"{named[0].name}: approved; the worker resumes it")
         return 0
     finally:
         server.release()

@@ -12,13 +12,15 @@ from typing import Any
 
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import said
-from storyreel.cli.request import catalog_file, variables
+from storyreel.cli.request import catalog_file, choose_profile, variables
+from storyreel.errors import Status
 from storyreel.run import batch, opening
 from storyreel.run.session import Progress
 
 
 def run(args: argparse.Namespace) -> int:
     """Check every row, price them together, ask, render, tell."""
+    choose_profile(args)
     rows = batch.read(Path(args.rows))
     folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
     request = opening.Request(
@@ -58,7 +60,8 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
             state = await call(
                 storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
                 speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed, return_state=True,
+                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed,
+                accept_differences=args.accept_differences, return_state=True,
             )  # fmt: skip
             with contextlib.suppress(FailedRun):  # rows that failed: the message says so
                 await state.result()  # raises what went wrong before the first row
@@ -78,6 +81,7 @@ def _render(args: argparse.Namespace, request: opening.Request, folder: Path, ag
 
 
 def _say(progress: Progress) -> None:
-    if progress.state in ("completed", "failed", "held", "blocked"):
+    state = progress.state
+    if state is Status.COMPLETED or (isinstance(state, Status) and state.needs_a_person):
         detail = f": {said(progress.state, progress.detail)}" if progress.detail else ""
         print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)

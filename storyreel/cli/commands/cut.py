@@ -1,4 +1,4 @@
-"""`storyreel cut`: the film again, from what is there."""
+"""`storyreel cut`: make the film again from the clips on disk."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storyreel.run import finishing, opening
 
 
 def run(args: argparse.Namespace) -> int:
-    """Make final.mp4 and the contact sheet."""
+    """Write final.mp4 and the contact sheet."""
     prepared = prepare(args)
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
     with cutting() as tell:

@@ -1,4 +1,4 @@
-"""`storyreel doctor`: would a run work here? It meets what a run would meet, and spends nothing."""
+"""`storyreel doctor`: check everything that a run needs here. Spends nothing."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from storyreel.catalog import load as catalog
 from storyreel.cli import probe
 from storyreel.cli.request import catalog_file
 from storyreel.errors import CatalogError, StoryreelError, UsageError
-from storyreel.workspace import settings
+from storyreel.workspace import project, settings
 
-Finding = tuple[bool | None, str, str]  # is it fine (None: worth knowing), what was found, the fix
+Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), finding, fix)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a check; 1 if one of them fails. Spends nothing."""
+    """Print a line for each check; return 1 if one fails. Spends nothing."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -34,13 +34,14 @@ def run(args: argparse.Namespace) -> int:
         ("the settings", _settings),
     ]
     by_settings: list[tuple[str, Callable[[], Finding]]] = [
+        ("the folder of results", _results),
         ("the catalogue", lambda: _catalog(args)),
         ("the ledger", _ledger),
         ("the store for stills", _store),
         ("the API", lambda: _api(args)),
     ]
     good = _checked(checks)
-    # Settings that cannot be read have been said once; what needs them is not tried.
+    # Report settings that cannot be read once, and skip the checks that need them.
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
     print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
@@ -48,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
-    """Make each check and print its line; says whether none of them failed."""
+    """Run each check and print its line. Return whether all passed."""
     good = True
     for name, check in checks:
         fine, what, fix = _safely(name, check)
@@ -61,7 +62,7 @@ def _checked(checks: list[tuple[str, Callable[[], Finding]]]) -> bool:
 
 
 def _safely(name: str, check: Callable[[], Finding]) -> Finding:
-    """A check that breaks is one that fails, in words; the others go on."""
+    """Run a check. Report an exception as a failed check, so the others still run."""
     try:
         return check()
     except StoryreelError as error:
@@ -97,6 +98,22 @@ def _disk() -> Finding:
         return None, f"{Path.cwd()} cannot be written: {error.strerror}", fix
 
 
+def _results() -> Finding:
+    """Where runs keep what is paid for: it, or the folder in which it would be made, can be written."""
+    runs = project.find(Path.cwd(), settings.read()).runs
+    there = next(folder for folder in (runs, *runs.parents) if folder.exists())
+    try:
+        with tempfile.NamedTemporaryFile(dir=there):
+            return True, f"results go to {runs}", ""
+    except OSError as error:
+        is_named = settings.read().workspace is not None
+        return (
+            False if is_named else None,
+            f"{runs} cannot be written: {error.strerror}",
+            "set STORYREEL_WORKSPACE to a folder that can be",
+        )
+
+
 def _home() -> Finding:
     from storyreel.flows.server import backend
 
@@ -111,7 +128,7 @@ def _home() -> Finding:
 
 
 def _server() -> Finding:
-    """The server that a run would use. One that a run starts for itself is not started here."""
+    """Check the Prefect server that a run would use. Do not start one."""
     from storyreel.flows.server import backend
 
     url = backend.named()
@@ -126,13 +143,19 @@ def _server() -> Finding:
 
 
 def _loopback() -> Finding:
-    """A run's own servers are on this machine: the simulator, Prefect's server, the store of a local API."""
+    """Check that this machine reaches its own servers: the simulator, Prefect's server, the
+    store.
+    """
     from storyreel.api.store import LoopbackStore
 
     with LoopbackStore() as store:
         data = secrets.token_bytes(32)
         if probe.fetch(store.publish(data, "png")) != data:
-            return False, "a server on 127.0.0.1 gives back something else", "end what stands between, or its filter"
+            return (
+                False,
+                "a server on 127.0.0.1 gives back something else",
+                "stop the proxy or filter between, or let 127.0.0.1 pass",
+            )
     return True, "a server on 127.0.0.1 is reached directly", ""
 
 
@@ -173,7 +196,7 @@ def _ledger() -> Finding:
 
 
 def _store() -> Finding:
-    """Publish a few bytes, fetch them as the API would, and take them back."""
+    """Publish a few bytes, download them as the API would, and delete them."""
     from storyreel.api.store import open_store
 
     now = settings.read()

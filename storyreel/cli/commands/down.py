@@ -1,4 +1,4 @@
-"""`storyreel down`: end what `storyreel up` started."""
+"""`storyreel down`: stop what `storyreel up` started."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
-    """End it, and nothing else."""
+    """Stop it, and nothing else."""
     from storyreel.flows.server import upkeep
 
     ended = upkeep.down(Path(args.dir).resolve())

@@ -1,4 +1,4 @@
-"""`storyreel init`: a starter storyboard."""
+"""`storyreel init`: write a starter storyboard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write it, and say what to type next."""
+    """Write the starter, and print the next command."""
     from storyreel.cli import starter
 
     path = starter.write(Path(args.dir))

@@ -1,4 +1,4 @@
-"""`storyreel models`: the catalogue."""
+"""`storyreel models`: show the catalogue."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from storyreel.workspace import settings
 
 def run(args: argparse.Namespace) -> int:
     """Print the catalogue as a table, or as JSON."""
-    found = catalog.load(catalog_file(args) or settings.read().catalog)
+    models = catalog.load(catalog_file(args) or settings.read().catalog)
     if args.json:
-        print(found.model_dump_json(indent=1))
+        print(models.model_dump_json(indent=1))
         return 0
     table = Table(show_lines=True)
     for name in ("model", "takes", "seconds", "sizes", "price per second", "waits", "life"):
         table.add_column(name, overflow="fold")
-    for name, model in found.models.items():
+    for name, model in models.models.items():
         takes = ["text"] * model.text_to_video.allowed + ["first frame"] * model.first_frame.allowed
         takes += ["end frame"] * model.end_frame.allowed
         if model.reference_images:
@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> int:
         takes += ["reference video"] * bool(model.reference_video) + ["remix"] * model.remix.documented
         prices = [
             f"{p.mode or ''}{' + video' if p.with_video else ''} {p.per_second} {p.currency} ({p.source}, "
-            f"{found.sources[p.source].read})".strip()
+            f"{models.sources[p.source].read})".strip()
             for p in model.prices
         ]
         waits = [f"{w.seconds} s: {w.low_s / 60:g}-{w.high_s / 60:g} min" for w in model.waits]
@@ -40,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
             " ".join(model.sizes), "\n".join(prices), "\n".join(waits), life,
         )  # fmt: skip
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
-    for key, source in found.sources.items():
+    for key, source in models.sources.items():
         print(f"{key}: {source.title}, read {source.read}")
     return 0

@@ -1,4 +1,4 @@
-"""`storyreel report`: the report again, from what is there."""
+"""`storyreel report`: write the report again from the ledger and the clips on disk."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def run(args: argparse.Namespace) -> int:
     prepared = prepare(args)
     prepared.workspace.prepare()
     planned = opening.make_plan(prepared, opening.snapshot(prepared))
-    known = finishing.recorded(prepared.workspace)
-    film = known[1] if known else None
+    recorded = finishing.recorded(prepared.workspace)
+    film = recorded[1] if recorded else None
     files.write_all(finishing.describe(prepared, planned, film, None), prepared.workspace)
     print(os.path.relpath(prepared.workspace.report_folder / "report.html"))
     return 0

@@ -1,4 +1,4 @@
-"""`storyreel rescue`: bring home what is paid for, before its links expire. Submits nothing."""
+"""`storyreel rescue`: download what is paid for before its links expire. Submits nothing."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from storyreel.run.rescue import Rescued
 
 
 def run(args: argparse.Namespace) -> int:
-    """Fetch every finished clip of every storyboard and workspace named; 1 if one could not be fetched."""
+    """Download every finished clip of every storyboard and workspace named; return 1 if one
+    fails.
+    """
     if args.workspace and len(args.files) > 1:
         raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
-    found: list[Prepared] = []
+    boards: list[Prepared] = []
     good = True
     for name in args.files or opening.runs_here():
         request = opening.Request(
@@ -28,25 +30,25 @@ def run(args: argparse.Namespace) -> int:
             catalog=catalog_file(args),
         )
         try:
-            found += opening.prepare_rescue(request)
+            boards += opening.prepare_rescue(request)
         except StoryreelError as error:
             complain(str(name), error)
             good = False
-    for prepared in found:
+    for prepared in boards:
         if not prepared.has_ledger():
             print(f"{prepared.storyboard.id}: nothing was ever sent")
-    ready = [prepared for prepared in found if prepared.has_ledger()]
-    told_off: list[str] = []
+    ready = [prepared for prepared in boards if prepared.has_ledger()]
+    failed: list[str] = []
 
-    def scold(name: str, error: StoryreelError) -> None:
+    def report(name: str, error: StoryreelError) -> None:
         complain(name, error)
-        told_off.append(name)
+        failed.append(name)
 
-    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, scold))
+    outcomes, lacking_nothing = asyncio.run(rescue.rescue(ready, _say, report))
     for name in lacking_nothing:
         print(f"{name}: everything that is paid for is here")
-    return 0 if good and not told_off and all(one.is_good for one in outcomes) else 1
+    return 0 if good and not failed and all(outcome.is_good for outcome in outcomes) else 1
 
 
-def _say(one: Rescued) -> None:
-    print(f"{one.storyboard}: {one.scene} take {one.take}: {one.words}", flush=True)
+def _say(clip: Rescued) -> None:
+    print(f"{clip.storyboard}: {clip.scene} take {clip.take}: {clip.words}", flush=True)

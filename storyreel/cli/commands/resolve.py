@@ -1,4 +1,4 @@
-"""`storyreel resolve`: a person settles a take that is not final: held, or in flight."""
+"""`storyreel resolve`: settle a take that is held, or still in flight."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # what is not final;
 
 
 def run(args: argparse.Namespace) -> int:
-    """Adopt, resubmit or abandon; without one of these, say what is held."""
+    """Adopt, resubmit or abandon; without one of these, describe the held take."""
     prepared = prepare(args)
     opening.known(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
@@ -34,21 +34,23 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open_take(ledger: Ledger, prepared: Prepared, args: argparse.Namespace) -> Take:
-    """The take that is meant: the held one, else the one that is in flight, or whose clip is not here."""
+    """Return the take that is meant: the held one, else the one in flight or without its clip
+    on disk.
+    """
     takes = [t for t in ledger.takes(prepared.storyboard.id) if t.scene == args.scene and args.take in (None, t.take)]
     held = [t for t in takes if t.state is State.AMBIGUOUS]
-    found = held or [t for t in takes if t.state in OPEN]
-    if not found:
+    candidates = held or [t for t in takes if t.state in OPEN]
+    if not candidates:
         raise UsageError(
             f"no take of scene `{args.scene}` is held, or in flight", fix=f"see `storyreel status {args.file}`"
         )
-    if len(found) > 1:
-        numbers = ", ".join(str(t.take) for t in found)
+    if len(candidates) > 1:
+        numbers = ", ".join(str(t.take) for t in candidates)
         raise UsageError(
             f"takes {numbers} of scene `{args.scene}` are {'held' if held else 'in flight'}",
             fix="name one with --take N",
         )
-    return found[0]
+    return candidates[0]
 
 
 def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> int:
@@ -66,7 +68,7 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         first = f"its job {take.job_id}" if take.job_id else "the first one"
         print(f"{name}: the next run sends it once more; if {first} was made it is charged twice{price}")
     elif args.abandon:
-        is_paid = take.job_id is not None  # a job that the API has taken stays paid for, whatever becomes of it
+        is_paid = take.job_id is not None  # a job that the API took stays paid for
         ledger.abandoned(take.id, charged=is_paid)
         kept = f"; job {take.job_id} stays counted as paid" if is_paid else ""
         print(f"{name}: given up{kept}; the next run makes it again, as a new job")
@@ -82,7 +84,7 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
 
 
 def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> None:
-    """Raises `UsageError` where another take of the ledger has the job already."""
+    """Raise `UsageError` if another take of the ledger has the job."""
     for board in ledger.storyboards():
         for other in ledger.takes(board):
             if other.job_id == args.adopt and other.id != take.id:
@@ -94,7 +96,9 @@ def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, ta
 
 
 def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> str:
-    """What to type next; where the server lists its jobs, with those that may be this one."""
+    """Return the next command to type. If the server lists its jobs, name those that may be
+    this one.
+    """
     if take.job_id:
         return (
             f"`storyreel rescue {args.file}` asks about job {take.job_id} again; look for it in the provider's console, "
@@ -107,12 +111,12 @@ def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         return f"{usual} (the API was asked for its jobs: {error.message})"
     if jobs is None:
         return usual
-    known = [t.job_id for t in ledger.takes(prepared.storyboard.id) if t.job_id]
-    found = matches(take, jobs, known)
-    if not found:
+    recorded = [t.job_id for t in ledger.takes(prepared.storyboard.id) if t.job_id]
+    likely = matches(take, jobs, recorded)
+    if not likely:
         return "the API lists no job that could be it: --abandon (the next run makes it again), or --adopt VIDEO_ID"
-    lines = [f"the API lists {len(found)} that may be it:"]
-    for job in found[:5]:
+    lines = [f"the API lists {len(likely)} that may be it:"]
+    for job in likely[:5]:
         apart = (job.created_at or 0) - take.created_at
         words = f"{job.word}, begun {apart:+.0f} s from when it was sent{', the same prompt' if job.prompt else ''}"
         lines.append(f"  storyreel resolve {args.file} {take.scene} --take {take.take} --adopt {job.id}   # {words}")
@@ -128,8 +132,9 @@ async def _listed(prepared: Prepared) -> list[Job] | None:
 
 
 async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
-    """The job as the API has it. Raises `UsageError` where the API says that there is no such job; another answer is no reason
-    to refuse."""
+    """Return the job as the API reports it. Raise `UsageError` if the API says that there is
+    none; accept any other answer.
+    """
     if prepared.request.simulate:
         return None
     async with Client(prepared.settings) as client:

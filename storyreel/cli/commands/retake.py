@@ -1,4 +1,4 @@
-"""`storyreel retake`: one more take."""
+"""`storyreel retake`: request one more take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storyreel.run import opening
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write the wish into the ledger; the next run makes the take."""
+    """Record the request in the ledger; the next run makes the take."""
     prepared = prepare(args)
     opening.known(prepared.storyboard, args.scene)
     if not prepared.has_ledger():

@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import importlib
 import os
-import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from storyreel.cli import asking, conduct
 from storyreel.cli.complaint import complain
-from storyreel.cli.request import prepare
+from storyreel.cli.request import choose_profile, prepare
 from storyreel.errors import StoryreelError
 from storyreel.plan import make as plan
 from storyreel.plan.make import Action, Plan
-from storyreel.report.model import RunReport, SceneReport
+from storyreel.report.advice import advice
+from storyreel.report.model import RunReport
 from storyreel.run import finishing, opening
 from storyreel.run.opening import Prepared
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 def run(args: argparse.Namespace) -> int:
     """Check, price, ask, render, tell."""
+    choose_profile(args)
     prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
@@ -36,10 +37,7 @@ def run(args: argparse.Namespace) -> int:
     opening.check_ready(prepared, planned)
     if not planned.has_work:
         planned = opening.take_over(prepared, planned)
-        print(
-            "nothing to render: every clip is here already" if not _trouble(planned) else "nothing can be rendered now",
-            file=sys.stderr,
-        )
+        print(_idle(planned), file=sys.stderr)
         prepared.workspace.prepare()
         told = finishing.finish(prepared, planned)
         return _tell(args, prepared, told, None)
@@ -67,9 +65,14 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
         yield
 
 
-def _trouble(planned: Plan) -> bool:
-    """Is a scene that was asked for without a clip?"""
-    return any(p.kept is None for p in planned.scenes if p.action is not Action.SKIP)
+def _idle(planned: Plan) -> str:
+    """Why there is nothing to send, to wait for or to fetch."""
+    asked = [p for p in planned.scenes if p.action is not Action.SKIP]
+    if any(p.kept is None for p in asked):
+        return "nothing can be rendered now"
+    held = [p.scene.id for p in asked if any(take.action is Action.HELD for take in p.takes)]
+    more = f"; a take is held of {', '.join(held)}" if held else ""
+    return f"nothing to render: every clip is here already{more}"
 
 
 def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend: Backend) -> int:
@@ -144,11 +147,9 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
     if args.json:
         print(told.model_dump_json(indent=1, by_alias=True))
     else:
-        totals = told.totals
-        counts = {n: getattr(totals, n) for n in ("completed", "reused", "failed", "blocked", "held", "skipped")}
-        print(f"{told.storyboard}: {', '.join(f'{count} {name}' for name, count in counts.items() if count)}")
+        print(f"{told.storyboard}: {told.totals.words}")
         for scene in told.scenes:
-            if scene.status in ("failed", "held", "blocked"):
+            if scene.status.needs_a_person:
                 print(f"  {scene.id}: {scene.reason}")
                 if fix := advice(scene, args.file):
                     print(f"    Fix: {fix}")
@@ -165,23 +166,6 @@ def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped
         complain("storyreel: stopped", stopped)
         return stopped.exit_code
     return 0 if told.status == "completed" and not told.cut_error else 1
-
-
-def advice(scene: SceneReport, file: str) -> str | None:
-    """What a person can do about a scene that has no clip: what its error says, else what usually helps."""
-    if scene.error and scene.error.fix:
-        return scene.error.fix
-    if scene.status == "held":
-        return f"storyreel resolve {shlex.quote(file)} {scene.id}"
-    return _USUAL.get(scene.error.class_ if scene.error else "")
-
-
-_USUAL = {
-    "moderation": "change its prompt, or give it a `fallback_prompt`; then run again",
-    "timeout": "run again: its job is taken up, not paid for again",
-    "transient": "run again; `storyreel plan` says what that costs",
-    "invalid": "correct what the API refuses in this scene; then run again",
-}
 
 
 def _shown(path: Path) -> str:

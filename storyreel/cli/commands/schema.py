@@ -1,4 +1,4 @@
-"""`storyreel schema`: the JSON Schema for editors, and the language reference."""
+"""`storyreel schema`: print the JSON Schemas, or the language reference."""
 
 from __future__ import annotations
 
@@ -13,6 +13,6 @@ def run(args: argparse.Namespace) -> int:
     if args.of == "language":
         print(reference.markdown(), end="")
         return 0
-    made = schema.of_catalog() if args.of == "catalog" else schema.of_storyboard()
-    print(json.dumps(made, ensure_ascii=False, indent=1))
+    text = schema.of_catalog() if args.of == "catalog" else schema.of_storyboard()
+    print(json.dumps(text, ensure_ascii=False, indent=1))
     return 0

@@ -1,4 +1,4 @@
-"""`storyreel simulator`: the stand-in API by itself."""
+"""`storyreel simulator`: serve the stand-in API."""
 
 from __future__ import annotations
 
@@ -10,9 +10,14 @@ from storyreel.cli.request import catalog_file
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted; the first line on stdout is the base URL."""
+    """Serve until interrupted; the first line on stdout is the base URL. Or list the profiles."""
+    from storyreel.simulator import profiles
     from storyreel.simulator.serve import serve
 
+    if args.profiles:
+        for name, title in profiles.listed():
+            print(f"{name:24} {title}")
+        return 0
     serve(
         port=args.port,
         speed=args.speed,

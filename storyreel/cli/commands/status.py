@@ -1,4 +1,4 @@
-"""`storyreel status`: every scene's state from the ledger."""
+"""`storyreel status`: show every scene's state from the ledger."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import time
 
 from storyreel.cli.complaint import said
 from storyreel.cli.request import prepare
+from storyreel.errors import Status
 from storyreel.ledger.rows import State
-from storyreel.report import model as report
-from storyreel.report.model import Outcome
+from storyreel.report.outcome import Outcome, from_ledger
 from storyreel.run import opening
 
 MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line a take; with --watch, until nothing moves any more."""
+    """Print a line for each take; with --watch, until no take is in flight."""
     while True:
         prepared = prepare(args)
         planned = opening.make_plan(prepared, opening.snapshot(prepared))
-        outcomes = report.from_ledger(planned)
+        outcomes = from_ledger(planned)
         _show(args, outcomes)
         if not args.watch or not any(o.row and o.row.state in MOVES for o in outcomes):
             return 0
@@ -34,7 +34,7 @@ def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         {
             "scene": o.scene.id,
             "take": o.take,
-            "status": "not made" if o.row is None else "completed" if o.status == "reused" else o.status,
+            "status": "not made" if o.row is None else Status.COMPLETED if o.status is Status.REUSED else o.status,
             "job_id": o.row.job_id if o.row else None,
             "used": o.used,
             "reason": o.reason,

@@ -1,4 +1,4 @@
-"""`storyreel up`: server, UI, deployments and worker on this machine."""
+"""`storyreel up`: start server, UI, deployments and worker on this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
-    """Bring up what is not up yet, and say where."""
+    """Start what is not running, and print the address."""
     from storyreel.flows.server import upkeep
 
     def say(line: str) -> None:

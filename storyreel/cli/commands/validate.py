@@ -1,4 +1,4 @@
-"""`storyreel validate`: every fault at once."""
+"""`storyreel validate`: report every fault at once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from storyreel.workspace import settings
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the faults of each file; 2 if one of them is an error."""
+    """Print the faults of each file; return 2 if one is an error."""
     now = settings.read()
     catalog = catalogs.load(catalog_file(args) or now.catalog)
     faults: list[Fault] = []
@@ -27,13 +27,13 @@ def run(args: argparse.Namespace) -> int:
             checked = manifest.check(Path(name), catalog, variables(args))
         except UsageError as error:  # one file that cannot be read hides no fault of another
             checked = Checked(None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),))
-        found = list(checked.faults)
+        own_faults = list(checked.faults)
         if checked.storyboard:
-            found += _store(name, checked.storyboard, catalog, now)
-        faults += found
-        for fault in found:
+            own_faults += _store(name, checked.storyboard, catalog, now)
+        faults += own_faults
+        for fault in own_faults:
             print(fault, file=sys.stderr)
-        if not args.json and not any(f.severity is Severity.ERROR for f in found):
+        if not args.json and not any(f.severity is Severity.ERROR for f in own_faults):
             count = len(checked.storyboard.scenes) if checked.storyboard else 0
             print(f"{name}: good, {count} scene{'s' * (count != 1)}")
     if args.json:
@@ -44,7 +44,9 @@ def run(args: argparse.Namespace) -> int:
 def _store(
     name: str, storyboard: manifest.Storyboard, catalog: catalogs.Catalog, now: settings.Settings
 ) -> list[Fault]:
-    """A picture that the API could not fetch: an error where the environment is set for real work, else a warning."""
+    """Return a fault if the API could not download a picture: an error with a key set, else a
+    warning.
+    """
     if not opening.open_store_is_missing(now):
         return []
     scene = opening.first_to_publish(storyboard, catalog, [s.id for s in storyboard.scenes])

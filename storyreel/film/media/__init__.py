@@ -1,1 +1,1 @@
-"""Pictures, clips, sound and films: from files to files. Knows no run, no ledger and no API."""
+"""Pictures, clips, sound and films: from files to files. Imports no run, no ledger and no API."""

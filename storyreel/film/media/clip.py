@@ -1,7 +1,8 @@
-"""A clip on disk: is it whole, what is it, and what are its first and last pictures?
+"""A clip on disk: is it whole, what are its facts, its first and its last pictures?
 
-One full decode answers all of it. The box walk catches every truncation, even by one byte; the decode catches damage.
-A clip was paid for: what leaves its picture whole (a damaged sound, garbage after its end) is told, and it is used.
+One full decode answers all of it. Walking the boxes finds every truncation, even by one byte; the
+decode finds damage. A clip is paid for: if its picture is whole, it is used, and damage elsewhere
+(its sound, bytes after its end) is reported.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from PIL import Image
 from storyreel.errors import MediaError
 from storyreel.film.media import colour, seed
 
-# What may follow the pictures; one of these that goes past the end is a truncation, anything else is no part of the clip.
+# Boxes of an mp4. One of these that goes past the end of the file is cut off; other bytes are no
+# part of the clip.
 BOXES = (
     b"ftyp",
     b"moov",
@@ -42,9 +44,9 @@ BOXES = (
 
 @dataclass(frozen=True, slots=True)
 class ClipFacts:
-    """What a clip is; width and height as it is shown, upright and in square pixels. `colour_assumed`: it carries no
-    matrix, and BT.709 was taken for an HD picture. `concerns`: why its end may be a poor start for another clip.
-    `damage`: what is wrong with it beside its picture.
+    """Facts of a clip. Width and height are upright, in square pixels. `colour_assumed`: an HD
+    picture without a matrix was read as BT.709. `concerns`: why its end may be a poor start for
+    another clip. `damage`: what is wrong beside its picture.
     """
 
     width: int
@@ -60,13 +62,15 @@ class ClipFacts:
     damage: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the facts for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A verified clip with its outer pictures as they were decoded; `tail` holds the last ones, newest last, as many as
-    were asked for. `shape` is the width of its pixels over their height.
+    """A verified clip with its first, middle and last decoded pictures. `tail` has as many of
+    the last ones as were requested, newest last. `shape` is the width of its pixels over their
+    height.
     """
 
     facts: ClipFacts
@@ -77,19 +81,22 @@ class Opened:
 
     @property
     def first(self) -> Image.Image:
+        """Return the first picture."""
         return to_rgb(self.head, shape=self.shape)
 
     @property
     def last(self) -> Image.Image:
+        """Return the last picture."""
         return to_rgb(self.tail[-1], shape=self.shape)
 
     def before_last(self, count: int) -> Image.Image:
-        """The picture so many before the last one; 0 is the last one itself."""
+        """Return the picture `count` before the last one; 0 is the last one."""
         return to_rgb(self.tail[-1 - count], shape=self.shape)
 
 
 def verify(path: Path, *, tail: int = 1) -> Opened:
-    """Decode the whole clip and return its facts, its first and middle picture, and its last `tail` ones.
+    """Decode the whole clip. Return its facts, its first and middle picture, and its last `tail`
+    ones.
 
     Raises:
         MediaError: truncated, its picture damaged, not an mp4, without pictures, or not on disk.
@@ -104,8 +111,9 @@ def verify(path: Path, *, tail: int = 1) -> Opened:
 
 
 def _check_boxes(path: Path) -> list[str]:
-    """The top-level boxes of an mp4 must fill the file exactly, with `moov` and `mdat` among them; what follows them and is
-    no box is returned as damage."""
+    """Check that the mp4's boxes fill the file exactly and include `moov` and `mdat`. Return
+    bytes after the last box as damage.
+    """
     size, at, seen = path.stat().st_size, 0, set[bytes]()
     if size == 0:
         raise MediaError("the clip is empty")
@@ -114,7 +122,8 @@ def _check_boxes(path: Path) -> list[str]:
             file.seek(at)
             head = file.read(16)
             length, kind = _box(head, size - at)
-            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen  # of what follows, no picture is made
+            # later boxes hold no picture
+            is_whole = {b"moov", b"mdat"} <= seen and b"moof" not in seen
             if is_whole and (kind not in BOXES or length < 8):
                 return [f"{size - at} bytes that are no part of it follow its end"]
             if len(head) < 8:
@@ -132,7 +141,9 @@ def _check_boxes(path: Path) -> list[str]:
 
 
 def _box(head: bytes, rest: int) -> tuple[int, bytes]:
-    """(length in bytes, kind) of the box that begins with `head`; 0 where it is cut off."""
+    """Return (length in bytes, kind) of the box that begins with `head`; 0 if the header is cut
+    off.
+    """
     if len(head) < 8:
         return 0, b""
     length, kind = struct.unpack(">I4s", head[:8])
@@ -178,7 +189,7 @@ def _decode(path: Path, tail: int, damage: list[str]) -> Opened:
 
 
 def _is_heard(packet: av.Packet[Any]) -> bool:
-    """Can a packet of sound be decoded? One that cannot is no reason to give up the picture."""
+    """Can a packet of sound be decoded? If not, the picture is still used."""
     try:
         if packet.size and (packet.is_corrupt or packet.stream.codec_context is None):
             return False
@@ -190,7 +201,7 @@ def _is_heard(packet: av.Packet[Any]) -> bool:
 
 
 def moving(container: av.container.InputContainer) -> av.VideoStream:
-    """The clip's pictures: its first video stream that is no cover.
+    """Return the clip's first video stream that is not a cover picture.
 
     Raises:
         MediaError: it has none.
@@ -229,20 +240,20 @@ def _facts(
 
 
 def pixel_shape(video: av.VideoStream) -> Fraction:
-    """The width of the clip's pixels over their height; 1 where it says nothing, or nothing that can be shown."""
+    """Return the width of the clip's pixels over their height; 1 if it is missing or absurd."""
     shape = Fraction(video.sample_aspect_ratio or video.codec_context.sample_aspect_ratio or 1)
     return shape if Fraction(1, 4) <= shape <= 4 else Fraction(1)
 
 
 def squared(width: int, height: int, shape: Fraction) -> tuple[int, int]:
-    """The size of a picture once its pixels are square; the height stays."""
+    """Return the size of a picture with square pixels; the height stays."""
     return (width, height) if shape == 1 else (max(2, round(width * shape / 2) * 2), height)
 
 
 def to_rgb(frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction = Fraction(1)) -> Image.Image:
-    """The frame as an upright RGB picture in square pixels, each channel within 2/255 of the truth.
+    """Return the frame as an upright RGB picture in square pixels, each channel within 2/255.
 
-    It is made small if a smaller width is given; HDR and wide colours come down to BT.709.
+    Scale down to `width_px` if it is smaller. Convert HDR and wide colours to BT.709.
     """
     turn, frame = frame.rotation, colour.narrowed(frame)
     options = colour.options(frame)
@@ -256,8 +267,12 @@ def to_rgb(frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction
 
 
 def to_planes(picture: Image.Image) -> NDArray[np.uint8]:
-    """An RGB picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2, width); both sides even."""
+    """Return an RGB picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2,
+    width). Both sides are even.
+    """
     frame = av.VideoFrame.from_ndarray(np.asarray(picture.convert("RGB")), format="rgb24")
-    made = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ)
-    planes: NDArray[np.uint8] = made.to_ndarray().astype(np.uint8)
+    converted = frame.reformat(
+        format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG", interpolation=colour.HQ
+    )
+    planes: NDArray[np.uint8] = converted.to_ndarray().astype(np.uint8)
     return planes

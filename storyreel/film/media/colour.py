@@ -1,4 +1,4 @@
-"""The colours of a picture: what it says of them, and what they need to become BT.709."""
+"""Colours of a picture: read its tags, and convert to BT.709."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 import av
 from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation
 
-# swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show it.
+# swscale's default path darkens each yuv->rgb step by about one level; a chain of ten would show
+# it.
 HQ = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
 UNTAGGED = 2
 BT709 = 1
@@ -18,17 +19,17 @@ _WIDE = (int(ColorPrimaries.SMPTE431), int(ColorPrimaries.SMPTE432))
 
 
 def is_untagged_hd(frame: av.VideoFrame) -> bool:
-    """Does the frame leave its matrix open, at a height where it is BT.709 in practice?"""
+    """Does the frame name no matrix, at a height at which BT.709 is usual?"""
     return frame.colorspace == UNTAGGED and frame.height >= HD_HEIGHT_PX
 
 
 def beyond(frame: av.VideoFrame) -> str | None:
-    """What the picture has that BT.709 cannot show, None for nothing."""
+    """Name what the picture has that BT.709 cannot show; None for nothing."""
     return _HDR.get(frame.color_trc) or ("P3 colours" if frame.color_primaries in _WIDE else None)
 
 
 def options(frame: av.VideoFrame) -> dict[str, Any]:
-    """What `reformat` must know to bring the frame to BT.709 light; swscale maps HDR down to it."""
+    """Return the options with which `reformat` converts the frame to BT.709; swscale maps HDR."""
     found: dict[str, Any] = {"interpolation": HQ}
     if is_untagged_hd(frame):
         found["src_colorspace"] = "ITU709"
@@ -38,7 +39,9 @@ def options(frame: av.VideoFrame) -> dict[str, Any]:
 
 
 def narrowed(frame: av.VideoFrame) -> av.VideoFrame:
-    """The frame itself, or brought down to BT.709 where it has more: swscale goes wrong straight to RGB."""
+    """Return the frame, converted to BT.709 if it has more. swscale fails on HDR straight to
+    RGB.
+    """
     if not beyond(frame):
         return frame
     return frame.reformat(format="yuv444p10le", dst_colorspace="ITU709", dst_color_range="MPEG", **options(frame))

@@ -1,4 +1,4 @@
-"""The film without a new encode: the clips' own packets, where they are exactly what an encoded film would be."""
+"""Write the film without encoding: copy the clips' packets if an encoded film would be the same."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from storyreel.film.media import colour
 from storyreel.film.media.clip import moving, pixel_shape
 from storyreel.film.media.sound import Span
 
-_SPS = 7  # the kind of NAL unit that says anew what the pictures are
+_SPS = 7  # the kind of NAL unit with new parameters of the stream
 
 
 @dataclass(frozen=True, slots=True)
 class Plain:
-    """What clips must have in common to follow each other unchanged; `ticks` is the length of a picture in the time base,
-    `delay` the first decoding time.
+    """Facts that clips must share to be copied. `ticks` is the length of a picture in the time
+    base, `delay` the first decoding time.
     """
 
     size: tuple[int, int]
@@ -31,19 +31,22 @@ class Plain:
 
 
 def common(paths: Sequence[Path], size: tuple[int, int]) -> Plain | None:
-    """What all the clips are, if each may be copied into a film of `size` and they agree; else None."""
-    found: Plain | None = None
+    """Return the facts that all clips share if each may be copied into a film of `size`; else
+    None.
+    """
+    shared: Plain | None = None
     for path in paths:
-        one = look(path)
-        if one is None or one.size != size or one != (found or one):
+        facts = look(path)
+        if facts is None or facts.size != size or facts != (shared or facts):
             return None
-        found = one
-    return found
+        shared = facts
+    return shared
 
 
 def look(path: Path) -> Plain | None:
-    """What a clip is that may be copied: H.264, 4:2:0 of 8 bits, BT.709, upright, square pixels, progressive, at an even
-    rate from its first packet to its last, all of them shown; None for any other.
+    """Return a clip's facts if it may be copied, else None. It must be H.264, 4:2:0 of 8 bits,
+    BT.709, upright, with square pixels, progressive, and at an even rate from its first packet
+    to its last.
     """
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
@@ -62,7 +65,7 @@ def look(path: Path) -> Plain | None:
 
 
 def _even(container: av.container.InputContainer, video: av.VideoStream, ticks: int, length: int) -> int | None:
-    """The first decoding time, if every packet is shown, a picture's length after the one before it."""
+    """Return the first decoding time if every packet is shown, each one picture after the last."""
     times: list[int] = []
     delay: int | None = None
     end, seen = 0, False
@@ -87,7 +90,7 @@ def _even(container: av.container.InputContainer, video: av.VideoStream, ticks: 
 
 
 def _is_plain(frame: av.VideoFrame) -> bool:
-    """Would the picture look the same, encoded again?"""
+    """Would the picture look the same after encoding?"""
     tags = (frame.colorspace, frame.color_primaries, frame.color_trc)
     named = frame.colorspace == colour.BT709 or colour.is_untagged_hd(frame)
     return (
@@ -100,12 +103,12 @@ def _is_plain(frame: av.VideoFrame) -> bool:
 
 
 def _begins_another(packet: av.Packet[av.VideoStream], length: int) -> bool:
-    """Does the packet say anew what the pictures are?"""
+    """Does the packet change the stream's parameters?"""
     return packet.has_sidedata("new_extradata") or any(kind == _SPS for kind in _units(bytes(packet), length))
 
 
 def _units(data: bytes, length: int) -> Iterator[int]:
-    """The kinds of the NAL units of a packet, each behind its size in `length` bytes."""
+    """Yield the kind of each NAL unit of a packet; each follows its size in `length` bytes."""
     at = 0
     while at + length < len(data):
         size = int.from_bytes(data[at : at + length], "big")
@@ -114,9 +117,10 @@ def _units(data: bytes, length: int) -> Iterator[int]:
 
 
 def write(paths: Sequence[Path], out: Path) -> list[Span]:
-    """Write the packets of files of one rate and one kind one after the other; returns where each lies in the film.
+    """Write the packets of files of one rate and one kind one after the other. Return each file's
+    span in the film.
 
-    They are decoded in the order in which they lie, the first one so early that none is shown before its time.
+    Decoding times start early enough that no picture is late.
     """
     spans: list[Span] = []
     with av.open(str(out), "w", format="mp4") as container:
@@ -142,7 +146,7 @@ def write(paths: Sequence[Path], out: Path) -> list[Span]:
 
 
 def _delay(path: Path) -> int:
-    """How many pictures early the first packet of a file is decoded."""
+    """Return how many pictures early the first packet of a file is decoded."""
     with av.open(str(path), metadata_errors="replace") as source:
         video = moving(source)
         packet = next(source.demux(video))

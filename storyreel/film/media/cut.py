@@ -1,7 +1,7 @@
-"""The film: the clips one after the other, all made to one size, one rate, one sound.
+"""The film: join the clips in one size, one rate and one sound.
 
-The picture is written first, which settles how long everything is; then sound and subtitles are laid beside it. Everything
-streams: memory does not grow with the length of the film.
+Write the picture first, which fixes every length; then add sound and subtitles. Everything streams:
+memory does not grow with the length of the film.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from storyreel.film.media.pieces import Shelf
 
 __all__ = ["FPS", "Film", "Piece", "Style", "Transition", "assemble"]
 AUDIO_BITS = 192_000
-PEAK_DB = -1.0  # no true peak of the film is above it
-LOUD = 0.5  # a sample below it leaves the encoder no way to that
+PEAK_DB = -1.0  # the limit of every true peak of the film
+LOUD = 0.5  # with no sample above it, the encoder cannot exceed the limit
 
 
 def assemble(
@@ -37,13 +37,14 @@ def assemble(
     shelf: Path | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Film:
-    """Write the film to `out` and return what it is: H.264 and AAC, constant rate, BT.709 tags, faststart.
+    """Write the film to `out` and return its facts: H.264 and AAC, constant rate, BT.709,
+    faststart.
 
-    Clips of another shape get black bars, silent ones silence. Pictures are copied where every clip is what the film must
-    be, all agree, and nothing is to be changed; else all are encoded. The same clips and tools give the same bytes. A clip
-    that is odd or damaged is in the film as far as it decodes, and `notes` say so. `tell` hears of the pictures encoded,
-    and of how many there will be, near enough. In the folder `shelf` the encoded pieces are kept for the next time; what
-    this film does not need is removed from it.
+    Clips of another shape get black bars, silent ones silence. Pictures are copied if all clips
+    agree and nothing changes; else all are encoded. The same clips and tools give the same bytes. A
+    damaged clip is in the film as far as it decodes, and `notes` say so. `tell` receives (pictures
+    encoded, pictures in total, nearly). The folder `shelf` keeps the encoded pieces for the next
+    film; pieces that this film does not use are removed.
 
     Raises:
         MediaError: nothing of a clip can be decoded. `out` is left as it was.
@@ -80,18 +81,18 @@ def assemble(
 
 
 def _common(pieces: Sequence[Piece], style: Style) -> copying.Plain | None:
-    """What all clips are, if they may be copied and no picture is to be changed."""
+    """Return the facts that all clips share if they may be copied unchanged; else None."""
     changed = any(p.path is None or p.skip_first or p.leave_out_last or p.into != "cut" for p in pieces)
     if changed or style.subtitles == "burned":
         return None
-    with contextlib.suppress(av.FFmpegError):  # what cannot be read is named where it is decoded
+    with contextlib.suppress(av.FFmpegError):  # the decoder reports what cannot be read
         return copying.common([p.path for p in pieces if p.path], style.size)
     return None
 
 
 @contextlib.contextmanager
 def _shelf(folder: Path | None, beside: Path) -> Iterator[Shelf]:
-    """The shelf in `folder`, or one for this film only."""
+    """Open the shelf in `folder`, or a temporary one."""
     if folder is not None:
         yield Shelf(folder)
         return
@@ -106,7 +107,9 @@ def _finish(
     silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
     notes: list[str],
 ) -> None:  # fmt: skip
-    """Lay sound and subtitles beside the finished picture; again with its peaks limited where the first is too loud."""
+    """Add sound and subtitles to the picture. Repeat with limited peaks if the sound is too
+    loud.
+    """
     ceiling: float | None = None
     heard = notes
     for _ in range(6):
@@ -115,14 +118,16 @@ def _finish(
         if over <= 0:
             return
         ceiling = mix.CEILING_DB if ceiling is None else ceiling - over - 0.3
-        heard = []  # what is wrong with a sound was noted the first time
+        heard = []  # the first pass noted what is wrong with a sound
 
 
 def _join(
     silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
     ceiling_db: float | None, notes: list[str],
 ) -> float:  # fmt: skip
-    """Write the film with its sound and subtitles; returns the largest sample, as a share of full scale."""
+    """Write the film with its sound and subtitles. Return the largest sample as a share of full
+    scale.
+    """
     loudest = 0.0
     with (
         av.open(str(silent)) as source,
@@ -156,7 +161,9 @@ def _join(
 
 
 def _cues(spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction) -> list[subtitle.Cue]:
-    """When each caption is shown: from the middle of the dissolve into its piece to that of the one out of it."""
+    """Time each caption: from the middle of the dissolve into its piece to the middle of the
+    next one.
+    """
     return [
         subtitle.Cue(float((s.start + s.lead / 2) / fps), float((s.start + s.count - s.held / 2) / fps), p.caption)
         for s, p in zip(spans, pieces, strict=True)
@@ -165,8 +172,8 @@ def _cues(spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction) -
 
 
 def _expect(path: Path, frames: int) -> None:
-    """Count the pictures that were written; a film that is not what was computed is no film."""
+    """Count the pictures in the file. Raise `MediaError` if the count differs."""
     with av.open(str(path)) as container:
-        found = sum(1 for packet in container.demux(video=0) if packet.size)
-    if found != frames:
-        raise MediaError(f"the film has {found} pictures instead of {frames}")
+        count = sum(1 for packet in container.demux(video=0) if packet.size)
+    if count != frames:
+        raise MediaError(f"the film has {count} pictures instead of {frames}")

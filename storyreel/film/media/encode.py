@@ -1,7 +1,6 @@
-"""The pictures of a film, piece by piece: each is encoded by itself, and kept under what it is made of.
+"""Encode the film's pictures piece by piece, and keep each piece under what it consists of.
 
-A piece is a clip with the seam into it. Put one after the other by copying they are the film's picture, so a film in which
-one clip changed encodes that one, and the next if they dissolve.
+So a change of one scene encodes one piece.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ Put = Callable[[av.VideoFrame], None]
 
 
 class Bench:
-    """Encodes the pieces of one film, or takes them from the shelf."""
+    """Encodes the pieces of one film, or reads them from the shelf."""
 
     def __init__(self, pieces: Sequence[Piece], style: Style, shelf: Shelf, tell: Callable[[int, int], None]) -> None:
         self._pieces, self._style, self._shelf, self._tell = pieces, style, shelf, tell
@@ -39,27 +38,30 @@ class Bench:
         dissolves = sum(piece.into == "dissolve" for piece in pieces[1:])
         self._expected = sum(self._promised) - style.overlap * dissolves
         self._total = 0
-        self._tail: tuple[int, Tail] | None = None  # of the piece of that number, as it was just encoded
+        # of the piece of that number, as it was just encoded
+        self._tail: tuple[int, Tail] | None = None
 
     def run(self, notes: list[str]) -> tuple[list[Path], list[Span]]:
-        """Encode what is not on the shelf; returns the pieces' files in order and where each lies in the film."""
+        """Encode the pieces that are missing on the shelf. Return their files in order, and
+        each piece's span.
+        """
         paths: list[Path] = []
         spans: list[Span] = []
         for i, piece in enumerate(self._pieces):
             with _reading(piece):
                 key = self._shelf.key(self._made_of(i), self._style)
-                made = self._shelf.find(key)
-                if made is None:
-                    made = self._shelf.keep(key, self._encode(i, self._shelf.part(key)))
+                encoded = self._shelf.find(key)
+                if encoded is None:
+                    encoded = self._shelf.keep(key, self._encode(i, self._shelf.part(key)))
                 else:
-                    self._told(made.put)
-            spans.append(made.span(piece.path, self._total - made.put))
-            if made.put:
+                    self._advance(encoded.put)
+            spans.append(encoded.span(piece.path, self._total - encoded.put))
+            if encoded.put:
                 paths.append(self._shelf.file(key))
-            notes += [f"{piece.title}: {note}" for note in [*made.notes, *self._short(i, made.count)]]
+            notes += [f"{piece.title}: {note}" for note in [*encoded.notes, *self._short(i, encoded.count)]]
         return paths, spans
 
-    def _told(self, count: int) -> None:
+    def _advance(self, count: int) -> None:
         self._total += count
         self._tell(self._total, max(self._total, self._expected))
 
@@ -73,11 +75,11 @@ class Bench:
         return self._pieces[i + 1].into if i + 1 < len(self._pieces) else "cut"
 
     def _before(self, i: int) -> int | None:
-        """The piece whose end is seen in this one, None for none."""
+        """Return the piece whose end this one dissolves from; None for none."""
         return i - 1 if i and self._pieces[i].into == "dissolve" else None
 
     def _made_of(self, i: int) -> list[object]:
-        """All that the pictures of a piece depend on, besides the style."""
+        """Return everything that decides a piece's pictures, besides the style."""
         found: list[object] = [self._pieces[i], self._leaves(i)]
         before = self._before(i)
         while before is not None:
@@ -102,7 +104,7 @@ class Bench:
                 frame.pict_type = 0  # else x264 repeats the source's pattern of I, P and B
                 container.mux(stream.encode(frame))
                 count += 1
-                self._told(1)
+                self._advance(1)
 
             made, tail = self._put(i, put)
             if count:
@@ -116,7 +118,9 @@ class Bench:
         return _piece(self._pieces[i], self._leaves(i), tail, self._style, put)
 
     def _tail_of(self, i: int) -> Tail:
-        """The pictures that the next piece dissolves out of; decoded again where the piece was on the shelf."""
+        """Return the pictures that the next piece dissolves from. Decode them again if the
+        piece was on the shelf.
+        """
         if self._tail and self._tail[0] == i:
             return self._tail[1]
         with _reading(self._pieces[i]):
@@ -127,7 +131,7 @@ class Bench:
 
 
 def _seconds(piece: Piece) -> float:
-    """How long the piece says it is; nothing is decoded."""
+    """Read how long the piece is from its header; decode nothing."""
     if piece.path is None:
         return piece.seconds
     with _reading(piece), av.open(str(piece.path), metadata_errors="replace") as container:
@@ -137,7 +141,7 @@ def _seconds(piece: Piece) -> float:
 
 @contextlib.contextmanager
 def _reading(piece: Piece) -> Iterator[None]:
-    """Names the piece in whatever its clip raises."""
+    """Add the piece's name to the errors of its clip."""
     try:
         yield
     except av.FFmpegError as error:
@@ -153,7 +157,7 @@ def _piece(
     style: Style,
     put: Put,
 ) -> tuple[Encoded, Tail]:
-    """Put one piece; returns what it is, and the pictures that the next one dissolves out of."""
+    """Encode one piece. Return its facts, and the pictures that the next one dissolves from."""
     whole, tail = style.overlap, deque(tail)
     held = {"cut": 0, "fade": whole // 2, "dissolve": whole}[leaves]
     lead = len(tail) if piece.into == "dissolve" else 0
@@ -177,8 +181,8 @@ def _piece(
         for i in range(fall):
             put(_dim(write(*queue.popleft()), 1 - (i + 1) / (fall + 1)))
     begin_s, notes = (reel.begin_s, reel.notes) if reel else (Fraction(0), [])
-    made = Encoded(count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes))
-    return made, deque(frame for _, frame in queue)
+    encoded = Encoded(count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes))
+    return encoded, deque(frame for _, frame in queue)
 
 
 def _reel(piece: Piece, style: Style) -> Reel:
@@ -189,14 +193,16 @@ def _reel(piece: Piece, style: Style) -> Reel:
 
 
 def _caption(piece: Piece, style: Style, lead: int) -> Callable[[int, av.VideoFrame], av.VideoFrame]:
-    """What writes the caption into the picture of that number: not while another piece's may still be seen."""
+    """Return the writer of the caption for that picture; None while another caption may be
+    visible.
+    """
     shows = piece.caption and (piece.still or (piece.path and style.subtitles == "burned"))
     overlay = subtitle.Overlay(piece.caption or "", *style.size) if shows else None
     return lambda number, frame: overlay.over(frame) if overlay and number >= max(CUE_LATE, lead) else frame
 
 
 def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
-    """A card with the caption, or a still with the caption on it, for as long as the piece lasts."""
+    """Yield a card with the caption, or a still with the caption on it, for the piece's length."""
     width, height = style.size
     if piece.still:
         with Image.open(piece.still) as picture:
@@ -208,7 +214,7 @@ def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
 
 
 def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFrame:
-    """`share` of the second picture over the first; both yuv420p of one size."""
+    """Blend `share` of the second picture over the first; both are yuv420p of one size."""
     k = round(share * 256)
     mixed = (
         (below.astype(np.uint16) * (256 - k) + above.astype(np.uint16) * k + 128) >> 8
@@ -218,7 +224,7 @@ def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFr
 
 
 def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
-    """The picture at `share` of its light; 0 is black."""
+    """Return the picture at `share` of its light; 0 is black."""
     black = (16, 128, 128)
     dark = (zero + (plane.astype(np.float32) - zero) * share for zero, plane in zip(black, planes(frame), strict=True))
     return stacked([np.rint(plane).astype(np.uint8) for plane in dark])

@@ -1,7 +1,7 @@
-"""Text as pixels, in the fonts that come with Storyreel, so that no text depends on what a machine has installed.
+"""Text as pixels, in the fonts that come with Storyreel: the same on every machine.
 
-Nothing of a text is left out: lines are broken by Unicode's rules, an overlong word inside it, and a text that is too
-long is written smaller, or takes more lines. What no font has is known beforehand: `missing`.
+No text is cut off. Lines break by Unicode's rules, and inside a word that is too long. Long text
+gets smaller letters, or more lines. `missing` names characters that no font has.
 """
 
 from __future__ import annotations
@@ -39,12 +39,14 @@ class Block:
 
     @property
     def height_px(self) -> int:
-        """How much of the picture's height its lines take."""
+        """Return the share of the picture's height that its lines take."""
         return round(len(self.lines) * self.size_px * _SPACING)
 
 
 def lay(text: str, size_px: int, width_px: int, lines: int) -> Block:
-    """All of `text` in lines of at most `width_px`: as many as are wanted if smaller letters can do it, else more."""
+    """Lay out all of `text` in lines of at most `width_px`. Shrink the letters first, then add
+    lines.
+    """
     smallest = max(8, round(size_px * _SMALLEST))
     for size in range(size_px, smallest - 1, -1):
         made = wrap(text, size, width_px)
@@ -54,7 +56,7 @@ def lay(text: str, size_px: int, width_px: int, lines: int) -> Block:
 
 
 def wrap(text: str, size_px: int, width_px: int) -> list[str]:
-    """The text in lines of at most `width_px`; its own line breaks stay."""
+    """Break the text into lines of at most `width_px`; keep its own line breaks."""
     out: list[str] = []
     for paragraph in tidy(text).split("\n"):
         line = ""
@@ -68,13 +70,15 @@ def wrap(text: str, size_px: int, width_px: int) -> list[str]:
 
 
 def tidy(text: str) -> str:
-    """The text without needless space: one between words, none around lines, no empty line."""
+    """Remove needless space: one between words, none around lines, no empty line."""
     lines = (" ".join(line.split()) for line in text.splitlines())
     return "\n".join(line for line in lines if line)
 
 
 def _units(paragraph: str, size_px: int, width_px: int) -> Iterator[str]:
-    """The pieces between which a line may be broken; one that is too wide is broken between its letters."""
+    """Split a line where Unicode allows a break, and a part that is too wide between its
+    letters.
+    """
     for unit in line_break_units(paragraph):
         if width(unit.rstrip(), size_px) <= width_px:
             yield unit
@@ -83,7 +87,7 @@ def _units(paragraph: str, size_px: int, width_px: int) -> Iterator[str]:
 
 
 def width(line: str, size_px: int) -> float:
-    """How wide a line is, in pixels."""
+    """Return the width of a line in pixels."""
     return sum(_load(font, size_px).getlength(run) for run, font in _runs(line))
 
 
@@ -111,19 +115,21 @@ def draw(
 
 
 def missing(text: str) -> list[str]:
-    """The characters of `text` that no font has, each once; they would be drawn as boxes."""
-    found = dict.fromkeys(c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS))
-    return list(found)
+    """List the characters of `text` that no font has, each once. They would be drawn as boxes."""
+    characters = dict.fromkeys(c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS))
+    return list(characters)
 
 
 def misshapen(text: str) -> bool:
-    """Does the text need letters joined or turned round, which this machine's Pillow cannot do?"""
+    """Does the text need joined or reordered letters that this machine's Pillow cannot draw?"""
     complex_ = any(unicodedata.bidirectional(c) in ("R", "AL") or "\u0900" <= c <= "\u0dff" for c in text)
     return complex_ and not features.check("raqm")
 
 
 def _in_order(line: str) -> list[tuple[str, Path]]:
-    """The runs of a line from left to right; a line that begins in Arabic or Hebrew is read from the right."""
+    """Return the runs of a line from left to right. A line that begins in Arabic or Hebrew is
+    read from the right.
+    """
     runs = list(_runs(line))
     strong = (unicodedata.bidirectional(c) for c in line)
     first = next((kind for kind in strong if kind in ("L", "R", "AL")), "L")
@@ -131,7 +137,7 @@ def _in_order(line: str) -> list[tuple[str, Path]]:
 
 
 def _runs(line: str) -> Iterator[tuple[str, Path]]:
-    """The line in parts of one font each; in one part where one font has all of it."""
+    """Split the line into parts of one font each; one part if one font has all of it."""
     whole = next((font for font in FONTS if all(_is_silent(c) or _has(font, c) for c in line)), None)
     if whole:
         yield line, whole
@@ -148,7 +154,7 @@ def _runs(line: str) -> Iterator[tuple[str, Path]]:
 
 
 def _is_silent(character: str) -> bool:
-    """Is nothing drawn for it: space, joiner, direction, variant?"""
+    """Is the character invisible: space, joiner, direction, variant?"""
     return (
         character.isspace()
         or unicodedata.category(character) in ("Cf", "Cc", "Zs")
@@ -180,7 +186,7 @@ def _load(path: Path, size_px: int) -> ImageFont.FreeTypeFont:
 def picture(
     block: Block, size: tuple[int, int], fill: tuple[int, ...], background: tuple[int, int, int]
 ) -> Image.Image:
-    """A picture with the block in its middle."""
-    made = Image.new("RGB", size, background)
-    draw(ImageDraw.Draw(made), block, 0, (size[1] - block.height_px) / 2, size[0], fill)
-    return made
+    """Return a picture with the block in its middle."""
+    picture = Image.new("RGB", size, background)
+    draw(ImageDraw.Draw(picture), block, 0, (size[1] - block.height_px) / 2, size[0], fill)
+    return picture

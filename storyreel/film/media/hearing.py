@@ -1,4 +1,6 @@
-"""What is heard in a file: stereo samples at 48 kHz, each block at its own time, whatever the track is or breaks off to."""
+"""Decode the sound of a file: stereo samples at 48 kHz, each block at its own time, from any
+track.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ Sound = NDArray[np.float32]  # shape (2, n): stereo, -1 to 1
 
 
 class Ear:
-    """Listens to the first track of a file that can be decoded. `damaged` counts what could not be, `tracks` what the file has."""
+    """Reads the first track of a file that can be decoded. `damaged` counts packets that cannot
+    be decoded, `tracks` the file's tracks.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -24,7 +28,7 @@ class Ear:
         self.tracks = 0
 
     def blocks(self) -> Iterator[tuple[Sound, int]]:
-        """(block, where it begins, in samples); a hole in the track is one in the places."""
+        """Yield (block, its first sample's number). A gap in the track is a gap in the numbers."""
         number = 0
         while True:
             heard = False
@@ -64,7 +68,7 @@ class Ear:
         yield from _flushed(resampler)
 
     def _decoded(self, container: av.container.InputContainer, number: int) -> Iterator[av.AudioFrame]:
-        """All that can be decoded; what cannot is counted and passed over."""
+        """Yield all frames that can be decoded; count and skip the others."""
         stream = container.streams.audio[number]
         if getattr(stream, "codec_context", None) is None:
             self.damaged += 1

@@ -1,4 +1,4 @@
-"""What is done with a clip that has come: it is verified, and its strip and stills come from the same decode."""
+"""Verify a downloaded clip, and write its strip and stills from one decode."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from storyreel.workspace.folder import write_whole
 
 
 def take_in(clip: Path, strip: Path, stills: Mapping[str, Path]) -> ClipFacts:
-    """Verify a clip, and write its strip and its `stills` (`first`, `last`, `last-3` and where to); one that lies before its
-    beginning is left out.
+    """Verify a clip and write its strip and its `stills` (`first`, `last`, `last-3` -> path). Skip
+    a still before the clip's beginning.
 
     Raises:
         MediaError: the clip is not whole; nothing is written.
@@ -25,7 +25,7 @@ def take_in(clip: Path, strip: Path, stills: Mapping[str, Path]) -> ClipFacts:
 
 
 def write_stills(clip: Path, stills: Mapping[str, Path]) -> None:
-    """Write stills of a clip that was here already.
+    """Write stills of a clip that is already on disk.
 
     Raises:
         MediaError: the clip is damaged, or too short for one of them; nothing is written.
@@ -43,10 +43,10 @@ def _write(opened: Opened, stills: Mapping[str, Path]) -> None:
 
 
 def _reach(stills: Mapping[str, Path]) -> int:
-    """How many pictures of the end are needed."""
+    """Return how many of the last pictures are needed."""
     return 1 + max((_back(name) for name in stills), default=0)
 
 
 def _back(name: str) -> int:
-    """How many pictures before the last one a still lies; `first` is not counted from there."""
+    """Return how many pictures before the last one a still is; `first` is not counted."""
     return -int(name[4:] or 0) if name.startswith("last") else 0

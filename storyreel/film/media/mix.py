@@ -1,4 +1,4 @@
-"""Levels: how loud a sound is, music ducked under the film's own sound, and peaks kept below full scale."""
+"""Levels: measure loudness, lower music under the film's own sound, limit peaks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ _SILENT_LUFS = -70.0
 
 
 def loudness(sound: Iterable[Sound]) -> tuple[float, float]:
-    """(integrated loudness in LUFS, true peak as a share of full scale) by EBU R128; -70 for silence."""
+    """Measure (integrated loudness in LUFS, true peak as a share of full scale) by EBU R128;
+    -70 for silence.
+    """
     graph = av.filter.Graph()
     graph.link_nodes(_source(graph), graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink"))
     graph.configure()
@@ -35,7 +37,9 @@ def loudness(sound: Iterable[Sound]) -> tuple[float, float]:
 
 
 def ducked(main: Iterator[Sound], music: Iterator[Sound]) -> Iterator[Sound]:
-    """Music under the film's own sound, quieter wherever that is heard; the film's own level stays."""
+    """Mix music under the film's own sound, lower while that is audible. The film's own level
+    stays.
+    """
     graph = av.filter.Graph()
     film, under = _source(graph, "film"), _source(graph, "music")
     split = graph.add("asplit", "2")
@@ -67,7 +71,7 @@ def ducked(main: Iterator[Sound], music: Iterator[Sound]) -> Iterator[Sound]:
 
 
 def limited(sound: Iterator[Sound], ceiling_db: float) -> Iterator[Sound]:
-    """The sound with its true peak below `ceiling_db`; what is quieter passes as it is."""
+    """Limit the true peak of the sound to `ceiling_db`; leave quieter sound as it is."""
     graph = av.filter.Graph()
     limit = 10 ** (ceiling_db / 20)
     graph.link_nodes(
@@ -89,7 +93,7 @@ def limited(sound: Iterator[Sound], ceiling_db: float) -> Iterator[Sound]:
 
 
 def frame_of(wave: Sound, at: int) -> av.AudioFrame:
-    """The samples as a frame that begins at sample `at`."""
+    """Return the samples as a frame that begins at sample `at`."""
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, dtype=np.float32), format="fltp", layout="stereo")
     frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
     return frame
@@ -112,8 +116,8 @@ def _drained(graph: av.filter.Graph) -> Iterator[Sound]:
 def _pulled(graph: av.filter.Graph) -> Iterator[av.AudioFrame]:
     while True:
         try:
-            made = graph.pull()
+            mixed = graph.pull()
         except (av.BlockingIOError, av.EOFError):
             return
-        if isinstance(made, av.AudioFrame):
-            yield made
+        if isinstance(mixed, av.AudioFrame):
+            yield mixed

@@ -1,4 +1,4 @@
-"""The music under the film: at one level throughout, so that what is soft in it stays soft."""
+"""The music under the film, at one level throughout: soft passages stay soft."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FIX = "name a file of sound, such as an mp3, m4a, flac or wav, that a player pl
 
 
 def inspect(path: Path) -> None:
-    """Listen to the beginning of a file.
+    """Decode the beginning of a file.
 
     Raises:
         MediaError: nothing is heard in it: a picture, a text, an empty or a damaged file. The message follows its name.
@@ -34,8 +34,8 @@ def inspect(path: Path) -> None:
 
 
 def blocks(path: Path, gain_db: float, total: int, notes: list[str]) -> Iterator[Sound]:
-    """The music so that what is heard of it has -16 LUFS plus `gain_db`, exactly `total` samples: cut with a fade, or
-    followed by silence. It is listened to twice: once for its level.
+    """Yield the music at -16 LUFS plus `gain_db`, exactly `total` samples: cut with a fade, or
+    followed by silence. Decode it twice, the first time for its level.
 
     Raises:
         MediaError: nothing can be decoded.
@@ -64,7 +64,7 @@ def blocks(path: Path, gain_db: float, total: int, notes: list[str]) -> Iterator
 
 
 def _part(ear: Ear, total: int) -> Iterator[Sound]:
-    """What is heard of the music in a film of `total` samples; what is damaged is closed up."""
+    """Decode the music that a film of `total` samples needs; close gaps of damage."""
     at = 0
     for block, _ in ear.blocks():
         part = block[:, : total - at]

@@ -1,4 +1,4 @@
-"""What a film is made of, and what comes of it."""
+"""Parts of a film, its style, and the facts of the finished film."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ Transition = Literal["cut", "fade", "dissolve"]
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A clip of the film. `skip_first`: its first picture is the one before it again, so it is left out. `leave_out_last`:
-    so many of the clip's own pictures at its end, because the next clip begins before them.
+    """A clip of the film. `skip_first`: leave out its first picture, which repeats the one before
+    it. `leave_out_last`: leave out so many pictures at its end, because the next clip starts before
+    them.
 
-    `name` is what messages call it. `into` is how the film comes into it. `path` None: a slate of `seconds` that shows
-    `caption`, on the picture `still` if there is one.
+    `name` is for messages. `into` is the transition into it. A `path` of None is a slate of
+    `seconds` that shows `caption`, on the picture `still` if there is one.
     """
 
     path: Path | None
@@ -33,7 +34,7 @@ class Piece:
 
     @property
     def title(self) -> str:
-        """How messages name it."""
+        """Return the name for messages."""
         return self.name or (self.path.name if self.path else "a slate")
 
 
@@ -50,14 +51,15 @@ class Style:
 
     @property
     def overlap(self) -> int:
-        """How many pictures two pieces share in a dissolve."""
+        """Return how many pictures two pieces share in a dissolve."""
         return round(self.transition_s * self.fps)
 
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """What was made: pictures and seconds; `copied` if no picture was encoded again; `spans`, where each piece lies in it;
-    `rate` in pictures a second; `notes` on clips that had to be changed or are damaged, each with its piece's name.
+    """A finished film: pictures and seconds. `copied`: no picture was encoded again. `spans`
+    has each piece's place in the film, `rate` is in pictures a second. `notes` names clips that
+    were changed or are damaged.
     """
 
     frames: int

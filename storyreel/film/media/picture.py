@@ -1,6 +1,5 @@
-"""A clip's pictures as the film shows them: one size and rate, upright, with square pixels, progressive, BT.709.
-
-Nothing about a clip is assumed to hold to its end: size, format and clock may change from one picture to the next.
+"""A clip's pictures as the film shows them: one size and rate, upright, square pixels,
+progressive, BT.709.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ Plane = NDArray[np.uint8]
 
 
 class Timed(NamedTuple):
-    """A decoded picture, and when it is shown: seconds of the clip."""
+    """A decoded picture, and the second of the clip at which it is shown."""
 
     start: Fraction
     end: Fraction
@@ -37,8 +36,8 @@ class Timed(NamedTuple):
 class Reel:
     """The pictures of one clip, from its first or second one to the last or an earlier one.
 
-    After the first picture was taken, `begin_s` is the second of the clip at which it is shown; after the last,
-    `notes` says what had to be changed about the clip, or is wrong with it.
+    After the first picture was taken, `begin_s` is the second of the clip at which it is shown;
+    after the last, `notes` says what had to be changed about the clip, or is wrong with it.
     """
 
     def __init__(
@@ -55,13 +54,13 @@ class Reel:
 
     @property
     def notes(self) -> list[str]:
-        """What had to be changed, or is wrong with it."""
-        found = list(self._canvas.notes)
+        """Return notes on what was changed, or is damaged."""
+        notes = list(self._canvas.notes)
         if self._uneven:
-            found.append("its rate varies: shown at an even one")
+            notes.append("its rate varies: shown at an even one")
         if self._damaged:
-            found.append(f"{self._damaged} places of it cannot be decoded: left out")
-        return found
+            notes.append(f"{self._damaged} places of it cannot be decoded: left out")
+        return notes
 
     def __iter__(self) -> Iterator[av.VideoFrame]:
         with av.open(str(self.path), metadata_errors="replace") as container:
@@ -79,7 +78,7 @@ class Reel:
                 raise MediaError(f"{self.path.name} has no pictures")
 
     def _from(self, frames: Iterator[Timed], start: Fraction) -> Iterator[Timed]:
-        """The pictures by the film's clock, which begins with the first one that is shown."""
+        """Yield the pictures by the film's clock, which begins with the first picture shown."""
         one = next(frames, None)
         if one is None:
             return
@@ -114,7 +113,7 @@ class Reel:
             yield Timed(start, end, frame)
 
     def _decoded(self, container: av.container.InputContainer, video: av.VideoStream) -> Iterator[av.VideoFrame]:
-        """All that can be decoded; what cannot is counted and passed over."""
+        """Yield all frames that can be decoded; count and skip the others."""
         packets = container.demux(video)
         while True:
             try:
@@ -131,7 +130,9 @@ class Reel:
 
 
 def even(frames: Iterator[Timed], fps: Fraction) -> Iterator[av.VideoFrame]:
-    """One picture for each tick of a clock of `fps`: the nearest in time, none more than half a tick early."""
+    """Yield one picture for each tick of a clock of `fps`: the nearest in time, at most half a
+    tick early.
+    """
     tick, finish = 0, Fraction(0)
     held: tuple[Fraction, av.VideoFrame] | None = None
     for start, end, frame in frames:
@@ -147,8 +148,8 @@ def even(frames: Iterator[Timed], fps: Fraction) -> Iterator[av.VideoFrame]:
 
 
 class Canvas:
-    """Lays pictures on one size: yuv420p, BT.709, limited. Another shape gets black bars, one or two pixels too many
-    are cut off.
+    """Lays pictures on one size: yuv420p, BT.709, limited. Another shape gets black bars, one
+    or two pixels too many are cut off.
     """
 
     def __init__(self, size: tuple[int, int]) -> None:
@@ -158,18 +159,20 @@ class Canvas:
         self._seen: tuple[int, int] | None = None
 
     def lay(self, frame: av.VideoFrame, shape: Fraction) -> av.VideoFrame:
-        """The picture on the canvas; `shape` is the width of its pixels over their height."""
+        """Return the picture on the canvas; `shape` is the width of its pixels over their
+        height.
+        """
         turn = round(frame.rotation / 90) % 4
         self._note(frame, shape, turn)
         size = self.size[::-1] if turn % 2 else self.size
         width, height = fitted((round(frame.width * shape), frame.height), size)
-        made = self._reformatter.reformat(
+        picture = self._reformatter.reformat(
             frame, width=width, height=height, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG",
             **colour.options(frame),
         )  # fmt: skip
-        if turn == 0 and (made.width, made.height) == self.size:
-            return made
-        return stacked([_place(np.rot90(plane, turn), at, self.size) for at, plane in enumerate(planes(made))])
+        if turn == 0 and (picture.width, picture.height) == self.size:
+            return picture
+        return stacked([_place(np.rot90(plane, turn), at, self.size) for at, plane in enumerate(planes(picture))])
 
     def _note(self, frame: av.VideoFrame, shape: Fraction, turn: int) -> None:
         beyond = colour.beyond(frame)
@@ -186,7 +189,7 @@ class Canvas:
 
 
 def fitted(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
-    """The size that a picture of `own` takes inside `size`, at most one or two pixels beyond it."""
+    """Return the size that a picture of `own` takes inside `size`, at most two pixels beyond it."""
     if all(0 <= mine - wanted < 2 for mine, wanted in zip(own, size, strict=True)):
         return own
     share = min(Fraction(wanted, mine) for mine, wanted in zip(own, size, strict=True))
@@ -195,7 +198,9 @@ def fitted(own: tuple[int, int], size: tuple[int, int]) -> tuple[int, int]:
 
 
 def planes(frame: av.VideoFrame) -> list[Plane]:
-    """The three planes of a yuv420p picture, shapes (height, width) and twice half of that, rounded up."""
+    """Return the three planes of a yuv420p picture, shapes (height, width) and twice half of
+    that, rounded up.
+    """
     return [
         np.frombuffer(plane, np.uint8).reshape(-1, plane.line_size)[: plane.height, : plane.width]  # type: ignore[call-overload]
         for plane in frame.planes
@@ -203,14 +208,14 @@ def planes(frame: av.VideoFrame) -> list[Plane]:
 
 
 def stacked(parts: list[Plane]) -> av.VideoFrame:
-    """A yuv420p picture of its three planes; both its sides are even."""
+    """Build a yuv420p picture from its three planes; both its sides are even."""
     height, width = parts[0].shape
     flat = np.concatenate([np.ascontiguousarray(part).reshape(-1) for part in parts])
     return av.VideoFrame.from_ndarray(flat.reshape(height * 3 // 2, width), format="yuv420p")
 
 
 def _place(plane: Plane, at: int, size: tuple[int, int]) -> Plane:
-    """The plane in the middle of one of the canvas; `at` 0 is luma."""
+    """Put the plane in the middle of the canvas's plane; `at` 0 is luma."""
     width, height = size if at == 0 else (size[0] // 2, size[1] // 2)
     plane = plane[:height, :width]
     if plane.shape == (height, width):
@@ -223,7 +228,7 @@ def _place(plane: Plane, at: int, size: tuple[int, int]) -> Plane:
 
 
 def _but_last(frames: Iterator[Timed], count: int) -> Iterator[Timed]:
-    """All but the last `count` pictures, and always the first one."""
+    """Yield all but the last `count` pictures, and always the first one."""
     waiting: deque[Timed] = deque()
     first = True
     for frame in frames:
@@ -237,7 +242,7 @@ def _but_last(frames: Iterator[Timed], count: int) -> Iterator[Timed]:
 
 
 def _progressive(frames: Iterator[av.VideoFrame], notes: list[str]) -> Iterator[av.VideoFrame]:
-    """The pictures with their two fields made one, where they are of two moments."""
+    """Merge the two fields of each interlaced picture."""
     graph: av.filter.Graph | None = None
     kind = None
     for frame in frames:

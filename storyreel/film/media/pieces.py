@@ -1,4 +1,6 @@
-"""The shelf: encoded pieces of a film, kept under what they were made of, so that none is encoded twice."""
+"""The shelf: encoded pieces of a film, each kept under what it consists of, so none is encoded
+twice.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ VERSION = 1  # raise it when the same inputs give other pictures
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """A piece as it was encoded: its pictures, how many of them are in its file (`put`), and the rest of its `Span`."""
+    """An encoded piece: its pictures, how many of them are in its file (`put`), and the rest of
+    its `Span`.
+    """
 
     count: int
     put: int
@@ -34,12 +38,12 @@ class Encoded:
     notes: tuple[str, ...] = ()
 
     def span(self, path: Path | None, start: int) -> Span:
-        """Where its sound is in the film; `start` is its first picture there."""
+        """Return where its sound is in the film; `start` is its first picture there."""
         return Span(path, start, self.count, self.begin_s, self.lead, self.held, self.rise, self.fall)
 
 
 class Shelf:
-    """A folder of pieces: `KEY.mp4`, and `KEY.json` beside it once it is whole."""
+    """A folder of pieces: `KEY.mp4`, and beside it `KEY.json` once it is whole."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -48,7 +52,9 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True)
 
     def key(self, made_of: Sequence[object], style: Style) -> str:
-        """Names a piece by the bytes of its files, what is done with them, and the tools."""
+        """Compute a piece's key from the bytes of its files, what is done with them, and the
+        tools.
+        """
         burned = style.subtitles == "burned"
         how = [style.size, style.fps, style.transition_s, burned]
         parts = [self._described(part, burned) if isinstance(part, Piece) else part for part in made_of]
@@ -68,39 +74,39 @@ class Shelf:
         return self._digests[file]
 
     def file(self, key: str) -> Path:
-        """Where a whole piece is."""
+        """Return the path of a whole piece."""
         return self._folder / f"{key}.mp4"
 
     def part(self, key: str) -> Path:
-        """Where a piece is written until it is whole."""
+        """Return the path of a piece that is being written."""
         return self._folder / f".{key}.{os.getpid()}.part"
 
     def find(self, key: str) -> Encoded | None:
-        """The piece of that key, None if it is not there, or not whole."""
+        """Return the piece of that key; None if it is missing or not whole."""
         self._used.add(key)
         try:
-            known = json.loads((self._folder / f"{key}.json").read_text("utf-8"))
-            size = known.pop("bytes")
-            known["begin_s"] = Fraction(known["begin_s"])
-            known["notes"] = tuple(known["notes"])
-            made = Encoded(**known)
+            record = json.loads((self._folder / f"{key}.json").read_text("utf-8"))
+            size = record.pop("bytes")
+            record["begin_s"] = Fraction(record["begin_s"])
+            record["notes"] = tuple(record["notes"])
+            encoded = Encoded(**record)
         except (OSError, ValueError, KeyError, TypeError):
             return None
         file = self.file(key)
-        return made if file.exists() and file.stat().st_size == size else None
+        return encoded if file.exists() and file.stat().st_size == size else None
 
-    def keep(self, key: str, made: Encoded) -> Encoded:
-        """Put the piece that was written to `part` on the shelf."""
+    def keep(self, key: str, encoded: Encoded) -> Encoded:
+        """Move the piece that was written to `part` onto the shelf."""
         file = self.file(key)
         self.part(key).touch()  # a piece that is all dissolve has no pictures of its own
         self.part(key).replace(file)
-        known = {name: getattr(made, name) for name in made.__dataclass_fields__}
-        known |= {"begin_s": str(made.begin_s), "bytes": file.stat().st_size}
-        write_whole(self._folder / f"{key}.json", json.dumps(known).encode())
-        return made
+        record = {name: getattr(encoded, name) for name in encoded.__dataclass_fields__}
+        record |= {"begin_s": str(encoded.begin_s), "bytes": file.stat().st_size}
+        write_whole(self._folder / f"{key}.json", json.dumps(record).encode())
+        return encoded
 
     def clear(self) -> None:
-        """Remove what this film did not need."""
+        """Remove the pieces that this film did not use."""
         for file in self._folder.iterdir():
             if file.suffix == ".part" or file.stem not in self._used:
                 file.unlink(missing_ok=True)

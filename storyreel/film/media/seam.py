@@ -1,4 +1,4 @@
-"""The place where two clips meet: how far the last picture of one is from the first of the next."""
+"""The seam of two clips: compare the last picture of one with the first of the next."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from PIL import Image
 from storyreel.film.media import thumbnail
 from storyreel.film.media.clip import moving, pixel_shape, to_rgb
 
-# A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48 (levels of 255).
+# A chained seam differs by 0.7 on average, neighbours inside a clip by 1.1, an unchained cut by 48
+# (levels of 255).
 SAME_LEVELS = 3.0
 WIDTH_PX, HEIGHT_PX = 320, 180
 WINDOW_PX = 8
@@ -24,8 +25,10 @@ _LUMA = np.array([0.2126, 0.7152, 0.0722], dtype=np.float32)  # BT.709
 
 @dataclass(frozen=True, slots=True)
 class Seam:
-    """Two pictures compared at 320 x 180. `psnr_db` is at most 99 (the same), `ssim` 1 for the same; the steps are mean
-    differences in levels of 255, below minus above; `is_same`: they are one picture."""
+    """Two pictures compared at 320 x 180. `psnr_db` is at most 99 (the same), `ssim` 1 for the
+    same. The steps are mean differences in levels of 255, below minus above. `is_same`: they
+    are one picture.
+    """
 
     psnr_db: float
     ssim: float
@@ -34,6 +37,7 @@ class Seam:
     is_same: bool
 
     def as_dict(self) -> dict[str, Any]:
+        """Return the figures for JSON."""
         return asdict(self)
 
 
@@ -53,7 +57,7 @@ def measure(above: Image.Image, below: Image.Image) -> Seam:
 
 
 def first_picture(path: Path) -> Image.Image:
-    """The first picture of a clip."""
+    """Decode the first picture of a clip."""
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
         return to_rgb(thumbnail.near(container, video, 0), shape=pixel_shape(video))
@@ -65,7 +69,9 @@ def _small(picture: Image.Image) -> NDArray[np.float32]:
 
 
 def _ssim(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
-    """The mean structural similarity over windows of 8 x 8 (Wang et al. 2004, with a flat window)."""
+    """Return the mean structural similarity over windows of 8 x 8 (Wang et al. 2004, with a
+    flat window).
+    """
 
     def windows(picture: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, columns = HEIGHT_PX // WINDOW_PX, WIDTH_PX // WINDOW_PX

@@ -34,13 +34,13 @@ def make(clips: Sequence[tuple[str, Path, Path]], title: str) -> bytes:
 
 
 def _cell(clips: Sequence[tuple[str, Path, Path]]) -> tuple[int, int]:
-    """The size of a picture: upright where those of the first clip are."""
+    """Return a picture's size: upright if those of the first clip are."""
     first = next((pictures[0] for _, path, strip in clips if (pictures := _pictures(path, strip))), None)
     return (CELL_H, CELL_W) if first and first.height > first.width else (CELL_W, CELL_H)
 
 
 def _pictures(path: Path, strip: Path) -> list[Image.Image]:
-    """First, middle and last picture of a clip; none where they cannot be decoded."""
+    """Return first, middle and last picture of a clip; none if they cannot be decoded."""
     try:
         return thumbnail.of(path, strip)
     except (MediaError, OSError, ValueError):  # OSError and ValueError: what PyAV raises
@@ -48,7 +48,7 @@ def _pictures(path: Path, strip: Path) -> list[Image.Image]:
 
 
 def _write(draw: ImageDraw.ImageDraw, text: str, size_px: int, at: tuple[int, int], width_px: int) -> None:
-    """Write the text in one line from `at`, smaller where it would be too wide."""
+    """Draw the text in one line from `at`; shrink it if it is too wide."""
     while size_px > 8 and font.width(text, size_px) > width_px:
         size_px -= 1
     block = font.Block((text,), size_px)

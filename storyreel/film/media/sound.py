@@ -1,4 +1,4 @@
-"""The film's sound: each clip's own, silence where it has none, and music under it all."""
+"""The film's sound: each clip's own, silence if it has none, and music under all of it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ EDGE_S = 0.005  # a hard cut fades so long at both sides: no click
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where a piece lies in the film, in frames.
+    """A piece's place in the film, in frames.
 
-    It begins at `begin_s` of its clip; `lead` frames overlap with the piece before (a dissolve), `held` with the one
-    after; over `rise` it comes out of black, over `fall` it goes into black.
+    It begins at `begin_s` of its clip. `lead` frames overlap with the piece before (a dissolve),
+    `held` with the one after. It fades in from black over `rise` and out over `fall`.
     """
 
     path: Path | None
@@ -39,7 +39,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Music:
-    """A track under the film, and how loud: `gain_db` from -16 LUFS."""
+    """The music's file, and its level: `gain_db` from -16 LUFS."""
 
     path: Path
     gain_db: float
@@ -53,9 +53,10 @@ def blocks(
     notes: list[str],
     names: Sequence[str],
 ) -> Iterator[av.AudioFrame]:
-    """The whole sound as stereo frames of 1,024 samples, with their times; its true peak is below `ceiling_db`, if one is given.
+    """Yield the whole sound as stereo frames of 1,024 samples, with their times. Keep its true peak
+    below `ceiling_db`.
 
-    `names` are those of the pieces; what is wrong with a sound is added to `notes`.
+    `names` are those of the pieces. What is wrong with a sound is added to `notes`.
     """
     total = _samples(spans[-1].start + spans[-1].count, fps)
     mixed: Iterator[Sound] = _film(spans, fps, notes, names)
@@ -79,7 +80,7 @@ def blocks(
 
 
 def true_peak_db(path: Path) -> float:
-    """The true peak of a finished film's sound, in dB of full scale."""
+    """Measure the true peak of a finished film's sound, in dB of full scale."""
     _, peak = mix.loudness(block for block, _ in Ear(path).blocks())
     return 20 * float(np.log10(max(peak, 1e-6)))
 
@@ -89,7 +90,9 @@ def _samples(frames: int, fps: Fraction) -> int:
 
 
 def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequence[str]) -> Iterator[Sound]:
-    """The clips' own sound, piece by piece; over a dissolve the two are crossfaded, equally loud throughout."""
+    """Yield the clips' own sound, piece by piece. Crossfade it over a dissolve, equally loud
+    throughout.
+    """
     held = np.zeros((2, 0), np.float32)
     for span, name in zip(spans, names, strict=True):
         begin, end = _samples(span.start, fps), _samples(span.start + span.count, fps)
@@ -112,13 +115,15 @@ def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequenc
 
 
 def _ramp(samples: int) -> NDArray[np.float32]:
-    """From silence to full, without a corner at either end."""
+    """Return a ramp from silence to full, without a corner at either end."""
     ramp: NDArray[np.float32] = np.sin(np.linspace(0, np.pi / 2, samples, dtype=np.float32)) ** 2
     return ramp
 
 
 def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
-    """Fill `wave` with the clip's sound from sample `skip` on; silence stays where it has none. Returns what is wrong with it."""
+    """Fill `wave` with the clip's sound from sample `skip`; leave silence without sound. Return
+    what is damaged.
+    """
     ear, samples, heard = Ear(path), wave.shape[1], False
     try:
         for block, place in ear.blocks():

@@ -1,4 +1,4 @@
-"""One picture: what it is, and made to fit where it must."""
+"""One picture: read its facts, fit it to a size, encode it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ PNG_LEVEL = 3  # 372 ms and 6 % larger than level 6 (827 ms) for a 1080p frame
 
 
 def inspect(source: Path | bytes, max_bytes: int) -> tuple[str, int, int, int]:
-    """(format, width, height, bytes) of a picture, a file or its bytes; format is Pillow's name in lower case.
+    """Return (format, width, height, bytes) of a picture, from a file or its bytes; format is
+    Pillow's name in lower case.
 
     Raises:
         MediaError: not a picture, damaged, or larger than `max_bytes`.
@@ -28,7 +29,7 @@ def inspect(source: Path | bytes, max_bytes: int) -> tuple[str, int, int, int]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            warnings.simplefilter("ignore", ResourceWarning)  # of what else is thrown away meanwhile: not the picture's
+            warnings.simplefilter("ignore", ResourceWarning)  # from other objects, not this picture
             with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as picture:
                 picture.load()
                 return (picture.format or "?").lower(), picture.width, picture.height, count
@@ -46,17 +47,18 @@ def _why(error: BaseException) -> str:
 def fitted(data: bytes, size: tuple[int, int], how: Literal["scale", "crop", "pad"]) -> bytes:
     """Return the picture as a PNG of exactly `size` (width, height).
 
-    `scale` keeps all of it (for the same shape), `crop` cuts the longer side, `pad` adds black bars.
+    `scale` keeps all of it (for the same shape), `crop` cuts the longer side, `pad` adds black
+    bars.
     """
     with Image.open(io.BytesIO(data)) as picture:
         rgb = picture.convert("RGB")
     if how == "crop":
-        made = ImageOps.fit(rgb, size, Image.Resampling.LANCZOS)
+        resized = ImageOps.fit(rgb, size, Image.Resampling.LANCZOS)
     elif how == "pad":
-        made = ImageOps.pad(rgb, size, Image.Resampling.LANCZOS, color=(0, 0, 0))
+        resized = ImageOps.pad(rgb, size, Image.Resampling.LANCZOS, color=(0, 0, 0))
     else:
-        made = rgb.resize(size, Image.Resampling.LANCZOS)
-    return png(made)
+        resized = rgb.resize(size, Image.Resampling.LANCZOS)
+    return png(resized)
 
 
 def png(picture: Image.Image) -> bytes:

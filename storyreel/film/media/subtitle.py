@@ -1,4 +1,4 @@
-"""Captions: a subtitle track beside the picture, or letters in it."""
+"""Captions: a subtitle track, or letters in the picture."""
 
 from __future__ import annotations
 
@@ -42,9 +42,10 @@ class Cue:
 
 
 def add_track(out: av.container.OutputContainer, cues: Sequence[Cue]) -> list[av.Packet[Any]]:
-    """Add a mov_text track to `out`; returns its packets, to be muxed.
+    """Add a mov_text track to `out` and return its packets, to be muxed.
 
-    The samples are written as they are, a length and the text: an encoder would take `<b>` and `{` for its own marks.
+    Write the samples without an encoder, a length and the text: an encoder reads `<b>` and `{` as
+    markup.
     """
     stream = out.add_stream("mov_text")
     stream.codec_context.time_base = Fraction(1, 1000)
@@ -61,7 +62,7 @@ def add_track(out: av.container.OutputContainer, cues: Sequence[Cue]) -> list[av
 
 
 def srt(cues: Sequence[Cue]) -> str:
-    """The cues as SubRip."""
+    """Write the cues as SubRip."""
     return "\n".join(
         f"{i}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{font.tidy(cue.text)}\n" for i, cue in enumerate(cues, 1)
     )
@@ -73,7 +74,9 @@ def _clock(seconds: float) -> str:
 
 
 def lay(text: str, size: tuple[int, int]) -> font.Block:
-    """A caption's lines in a film of that size: by its shorter side, so that a tall film has letters of its own size."""
+    """Lay out a caption for a film of that size, by its shorter side, so a tall film has
+    letters of the same size.
+    """
     width, height = size
     return font.lay(text, max(14, min(size) // 18), int(width * (1 - 2 * SIDE)), LINES if width >= height else 3)
 
@@ -84,7 +87,7 @@ def is_crowded(text: str, size: tuple[int, int]) -> bool:
 
 
 class Overlay:
-    """A caption drawn once, to be laid over many yuv420p pictures of one size."""
+    """A caption drawn once, to be put on many yuv420p pictures of one size."""
 
     def __init__(self, text: str, width: int, height: int) -> None:
         block = lay(text, (width, height))
@@ -95,14 +98,14 @@ class Overlay:
         box = layer.getbbox() or (0, 0, width, 2)
         self._top, foot = box[1] // 2 * 2, min(height, -(-box[3] // 2) * 2)
         band = layer.crop((0, self._top, width, foot))
-        made = av.VideoFrame.from_ndarray(clip.to_planes(band.convert("RGB")), format="yuv420p")
-        self._colours = [plane.astype(np.uint16) for plane in planes(made)]
+        frame = av.VideoFrame.from_ndarray(clip.to_planes(band.convert("RGB")), format="yuv420p")
+        self._colours = [plane.astype(np.uint16) for plane in planes(frame)]
         alpha = np.asarray(band.getchannel("A")).astype(np.uint16)
         soft = (alpha[::2, ::2] + alpha[1::2, ::2] + alpha[::2, 1::2] + alpha[1::2, 1::2]) // 4
         self._alpha = [alpha, soft, soft]
 
     def over(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """The picture with the caption in it."""
+        """Return the picture with the caption in it."""
         parts = [plane.copy() for plane in planes(frame)]
         for i, (part, colour, alpha) in enumerate(zip(parts, self._colours, self._alpha, strict=True)):
             top = self._top if i == 0 else self._top // 2
@@ -111,7 +114,7 @@ class Overlay:
 
 
 def card(text: str, width: int, height: int) -> Planes:
-    """A dark card with a text in its middle, as yuv420p planes."""
+    """Return a dark card with a text in its middle, as yuv420p planes."""
     block = font.lay(text, max(14, min(width, height) // 16), int(width * 0.8), 4)
     return clip.to_planes(font.picture(block, (width, height), (228, 228, 231), (24, 24, 27)))
 

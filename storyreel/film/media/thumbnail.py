@@ -17,7 +17,7 @@ QUALITY = 80
 
 
 def strip(opened: Opened) -> bytes:
-    """The first, middle and last picture of a clip side by side, as JPEG: small enough to be kept for report and sheet."""
+    """Return the first, middle and last picture of a clip side by side, as a small JPEG."""
     return beside(
         [to_rgb(frame, WIDTH_PX, shape=opened.shape) for frame in (opened.head, opened.middle, opened.tail[-1])],
         QUALITY,
@@ -25,7 +25,9 @@ def strip(opened: Opened) -> bytes:
 
 
 def of(clip: Path, kept: Path) -> list[Image.Image]:
-    """The first, middle and last picture of a clip, from the strip that is `kept`; it is made where it is missing."""
+    """Return the first, middle and last picture of a clip from its `kept` strip; make the strip
+    if it is missing.
+    """
     if not kept.exists():
         keep(clip, kept)
     with Image.open(kept) as pictures:
@@ -39,25 +41,25 @@ def keep(clip: Path, kept: Path) -> None:
 
 
 def beside(pictures: Sequence[Image.Image], quality: int) -> bytes:
-    """Pictures of one size side by side, as JPEG."""
+    """Join pictures of one size side by side, as JPEG."""
     width, height = pictures[0].size
-    made = Image.new("RGB", (len(pictures) * width, height))
+    row = Image.new("RGB", (len(pictures) * width, height))
     for i, picture in enumerate(pictures):
-        made.paste(picture, (i * width, 0))
-    return jpeg(made, quality)
+        row.paste(picture, (i * width, 0))
+    return jpeg(row, quality)
 
 
 def triple(path: Path) -> list[Image.Image]:
-    """The first, middle and last picture of a clip, small."""
+    """Decode the first, middle and last picture of a clip, small."""
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
         length = video.duration or 0
-        found = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
-        return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in found]
+        pictures = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
+        return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in pictures]
 
 
 def near(container: av.container.InputContainer, video: av.VideoStream, pts: int) -> av.VideoFrame:
-    """The picture shown at `pts`, in the stream's time base."""
+    """Decode the picture shown at `pts`, in the stream's time base."""
     container.seek(pts, stream=video)
     chosen = None
     for frame in container.decode(video):
@@ -70,7 +72,7 @@ def near(container: av.container.InputContainer, video: av.VideoStream, pts: int
 
 
 def _last(container: av.container.InputContainer, video: av.VideoStream) -> av.VideoFrame:
-    """The last picture of the clip."""
+    """Decode the last picture of the clip."""
     container.seek(video.duration or 0, stream=video)
     chosen = None
     for frame in container.decode(video):
@@ -79,7 +81,7 @@ def _last(container: av.container.InputContainer, video: av.VideoStream) -> av.V
 
 
 def jpeg(picture: Image.Image, quality: int = 80) -> bytes:
-    """Encode as JPEG; for looking at only, never for the API."""
+    """Encode as JPEG: for people only, never for the API."""
     out = io.BytesIO()
     picture.convert("RGB").save(out, "JPEG", quality=quality)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""The cut as an OpenTimelineIO file, for editors: the same clips, trims and transitions, to go on from."""
+"""The cut as an OpenTimelineIO file for editors: the same clips, trims and transitions."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ REEL = 8  # letters that an edit decision list has for the name of a reel
 
 
 def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: Style, title: str, folder: Path) -> str:
-    """The timeline as JSON. `names` are those of the pieces; paths are relative to `folder`, where the file will lie.
+    """Return the timeline as JSON. `names` are those of the pieces; paths are relative to `folder`,
+    the file's own folder.
 
-    A dissolve is cut in its middle, so that both clips have the handles that an editor needs. A fade is an effect of its
-    two clips: it needs none.
+    A dissolve is cut in its middle, so both clips have the handles that an editor needs. A fade is
+    an effect of its two clips: it needs none.
     """
     timeline = otio.schema.Timeline(title)
     timeline.global_start_time = RationalTime(0, float(film.rate))
@@ -48,7 +49,7 @@ def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: S
 
 
 class _Shot:
-    """One piece on the timeline."""
+    """Describe one piece on the timeline."""
 
     def __init__(self, name: str, number: int, piece: Piece, span: Span, film: Film, folder: Path) -> None:
         self.name, self.number, self.piece, self.span = name, number, piece, span
@@ -61,25 +62,27 @@ class _Shot:
         self._whole = max(round(seconds * film.rate), self._begin + span.count)
 
     def range(self) -> TimeRange:
-        """What the film shows of the clip, from the middle of the dissolve into it to that of the one out of it."""
+        """Return what the film shows of the clip: from the middle of the dissolve into it to
+        the middle of the next.
+        """
         return self._times(self._begin + self._trimmed, self.span.count - self._trimmed - self._cut_off)
 
     def dissolve(self) -> otio.schema.Transition:
-        """The dissolve into this piece."""
+        """Describe the dissolve into this piece."""
         before, after = (RationalTime(n, float(self._rate)) for n in (self._trimmed, self.span.lead - self._trimmed))
         return otio.schema.Transition("dissolve", otio.schema.TransitionTypes.SMPTE_Dissolve, before, after)
 
     def clip(self) -> otio.schema.Clip:
-        made = otio.schema.Clip(self.name, self._media(), self.range())
-        made.metadata["cmx_3600"] = {"reel": _reel(self.number, self.name)}
+        clip = otio.schema.Clip(self.name, self._media(), self.range())
+        clip.metadata["cmx_3600"] = {"reel": _reel(self.number, self.name)}
         if self.piece.caption:
             marked = self._times(self._begin + self._trimmed, 0)
-            made.markers.append(otio.schema.Marker(self.piece.caption, marked))
+            clip.markers.append(otio.schema.Marker(self.piece.caption, marked))
         for name, frames in (("fade in from black", self.span.rise), ("fade out to black", self.span.fall)):
             if frames:
                 effect = otio.schema.Effect(name, "fade", {"storyreel": {"frames": frames}})
-                made.effects.append(effect)
-        return made
+                clip.effects.append(effect)
+        return clip
 
     def _media(self) -> otio.core.MediaReference:
         if self.piece.path is None:
@@ -115,7 +118,7 @@ def _music(style: Style, film: Film, folder: Path) -> otio.schema.Track:
 
 
 def _length(path: Path) -> tuple[Fraction, bool]:
-    """(seconds, is there sound) of a clip."""
+    """Return (seconds, has sound) of a clip."""
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
         seconds = Fraction(video.duration or 0) * (video.time_base or 0)
@@ -123,7 +126,7 @@ def _length(path: Path) -> tuple[Fraction, bool]:
 
 
 def _reel(number: int, name: str) -> str:
-    """A reel's name that no other clip of the film has."""
+    """Return a reel's name that no other clip of the film has."""
     return f"{number + 1:03}{re.sub('[^A-Z0-9]', '', name.upper())}"[:REEL]
 
 

@@ -22,13 +22,13 @@ def write_all(report: RunReport, workspace: Workspace) -> Path:
 
 
 def read(workspace: Workspace) -> RunReport | None:
-    """The report that is there, None where one of its files is not, or was written by another version."""
+    """Return the last report; None where a file is missing, or another version wrote it."""
     folder = workspace.report_folder
     try:
-        told = RunReport.model_validate_json((folder / "report.json").read_bytes())
+        report = RunReport.model_validate_json((folder / "report.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return told if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
+    return report if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
 
 
 def write_json(report: RunReport, workspace: Workspace) -> None:
@@ -51,10 +51,10 @@ def write_csv(report: RunReport, workspace: Workspace) -> None:
             "seconds": s.seconds,
             "size": s.size,
             "job_id": s.job_id,
-            "clip": (s.clip or {}).get("path"),
-            "sha256": (s.clip or {}).get("sha256"),
-            "frames": (s.clip or {}).get("frames"),
-            "duration_s": (s.clip or {}).get("duration_s"),
+            "clip": s.clip.path if s.clip else None,
+            "sha256": s.clip.sha256 if s.clip else None,
+            "frames": s.clip.frames if s.clip else None,
+            "duration_s": s.clip.duration_s if s.clip else None,
             "submitted_at": s.timing.submitted_at,
             "completed_at": s.timing.completed_at,
             "waited_s": s.timing.waited_s,

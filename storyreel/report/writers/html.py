@@ -13,23 +13,25 @@ from typing import Any
 
 import jinja2
 
-from storyreel.errors import StoryreelError
+from storyreel.errors import Status, StoryreelError, Tone
+from storyreel.ledger.clip import Clip
+from storyreel.report.advice import advice
 from storyreel.report.model import RunReport, SceneReport, SeamReport
 from storyreel.workspace.folder import Workspace
 
 
 def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
-    """The page, piece by piece. Pictures are inside it, read as their turn comes; clips are linked, relative to `report/`."""
+    """Yield the page, piece by piece. Pictures are inside it; clips are linked, relative to `report/`."""
     spans = _spans(report)
     orders = _orders(report)
     clips = {scene.id: scene.clip for scene in report.scenes if scene.used and scene.clip}
 
     def outer(seam: SeamReport) -> list[dict[str, str]]:
-        """The last picture of the scene above and the first of the one below, each an end of its strip."""
+        """Return the last picture above the seam and the first below it, each an end of a strip."""
         found = []
         for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
             if pictures := _strip_of(clips.get(name), workspace):
-                shape = f"{clips[name]['width']} / {clips[name]['height']}"
+                shape = f"{clips[name].width} / {clips[name].height}"
                 found.append({"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"})
         return found if len(found) == 2 else []
 
@@ -37,8 +39,10 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
         report=report,
         outer=outer,
         strip=lambda scene: _strip_of(scene.clip, workspace),
-        scenes=[{"s": s, "next": _what_next(s), "pick": _pick(s, orders)} for s in report.scenes],
-        counts=report.totals.model_dump(),
+        scenes=[{"s": s, "next": advice(s, "FILE"), "pick": _pick(s, orders)} for s in report.scenes],
+        counts=report.totals.nonzero,
+        statuses=list(Status),
+        tones=list(Tone),
         spans=spans,
         path=" > ".join(critical_path(report)),
         money=_money(report),
@@ -50,14 +54,14 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
 
 @cache
 def template() -> jinja2.Template:
-    """The page's template; whatever is put into it is escaped."""
+    """Return the page's template; it escapes every value."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.get_template("report.html")
 
 
 def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
-    """The how-manieth of its scene each take is, which is what `pick` counts; only for scenes with several."""
+    """Number each take within its scene (1, 2, …), as `pick` does; for scenes with several takes."""
     counts = Counter(scene.id for scene in report.scenes)
     seen: Counter[str] = Counter()
     found: dict[tuple[str, int | None], int] = {}
@@ -69,7 +73,7 @@ def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
 
 
 def critical_path(report: RunReport) -> list[str]:
-    """The scenes that made the run as long as it was: from the last to be collected, back through what each waited for."""
+    """Return the scenes that decided the run's length, from the first to the last collected."""
     ends: dict[str, float] = {}
     above: dict[str, list[str]] = {}
     for scene in report.scenes:
@@ -86,15 +90,15 @@ def critical_path(report: RunReport) -> list[str]:
 
 
 def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
-    """Does the take belong on the run's timeline: was it made, or taken up, by this run?"""
-    return bool(scene.timing.submitted_at) and (scene.status != "reused" or scene.run_id == report.run_id)
+    """Is the take part of the run's timeline: made, or resumed, by this run?"""
+    return bool(scene.timing.submitted_at) and (scene.status is not Status.REUSED or scene.run_id == report.run_id)
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
-    """By model: takes of this report, their seconds, and what they are estimated at."""
+    """Add up this report's takes by model: their number, seconds and estimates."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for scene in report.scenes:
-        if not scene.price.estimate or scene.status in ("skipped", "blocked"):
+        if not scene.price.estimate or scene.status in (Status.SKIPPED, Status.BLOCKED):
             continue
         key = scene.model, scene.price.currency or ""
         line = found.setdefault(
@@ -104,24 +108,24 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
         line["takes"] += 1
         line["seconds"] += scene.seconds
         line["estimate"] += Decimal(scene.price.estimate)
-        if scene.status not in ("completed", "reused"):
+        if not scene.status.is_good:
             line["lost"] += Decimal(scene.price.estimate)
     return list(found.values())
 
 
 def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
-    """How to have this take used, where another one is."""
+    """Say how to use this take where another one is used."""
     order = orders.get((scene.id, scene.take))
     if not order or not scene.clip or scene.used:
         return ""
     return f"write `pick: {order}` in scene {scene.id}, then run again"
 
 
-def _strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
-    """The clip's first, middle and last picture side by side, as a data URL; empty where the clip is not there or not readable."""
+def _strip_of(clip: Clip | None, workspace: Workspace) -> str:
+    """Return the clip's first, middle and last picture as one data URL; empty if it is unreadable."""
     if not clip:
         return ""
-    path = workspace.root / clip["path"]
+    path = workspace.root / clip.path
     kept = workspace.strip(path)
     try:
         if not kept.exists():
@@ -133,26 +137,8 @@ def _strip_of(clip: dict[str, Any] | None, workspace: Workspace) -> str:
         return ""
 
 
-def _what_next(scene: SceneReport) -> str:
-    """What a person can do about a scene that is not there."""
-    if scene.status == "held":
-        return f"storyreel resolve FILE {scene.id} --adopt VIDEO_ID, --resubmit or --abandon"
-    if scene.status == "blocked":
-        return "mend the scene it needs, then run again"
-    if scene.status == "skipped":
-        return "run again"
-    words = {
-        "moderation": "change the prompt or the picture, then run again",
-        "invalid": "mend the request, then run again",
-        "quota": "top up the account, then run again",
-        "auth": "check OPENAI_API_KEY, then run again",
-        "expired": "make it again with run --force, which is paid for anew",
-    }
-    return words.get(scene.error.class_ if scene.error else "", "run again") if scene.status == "failed" else ""
-
-
 def _spans(report: RunReport) -> list[dict[str, Any]]:
-    """Bars of the timeline in percent of the whole: waiting for the API, then collecting."""
+    """Return the timeline's bars in percent of the run: waiting for the API, then collecting."""
     marks: list[tuple[SceneReport, float, float, float]] = [
         (scene, _time(t.submitted_at), _time(t.completed_at), _time(t.collected_at))
         for scene in report.scenes
@@ -172,6 +158,7 @@ def _spans(report: RunReport) -> list[dict[str, Any]]:
                 "name": f"{scene.id} {scene.take or ''}",
                 "is_critical": scene.id in path,
                 "status": scene.status,
+                "tone": scene.status.tone if scene.status in (Status.FAILED, Status.HELD) else Tone.BUSY,
                 "left": round(100 * (submitted - start) / whole, 2),
                 "wait": round(100 * max(0.0, done - submitted) / whole, 2),
                 "fetch": round(100 * max(0.0, (collected or done) - done) / whole, 2),

@@ -1,0 +1,64 @@
+"""A ledger's row -> `Take`. What an odd hand or an older version wrote is survived: a field that makes no sense is read as none. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from storyreel.errors import ErrorKind
+from storyreel.ledger.clip import Clip
+from storyreel.ledger.moments import LATEST_S, moment
+from storyreel.ledger.rows import State, Take
+
+DEAREST = 10**9  # no clip costs as much
+
+
+def take_of(row: Mapping[str, Any]) -> Take:
+    """The take that a row stands for; one in a state that nobody knows is held."""
+    values = dict(row)
+    values["state"] = _state(values["state"])
+    values["request"] = _object(values["request"]) or {}
+    values["inputs"] = {k: v for k, v in (_object(values["inputs"]) or {}).items() if isinstance(v, dict)}
+    values["price"] = amount(values["price"])
+    values["clip"] = Clip.of(_object(values["clip"]) or {})
+    values["error_class"] = ErrorKind.read(values["error_class"])
+    for name in ("completed_at", "expires_at", "submitted_at", "collected_at"):
+        values[name] = _time(values[name])
+    values["created_at"] = _time(values["created_at"]) or 0.0
+    for name in ("take", "ordinal", "submissions", "polls"):
+        values[name] = values[name] if isinstance(values[name], int) else 1
+    return Take(**values)
+
+
+def amount(text: Any) -> Decimal | None:
+    """A price as the ledger keeps it; None where it is none."""
+    try:
+        found = Decimal(str(text)) if text is not None else None
+    except InvalidOperation:
+        return None
+    return found if found is not None and found.is_finite() and 0 <= found < DEAREST else None
+
+
+def _state(text: Any) -> State:
+    try:
+        return State(text)
+    except ValueError:
+        return State.AMBIGUOUS
+
+
+def _object(text: Any) -> dict[str, Any] | None:
+    try:
+        found = json.loads(text) if text else None
+    except (ValueError, TypeError, RecursionError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _time(seconds: Any) -> float | None:
+    """A time of a row: one that no calendar has is read as milliseconds, or as none."""
+    if isinstance(seconds, (int, float)) and math.isfinite(seconds) and 0 <= seconds <= LATEST_S:
+        return float(seconds)
+    return moment(seconds)
