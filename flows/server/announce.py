@@ -71,7 +71,7 @@ async def plan_table(plan: Plan) -> None:
             "why": planned.reason,
             "model": planned.scene.model,
             "takes to make": planned.to_make,
-            "price": str(planned.price.high * planned.to_make) if planned.price and planned.to_make else "",
+            "price": str(planned.cost.high) if planned.cost and planned.to_make else "",
         }
         for planned in plan.scenes[:MAX_ROWS]
     ]

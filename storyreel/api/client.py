@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
-import json
 import platform
 import re
 import time
@@ -19,12 +18,13 @@ from urllib.parse import quote, unquote
 import httpx
 
 from storyreel import __version__
-from storyreel.api import links, refusals
+from storyreel.api import encoding, links, refusals
 from storyreel.api.answers import Job, JobStatus, parse_job, parse_list
 from storyreel.api.bodies import loads
 from storyreel.api.download import Download, words
 from storyreel.api.part import Fetched, Part
 from storyreel.api.refusals import Meaning
+from storyreel.catalog.dialect import Endpoint
 from storyreel.errors import (
     AnswerLost,
     ApiError,
@@ -61,8 +61,10 @@ class Client:
     """A client of one endpoint with one key. Use it as an async context manager.
 
     The key goes to the API's own origin only: never to a result URL, never along a redirect, never
-    into a message.
+    into a message. `endpoint` says how its header, its paths and its bodies differ from OpenAI's.
     """
+
+    endpoint: Endpoint = Endpoint()
 
     def __init__(
         self,
@@ -115,11 +117,11 @@ class Client:
             NotSent, RateLimited, RequestRefused, KeyRefused, EndpointRefused, OutOfCredit: no job was made.
             AnswerLost: a job may have been made.
         """
-        return await self._post("/videos", body)
+        return await self._post(self.endpoint.paths.create, body)
 
     async def remix(self, video_id: str, body: dict[str, Any]) -> Job:
         """`POST /videos/{id}/remix`; raises as `create` does."""
-        return await self._post(f"/videos/{quote(video_id, safe='')}/remix", body)
+        return await self._post(encoding.path_of(self.endpoint.paths.remix, video_id), body, is_remix=True)
 
     async def retrieve(self, job_id: str) -> Job:
         """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked about: LocalAI keeps none.
@@ -141,7 +143,8 @@ class Client:
             return made
 
     async def _retrieve(self, job_id: str) -> Job:
-        status, headers, text = await self._request(self._http, "GET", f"/videos/{quote(job_id, safe='')}")
+        path = encoding.path_of(self.endpoint.paths.get, job_id)
+        status, headers, text = await self._request(self._http, "GET", path)
         payload = loads(text)
         if status == 200:
             job = parse_job(payload, asked=job_id, base=self.base_url)
@@ -165,7 +168,7 @@ class Client:
         jobs: list[Job] = []
         while len(jobs) < limit:
             after = f"&after={quote(jobs[-1].id, safe='')}" if jobs else ""
-            path = f"/videos?limit={min(100, limit - len(jobs))}&order=desc{after}"
+            path = f"{self.endpoint.paths.create}?limit={min(100, limit - len(jobs))}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
             if status in (400, 404, 405, 501) and not jobs:
                 return None
@@ -181,18 +184,23 @@ class Client:
 
     def content_url(self, job_id: str) -> str:
         """Return the address at which servers of OpenAI's own shape serve the bytes."""
-        return f"{self.base_url}/videos/{quote(job_id, safe='')}/content"
+        return self.base_url + encoding.path_of(self.endpoint.paths.content, job_id)
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
         """Stream `url` into the file `part`, and return its size and hash once it is whole; see
         `Download`.
         """
         async with self._fetching:
-            return await Download(self._http, self.base_url, self._key).fetch(url, Part(part, max_bytes))
+            contents = self.base_url + self.endpoint.paths.content.partition("{id}")[0]
+            return await Download(self._http, self.base_url, self._auth, contents).fetch(url, Part(part, max_bytes))
 
     # ---- inside
 
-    async def _post(self, path: str, body: dict[str, Any]) -> Job:
+    @property
+    def _auth(self) -> dict[str, str]:
+        return encoding.authorization(self.endpoint.auth, self._key)
+
+    async def _post(self, path: str, body: dict[str, Any], *, is_remix: bool = False) -> Job:
         status, headers, text = await self._request(self._post_http, "POST", path, body)
         payload = loads(text)
         job = parse_job(payload, base=self.base_url)
@@ -210,7 +218,7 @@ class Client:
             status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
         ):
             return job  # it reports a fault, and the job that was made
-        raise self._error("POST", status, headers, text, is_remix=path.endswith("/remix"))
+        raise self._error("POST", status, headers, text, is_remix=is_remix)
 
     async def _request(
         self, http: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None
@@ -220,11 +228,9 @@ class Client:
         """
         if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
             raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        content = None
+        headers, content = self._auth, None
         if body is not None:
-            headers["Content-Type"] = "application/json"
-            content = json.dumps(body, ensure_ascii=False).encode()
+            headers["Content-Type"], content = encoding.encode(body, self.endpoint)
         try:
             async with (
                 self._asking,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import urljoin
 
 import httpx
@@ -24,12 +24,16 @@ _CONTENT = re.compile(r"/videos/[^/]+/content$")
 class Download:
     """Downloads from result URLs. The key goes to the API's own origin only, and only if it is
     needed.
+
+    `auth` is the header with the key; `contents` is how the addresses begin at which the API serves
+    clips.
     """
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, key: str | None) -> None:
+    def __init__(self, http: httpx.AsyncClient, base_url: str, auth: Mapping[str, str], contents: str) -> None:
         self._http = http
         self.base_url = base_url
-        self._key = key
+        self._auth = auth
+        self._contents = contents
 
     async def fetch(self, url: str, part: Part) -> Fetched:
         """Stream `url` into `part`. Return its size and hash once it is whole.
@@ -74,7 +78,9 @@ class Download:
         """Does the API itself serve the bytes here? Only its own origin gets the key."""
         if links.origin(url) != links.origin(self.base_url):
             return False
-        return url.startswith(self.base_url + "/videos/") or bool(_CONTENT.search(url.partition("?")[0]))
+        return url.startswith((self.base_url + "/videos/", self._contents)) or bool(
+            _CONTENT.search(url.partition("?")[0])
+        )
 
     async def _whole(self, url: str, part: Part) -> Fetched:
         """Download until the part is whole. Continue after a break while each request adds
@@ -96,9 +102,7 @@ class Download:
         for _ in range(MAX_REDIRECTS + 1):
             url = self._allowed(url)
             with_key = with_key or self._wants_key(url)
-            headers = part.request_headers() | (
-                {"Authorization": f"Bearer {self._key}"} if with_key and self._key else {}
-            )
+            headers = {**part.request_headers(), **(self._auth if with_key else {})}
             try:
                 async with self._http.stream("GET", url, headers=headers) as answer:
                     if answer.is_redirect:
@@ -136,7 +140,7 @@ class Download:
     def _may_want_key(self, url: str, status: int) -> bool:
         """Did the API's own origin refuse a link without a signature? Then it may need the key."""
         is_own = links.origin(url) == links.origin(self.base_url)
-        return is_own and self._key is not None and (status == 401 or (status == 403 and "?" not in url))
+        return is_own and bool(self._auth) and (status == 401 or (status == 403 and "?" not in url))
 
     def _broken_off(self, asked: str, url: str, error: Exception) -> DownloadError:
         message = f"the download from {links.host(url)} broke off: {words(error)}"

@@ -10,6 +10,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from storyreel.api import encoding
+from storyreel.catalog.dialect import Endpoint
 from storyreel.workspace.settings import Settings, is_loopback
 
 if TYPE_CHECKING:
@@ -37,7 +39,7 @@ def fetch(url: str) -> bytes | None:
     return answer.content if answer.status_code == 200 else None
 
 
-def endpoint(now: Settings) -> Finding:
+def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
     """Request a job that cannot exist. Only the API's own answer that it has no such job proves
     address and key.
     """
@@ -52,10 +54,13 @@ def endpoint(now: Settings) -> Finding:
     parts = urlsplit(now.base_url)
     if parts.fragment or re.search(r"\s", now.base_url):
         return False, f"OPENAI_BASE_URL={now.base_url} is no address of an API", "take out `#…` and blanks"
-    headers = {"Authorization": f"Bearer {now.api_key.get_secret_value()}", "Accept": "application/json"}
+    shape = shape or Endpoint()
+    key = encoding.authorization(shape.auth, now.api_key.get_secret_value())
+    headers = {**key, "Accept": "application/json"}
+    path = encoding.path_of(shape.paths.get, NO_JOB)
     try:
         with httpx.Client(trust_env=not now.is_local, timeout=TIMEOUT_S, headers=headers) as client:
-            answer = client.get(f"{now.base_url}/videos/{NO_JOB}")
+            answer = client.get(now.base_url + path)
             other = client.get(f"{now.base_url}/{NO_JOB}/{NO_JOB}") if answer.status_code in (400, 404) else None
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ImportError) as error:
         what = f"{now.endpoint} cannot be reached{_by_proxy(now)}: {str(error) or type(error).__name__}"

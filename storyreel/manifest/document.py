@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, JsonValue, Tag
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
@@ -115,6 +115,9 @@ class SceneFields(Part):
         None, description="the take that other scenes use and the cut shows (default: the first good one)"
     )
     style: Literal["none"] | None = Field(None, description="none: do not compose the style into this prompt")
+    extras: dict[str, JsonValue] | None = Field(
+        None, description="further fields that the model takes (its `extras` in the catalogue), sent as they are"
+    )
     caption: str | None = Field(None, description="for subtitles; never sent to the API")
     transition: Transition | None = Field(None, description="how the film comes into this scene")
     title: str | None = Field(None, description="a name for people; never sent")

@@ -61,7 +61,7 @@ class References:
                 )
                 return None
             return SceneImage(self.drafts.above(draft), "last")
-        return self._address(str(ref), path, None)
+        return self._address(str(ref), path)
 
     def _scene_image(self, ref: FrameRef, path: YamlPath) -> Image | None:
         if ref.scene not in self.drafts.by_id:
@@ -75,7 +75,7 @@ class References:
         self.used_keyframes.add(name)
         address = self.document.keyframes.get(name)
         if address is not None:
-            return self._address(address, ("keyframes", name), f"keyframe {name}")
+            return self._address(address, ("keyframes", name), name)
         if self.drafts.broken.isdisjoint({("keyframes", name), ("keyframes",)}):
             guess = nearest(name, self.document.keyframes)
             hint = f"; did you mean `{guess}`?" if guess else ""
@@ -83,7 +83,7 @@ class References:
             self.drafts.error((*path, "keyframe"), f"unknown keyframe `{name}`{hint}", fix)
         return None
 
-    def _address(self, text: str, path: YamlPath, label: str | None) -> Image | None:
+    def _address(self, text: str, path: YamlPath, keyframe: str | None = None) -> Image | None:
         """Return the picture at a URL or a path, with its variables replaced."""
         if "${" in text:
             self.texts.check_variables(text, path)
@@ -92,13 +92,13 @@ class References:
             if not _is_complete(text):
                 self.drafts.error(path, f"`{text}` is not a complete URL", "write the whole address, without spaces")
                 return None
-            return UrlImage(text, label or "url")
+            return UrlImage(text, keyframe)
         if "://" in text or text.startswith("data:"):
             scheme = text.partition(":")[0]
             self.drafts.error(path, f"`{scheme}:` is not supported for a picture", "use https://, or a file path")
             return None
         self.files.setdefault(text, path)
-        return FileImage(text, label or f"file {text}")
+        return FileImage(text, keyframe)
 
     def check_unused(self) -> None:
         """Warn of keyframes that no scene uses."""

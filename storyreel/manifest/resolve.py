@@ -18,7 +18,7 @@ from storyreel.manifest.storyboard import Remix, Scene
 from storyreel.manifest.texts import Texts
 
 _NOT_FOR_REMIX = (
-    "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit"
+    "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit", "extras"
 )  # fmt: skip
 
 
@@ -85,6 +85,7 @@ class Resolver:
             video=references.video(draft),
             remix=None,
             fit=self.drafts.value(draft, "fit") or "refuse",
+            extras=self.drafts.value(draft, "extras") or {},
         )
 
     def _remix(self, draft: Draft, base: Scene | None) -> Scene | None:

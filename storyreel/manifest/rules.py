@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from storyreel.catalog.load import Catalog, Model, parse_size
+from storyreel.manifest import demands
 from storyreel.manifest.draft import Draft
 from storyreel.manifest.faults import Severity, listing
 from storyreel.manifest.places import YamlPath
@@ -46,6 +47,7 @@ class Rules:
                 self._pictures(draft, scene, model)
                 self._seams(draft, scene, model)
                 self._video(draft, scene, model)
+                self._demands(draft, scene, model)
                 self._life(draft, scene, model)
             self._money(draft, scene, model)
 
@@ -133,6 +135,12 @@ class Rules:
             self._references(draft, scene, model)
         if not first and not scene.references and not scene.video and not self.r.drafts.is_broken(draft, "first_frame"):
             self._text_only(draft, scene, model)
+
+    def _demands(self, draft: Draft, scene: Scene, model: Model) -> None:
+        for one in demands.unmet(scene, model):
+            if not self.r.drafts.is_broken(draft, one.field):
+                at = self.source.at((*self._frame_place(draft, one.field), *one.place), key=one.field == "extras")
+                self.source.error(at, one.message, one.fix)
 
     def _frame_place(self, draft: Draft, role: str) -> YamlPath:
         """Return the place of a frame; a frame from `chain: true` is at the scene itself."""
@@ -243,6 +251,14 @@ class Rules:
             )
 
     def _life(self, draft: Draft, scene: Scene, model: Model) -> None:
+        if model.beyond:
+            title = self.catalog.sources[model.beyond].title
+            self._error(
+                draft.path("model"),
+                f"{scene.model} is not on the API's own page ({title})",
+                "try it on one scene first",
+                Severity.WARNING,
+            )
         if model.life is None:
             return
         verb = "was announced to end" if model.life.ends <= self.today else "is announced to end"

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from storyreel.manifest.document import Budget, Cut, Policy, Transition
 
 
 @dataclass(frozen=True, slots=True)
 class UrlImage:
-    """A still at a public address, sent unchanged."""
+    """A still at a public address, sent unchanged. `keyframe` is its name in the storyboard."""
 
     url: str
-    label: str
+    keyframe: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Say where it is from, for people."""
+        return f"keyframe {self.keyframe}" if self.keyframe else "url"
 
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """A still beside the storyboard; `path` is relative to the storyboard's folder."""
+    """A still beside the storyboard; `path` is relative to the storyboard's folder. `keyframe` is its name, if any."""
 
     path: str
-    label: str
+    keyframe: str | None = None
+
+    @property
+    def label(self) -> str:
+        """Say where it is from, for people."""
+        return f"keyframe {self.keyframe}" if self.keyframe else f"file {self.path}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +58,11 @@ class SceneImage:
         back = f" {self.offset}" if self.offset else ""
         return f"{self.frame} frame of {self.scene}{back}"
 
+    @property
+    def keyframe(self) -> None:
+        """Return None: a frame of a scene has no name in the storyboard."""
+        return None
+
 
 Image = UrlImage | FileImage | SceneImage
 
@@ -60,6 +76,11 @@ class Video:
     refer_type: Literal["feature", "base"]
     keep_sound: bool
 
+    @property
+    def label(self) -> str:
+        """Say where it is from, for people."""
+        return f"clip of {self.scene}" if self.scene else "url"
+
 
 @dataclass(frozen=True, slots=True)
 class Remix:
@@ -68,11 +89,16 @@ class Remix:
     scene: str | None
     video_id: str | None
 
+    @property
+    def label(self) -> str:
+        """Say where it is from, for people."""
+        return f"video of {self.scene}" if self.scene else f"video {self.video_id}"
+
 
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One complete scene. `prompt` is as sent. A remix has its source's model, length, size and
-    mode.
+    mode. `extras` are further fields that its model takes, sent unchanged.
     """
 
     id: str
@@ -94,6 +120,7 @@ class Scene:
     takes: int
     pick: int | None
     transition: Transition | None
+    extras: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def images(self) -> list[tuple[str, Image]]:

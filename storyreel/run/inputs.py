@@ -14,6 +14,7 @@ from storyreel.film.media import still
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import FileImage, Image, Scene, SceneImage, UrlImage
 from storyreel.plan.make import ScenePlan
+from storyreel.plan.request import VIDEO
 from storyreel.run.session import Session
 
 
@@ -26,12 +27,17 @@ class Ready:
     remix_of: str | None
     record: dict[str, dict[str, Any]]
 
+    @property
+    def sent(self) -> dict[str, str]:
+        """The address or base64 of each input by role, as a request's body takes them."""
+        return {**self.images, **({VIDEO: self.video_url} if self.video_url else {})}
+
 
 def needs_store(scene: Scene, rule: ImageRule) -> bool:
     """Must a picture of this scene be published because the model takes it by URL only?"""
     own = [image for _, image in scene.images if not isinstance(image, UrlImage)]
     mixed = len(own) != len(scene.images)
-    return bool(own) and ("base64" not in rule.by or mixed)
+    return bool(own) and (set(rule.by) == {"url"} or mixed)
 
 
 async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]) -> Ready:
@@ -47,13 +53,13 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
     by_url = needs_store(scene, rule) or any(isinstance(i, UrlImage) for _, i in scene.images)
     images: dict[str, str] = {}
     record: dict[str, dict[str, Any]] = {}
-    for role, (label, identity) in planned.inputs.items():
-        record[role] = {"from": label, "id": _without_query(identity)}
+    for role, one in planned.inputs.items():
+        record[role] = {"from": one.label, "id": one.identity.recorded}
     for role, image in scene.images:
         if isinstance(image, UrlImage):
             images[role] = image.url
             continue
-        identity = planned.inputs[role][1]
+        identity = str(planned.inputs[role].identity)
         data, kind, note = await session.media(_bytes, session, scene, rule, image, sources, identity)
         record[role]["sha256"] = hashlib.sha256(data).hexdigest()
         if note:
@@ -61,7 +67,7 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
         if by_url:
             images[role] = await session.media(_publish, session, data, kind, scene.id)
         else:
-            images[role] = base64.b64encode(data).decode()
+            images[role] = _inline(data, kind, rule)
     video_url = await _video_url(session, scene, sources)
     remix_of = None
     if scene.remix:
@@ -116,6 +122,12 @@ def _fit_method(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, i
     )
 
 
+def _inline(data: bytes, kind: str, rule: ImageRule) -> str:
+    """A picture inside the request: base64, or a data URI, which a multipart body sends as a file."""
+    text = base64.b64encode(data).decode()
+    return text if "base64" in rule.by else f"data:image/{kind};base64,{text}"
+
+
 def _publish(session: Session, data: bytes, kind: str, scene_id: str) -> str:
     if session.store is None:
         raise no_store(scene_id)
@@ -144,7 +156,3 @@ async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -
             return job.url
     path = session.workspace.root / take.here.path
     return await session.media(_publish, session, path.read_bytes(), "mp4", scene.id)
-
-
-def _without_query(identity: str) -> str:
-    return identity.partition("?")[0] if identity.startswith("url:") else identity

@@ -65,6 +65,8 @@ async def open_session(
         prepared.workspace.sweep()
         ledger.interrupted(prepared.storyboard.id, run_id)
         async with make_client(settings) as client:
+            if not prepared.request.simulate:  # the simulator is of OpenAI's own shape
+                client.endpoint = prepared.catalog.endpoint
             session = _session(prepared, settings, ledger, client, run_id)
             session.tell, session.workers = tell, make_workers(MEDIA_AT_ONCE)
             session.stop_mark = ledger.stop_mark(session.account)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from typing import Any
 
-from storyreel.api import wire
 from storyreel.api.answers import Job
 from storyreel.api.verdict import pace
 from storyreel.errors import (
@@ -284,11 +282,10 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
 
 
 async def _post(session: Session, planned: ScenePlan, ready: Ready) -> Job:
-    scene = planned.scene
-    if scene.remix:
-        return await session.client.remix(ready.remix_of or "", wire.remix_body(scene.prompt))
-    model = session.catalog.models[scene.model]
-    return await session.client.create(wire.create_body(scene, model, ready.images, ready.video_url))
+    body = planned.request.body(ready.sent)
+    if planned.scene.remix:
+        return await session.client.remix(ready.remix_of or "", body)
+    return await session.client.create(body)
 
 
 def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
@@ -299,7 +296,7 @@ def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
         key=planned.key,
         account=session.account,
         run_id=session.run_id,
-        request=describe(session, planned),
+        request=planned.request.shown(),
         inputs=ready.record,
         price=planned.price.high if planned.price else None,
         currency=planned.price.currency if planned.price else None,
@@ -308,13 +305,3 @@ def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
         seconds=scene.seconds,
         endpoint=session.endpoint,
     )
-
-
-def describe(session: Session, planned: ScenePlan) -> dict[str, Any]:
-    """The request as it may be shown and kept: pictures by where they are from, never by content or signed address."""
-    scene = planned.scene
-    if scene.remix:
-        return wire.remix_body(scene.prompt)
-    labels = {role: planned.inputs[role][0] for role, _ in scene.images}
-    video = planned.inputs["reference_video"][0] if scene.video else None
-    return wire.create_body(scene, session.catalog.models[scene.model], labels, video)

@@ -11,7 +11,7 @@ from typing import Any
 
 from storyreel.catalog import load as catalogs
 from storyreel.catalog.load import Catalog, Model
-from storyreel.simulator import rules
+from storyreel.simulator import dialects, rules
 from storyreel.simulator.rules import Given, Refused, Wanted
 
 SAME_REQUESTS = {
@@ -43,10 +43,16 @@ def read(body: Any, catalog: Catalog, *, lax: bool = False) -> Wanted:
     name = str(body.get("model") or ("sora-2" if lax else ""))
     if name not in catalog.models or is_documented(name, catalog):
         return rules.read_lax(body) if lax else rules.read(body)
-    return _by_entry(rules.lenient(body) if lax else body, name, catalog.models[name])
+    model = catalog.models[name]
+    is_usual = model.dialect in ("reference", "lists") and not model.constants and not model.extras
+    if not is_usual:
+        body = dialects.plain(body, model, catalog.dialect_of(model))
+    return _by_entry(
+        rules.lenient(body) if lax else body, name, model, is_listed=not is_usual or model.dialect == "lists"
+    )
 
 
-def _by_entry(body: dict[str, Any], name: str, model: Model) -> Wanted:
+def _by_entry(body: dict[str, Any], name: str, model: Model, *, is_listed: bool) -> Wanted:
     rules.check_fields(body)
     prompt = rules.read_prompt(body, model.prompt_max)
     seconds = rules.choice(body, "seconds", _first(str(model.defaults.seconds), map(str, model.seconds)))
@@ -56,9 +62,10 @@ def _by_entry(body: dict[str, Any], name: str, model: Model) -> Wanted:
         mode = rules.choice(body, "mode", _first(model.defaults.mode or model.modes[0], model.modes))
     elif "mode" in body:
         raise Refused(f"{name} has no modes")
-    images = rules.listed(body) if model.dialect == "lists" else rules.referenced(body, name)
+    images = rules.listed(body, most=_most(model)) if is_listed else rules.referenced(body, name)
     video_url, is_base = rules.video(body, images)
-    _check_inputs(name, model, images, video_url)
+    _check_inputs(name, model, images, video_url, is_listed=is_listed)
+    _check_needs(images, model, int(seconds), mode)
     return Wanted(name, prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
 
 
@@ -67,7 +74,21 @@ def _first(default: str, others: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys((default, *others)))
 
 
-def _check_inputs(name: str, model: Model, images: list[Given], video_url: str | None) -> None:
+def _check_needs(images: list[Given], model: Model, seconds: int, mode: str | None) -> None:
+    for role in {given.role for given in images} - {"reference"}:
+        rule = getattr(model, role)
+        if rule.needs_mode and mode not in rule.needs_mode:
+            raise Refused(f"mode {mode} is not supported with {role}")
+        if rule.needs_seconds and seconds not in rule.needs_seconds:
+            raise Refused(f"seconds {seconds} is not supported with {role}")
+
+
+def _most(model: Model) -> int:
+    """How many pictures one request takes."""
+    return max(2, model.reference_images.max if model.reference_images else 0)
+
+
+def _check_inputs(name: str, model: Model, images: list[Given], video_url: str | None, *, is_listed: bool) -> None:
     roles = [given.role for given in images]
     takes = {
         "first_frame": model.first_frame.allowed,
@@ -83,7 +104,7 @@ def _check_inputs(name: str, model: Model, images: list[Given], video_url: str |
         raise Refused(f"{name} takes no video")
     if not images and not video_url and not model.text_to_video.allowed:
         raise Refused(f"{name} needs a first frame")
-    if any(given.url is None for given in images) and "base64" not in model.image.by and model.dialect == "lists":
+    if any(given.url is None for given in images) and set(model.image.by) == {"url"} and is_listed:
         raise Refused(f"{name} takes pictures by their address only")
 
 

@@ -176,13 +176,13 @@ def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
     return found
 
 
-def listed(body: Mapping[str, Any]) -> list[Given]:
-    """The pictures of `image_list`. Raises `Refused`."""
+def listed(body: Mapping[str, Any], *, most: int = 4) -> list[Given]:
+    """The pictures of `image_list`, at most `most`. Raises `Refused`."""
     if "input_reference" in body or "image_tail" in body:
         raise Refused("kling-video-o1 takes image_list, not input_reference or image_tail")
     entries = body.get("image_list", [])
-    if not isinstance(entries, list) or len(entries) > 4:
-        raise Refused("image_list must be a list of at most 4 images")
+    if not isinstance(entries, list) or len(entries) > most:
+        raise Refused(f"image_list must be a list of at most {most} images")
     found = [_entry(entry) for entry in entries]
     roles = [given.role for given in found]
     if roles.count("first_frame") > 1 or roles.count("end_frame") > 1:

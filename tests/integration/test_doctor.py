@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from storyreel.catalog.dialect import Auth, Endpoint, Paths
 from storyreel.cli import probe
 from storyreel.cli.commands import doctor
 from storyreel.cli.main import main
@@ -183,6 +184,30 @@ def test_a_store_is_written_read_and_deleted(tmp_path: Path, monkeypatch: pytest
         fine, what, _ = doctor._store()
         server.shutdown()
     assert fine is True and "written, read and deleted" in what and not list(tmp_path.iterdir())
+
+
+def test_an_endpoint_is_asked_in_its_own_way() -> None:
+    seen: list[tuple[str, str | None, str | None]] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            seen.append((self.path, self.headers.get("api-key"), self.headers.get("Authorization")))
+            text = error("job not found").encode()
+            self.send_response(404)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    shape = Endpoint(auth=Auth(header="api-key", scheme=""), paths=Paths(get="/jobs/{id}"))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_address[1]}/v1"
+        probe.endpoint(Settings(OPENAI_BASE_URL=url, OPENAI_API_KEY=SecretStr("k")), shape)  # type: ignore[call-arg]
+        server.shutdown()
+    assert seen[0] == ("/v1/jobs/storyreel-doctor", "k", None)
 
 
 @pytest.mark.parametrize("place", ["s3://films", "/proc/films"])

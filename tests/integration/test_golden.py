@@ -33,7 +33,7 @@ def test_the_golden_board_has_every_model_and_every_kind_of_input(tmp_path: Path
     prepared = prepare(tmp_path, "board.yaml")
     plan = planning.make_plan(prepared, planning.snapshot(prepared))
     assert {"kling-v2-5-turbo", "kling-v2-1", "kling-video-o1", "sora-2"} <= {one.scene.model for one in plan.scenes}
-    kinds = {identity.partition(":")[0] for one in plan.scenes for _, identity in one.inputs.values()}
+    kinds = {str(given.identity.kind) for one in plan.scenes for given in one.inputs.values()}
     assert kinds == {"sha256", "url", "frame", "clip", "video"}
 
 

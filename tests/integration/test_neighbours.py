@@ -305,7 +305,9 @@ class World:
         one = planned.takes[0]
         try:
             row = one.row
-            record = {role: {"from": label, "id": name} for role, (label, name) in planned.inputs.items()}
+            record = {
+                role: {"from": given.label, "id": given.identity.recorded} for role, given in planned.inputs.items()
+            }
             url = None
             if one.action is plan.Action.SUBMIT:
                 row = await submission.submit(session, planned, 1, Ready({}, None, None, record))

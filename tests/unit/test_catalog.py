@@ -9,6 +9,7 @@ import pytest
 
 from storyreel.catalog import load as catalog
 from storyreel.errors import CatalogError
+from storyreel.manifest import schema as schemas
 
 MINE = """\
 version: 1
@@ -33,7 +34,9 @@ models:
 
 def test_every_figure_has_a_source_and_a_date() -> None:
     found = catalog.load()
-    assert set(found.models) == {"sora-2", "kling-video-o1", "kling-v2-1", "kling-v2-5-turbo"}
+    assert {"sora-2", "kling-video-o1", "kling-v2-1", "kling-v2-5-turbo"} < set(found.models)
+    beyond = {name for name, model in found.models.items() if model.beyond}
+    assert beyond == {"kling-v2-6", "kling-v3", "kling-v3-omni"}, "models that the document does not have"
     for model in found.models.values():
         assert all(price.source in found.sources for price in model.prices)
 
@@ -81,6 +84,11 @@ def test_a_model_is_added_without_code(tmp_path: Path) -> None:
         ("seconds: 5, size", "seconds: 7, size", "defaults must be among"),
         ("version: 1", "version: 2", "version"),
         ("models:", "models: [", "not YAML"),
+        ("seconds: [5]", 'seconds: ["5"]', "seconds.0"),
+        ("allowed: true", "allowed: yes", "allowed"),
+        ("prompt_max: 100", "prompt_max: 1e2", "prompt_max"),
+        ("modes: [std]", "modes: [1]", "modes.0"),
+        ("read: 2026-11-01", "read: lately", "read"),
     ],
 )
 def test_a_wrong_catalogue_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -88,3 +96,15 @@ def test_a_wrong_catalogue_is_refused_with_its_place(tmp_path: Path, old: str, n
     path.write_text(MINE.replace(old, new))
     with pytest.raises(CatalogError, match=message):
         catalog.load(path)
+
+
+def test_every_field_of_the_catalogue_is_described_in_its_schema() -> None:
+    schema = schemas.of_catalog()
+    parts = {**schema["$defs"], "Catalog": schema}
+    without = [
+        f"{part}.{name}"
+        for part, one in parts.items()
+        for name, field in one.get("properties", {}).items()
+        if not field.get("description")
+    ]
+    assert not without

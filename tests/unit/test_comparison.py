@@ -11,7 +11,7 @@ from storyreel.run.comparison import echoed, ignored
 from tests.clips import clip
 from tests.unit.test_wire import scene
 
-PICTURE = UrlImage("https://x.example/p.png", "url")
+PICTURE = UrlImage("https://x.example/p.png")
 CLIP = {"duration_s": 5.04}
 
 

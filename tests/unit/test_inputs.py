@@ -12,7 +12,7 @@ from storyreel.manifest.storyboard import FileImage
 from storyreel.run import inputs
 from tests.conftest import png
 
-IMAGE = FileImage("dawn.png", "file dawn.png")
+IMAGE = FileImage("dawn.png")
 
 
 def test_a_picture_is_sent_with_the_bytes_that_its_key_was_made_of(tmp_path: Path) -> None:

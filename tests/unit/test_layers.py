@@ -28,8 +28,10 @@ ROOMS = {
     },
 }  # fmt: skip
 PURE = (
-    "errors", "catalog/load", "plan/make", "plan/money", "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
-    "api/wire", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
+    "errors", "catalog/load", "catalog/model", "catalog/catalog", "catalog/dialect", "plan/make", "plan/money", "plan/model", "plan/request",
+    "plan/identity", "plan/inputs", "plan/takes", "plan/reason", "plan/forecast", "plan/snapshot",
+    "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
+    "api/encoding", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
     "manifest/resolve", "manifest/draft", "manifest/texts", "manifest/references", "manifest/places", "manifest/nodes",
     "manifest/syntax", "manifest/rules", "manifest/shape",

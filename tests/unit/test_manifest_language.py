@@ -97,8 +97,8 @@ def contract(check: Check) -> Storyboard:
 def test_the_example_of_the_contract_is_sound(contract: Storyboard) -> None:
     door, stairs, lamp, rain, crowd, night = contract.scenes
     assert door.prompt == "an old keeper in a yellow coat opens the door, cinematic, soft light"
-    assert door.first_frame == FileImage("stills/dawn.png", "keyframe dawn")
-    assert door.end_frame == UrlImage("https://example.com/storm.png", "keyframe storm")
+    assert door.first_frame == FileImage("stills/dawn.png", "dawn")
+    assert door.end_frame == UrlImage("https://example.com/storm.png", "storm")
     assert stairs.first_frame == SceneImage("door", "last")
     assert (lamp.takes, lamp.pick) == (3, 2)
     assert rain.video is not None and (rain.video.scene, rain.video.keep_sound) == ("lamp", True)
@@ -130,7 +130,7 @@ def test_chain_starts_each_scene_from_the_one_above_unless_it_says_otherwise(che
         )
     )
     assert [s.first_frame for s in board.scenes] == [
-        None, SceneImage("a", "last"), None, UrlImage("https://x.example/p.png", "url")
+        None, SceneImage("a", "last"), None, UrlImage("https://x.example/p.png")
     ]  # fmt: skip
 
 

@@ -49,9 +49,8 @@ def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECT
     one = planned.scene(scene)
     made = Take(
         id=hash((scene, number)) % 10**6, storyboard="b", scene=scene, take=number, key=one.key, ordinal=number, state=state,
-        superseded=False, account="x", run_id="r", inputs={r: {"from": n, "id": i} for r, (n, i) in one.inputs.items()},
-        request={"prompt": one.scene.prompt, "model": one.scene.model, "seconds": str(one.scene.seconds),
-                 "size": one.scene.size, "mode": one.scene.mode},
+        superseded=False, account="x", run_id="r", inputs={r: {"from": i.label, "id": i.identity.recorded} for r, i in one.inputs.items()},
+        request=one.request.shown(),
         price=Decimal("4"), currency="CNY", submissions=1, created_at=1, submitted_at=1, completed_at=2,
         collected_at=3, expires_at=None, polls=1, job_id="j", error_class=None, error_code=None, error_message=None, clip=None,
     )  # fmt: skip
@@ -138,6 +137,51 @@ def test_upstream_changes_can_be_kept_out(load: Load) -> None:
     text = BOARD.replace("first}", "changed}") + "policy: {on_upstream_change: keep}\n"
     planned = plan.make(load(text), CATALOG, taken)
     assert actions(planned) == {"a": "submit", "b": "reuse", "c": "reuse", "d": "reuse"}
+
+
+SIGNED = """\
+version: 1
+id: b
+defaults: {model: kling-v2-5-turbo, mode: pro}
+policy: {on_upstream_change: keep}
+scenes:
+  - {id: a, prompt: first}
+  - {id: b, prompt: second, first_frame: previous, end_frame: "https://x.example/p.png?signature=1"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kept"),
+    [
+        ("first}", "changed}", True), ("previous,", "{scene: a, frame: first},", False), ("previous,", "previous, fit: crop,", False),
+        ("signature=1", "signature=2", False), ("second", "other", False), ("second", "second, seconds: 10", False),
+    ],
+)  # fmt: skip
+def test_a_scene_is_kept_where_only_the_takes_above_it_changed(load: Load, old: str, new: str, kept: bool) -> None:
+    taken = rendered(load(SIGNED))
+    assert (plan.make(load(SIGNED.replace(old, new)), CATALOG, taken).scene("b").action is Action.REUSE) is kept
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "reason"),
+    [
+        ("second", "second", "failed last time (transient); tried again"),
+        ("previous,", "{scene: a, frame: first},", "first_frame changed"),
+        ("signature=1", "signature=2", "its inputs are sent in another way"),
+        (', end_frame: "https://x.example/p.png?signature=1"', "", "end_frame removed"),
+        ("id: b, prompt", "id: b, seconds: 10, prompt", "seconds changed"),
+        ("id: b, prompt", "id: b, model: sora-2, prompt", "model changed"),
+        ("first_frame: previous, end_frame", "fit: crop, first_frame: previous, end_frame", "its inputs are sent in another way"),
+    ],
+)  # fmt: skip
+def test_the_reason_names_what_changed_since_the_last_take(load: Load, old: str, new: str, reason: str) -> None:
+    taken = rendered(load(SIGNED))
+    failed = [dataclasses.replace(take, state=State.FAILED, error_class="transient") for take in taken.by_scene["b"]]
+    then = Snapshot((*taken.by_scene["a"], *failed))
+    board = SIGNED.replace(old, new)
+    if "sora" in new:
+        board = board.replace(', end_frame: "https://x.example/p.png?signature=1"', "")
+    assert plan.make(load(board), CATALOG, then).scene("b").reason == reason
 
 
 def test_the_bytes_of_a_picture_count_not_its_name(check: Check) -> None:

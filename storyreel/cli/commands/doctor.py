@@ -15,7 +15,7 @@ from pathlib import Path
 from storyreel.catalog import load as catalog
 from storyreel.cli import probe
 from storyreel.cli.request import catalog_file
-from storyreel.errors import StoryreelError, UsageError
+from storyreel.errors import CatalogError, StoryreelError, UsageError
 from storyreel.workspace import project, settings
 
 Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), finding, fix)
@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
         ("the catalogue", lambda: _catalog(args)),
         ("the ledger", _ledger),
         ("the store for stills", _store),
-        ("the API", lambda: probe.endpoint(settings.read())),
+        ("the API", lambda: _api(args)),
     ]
     good = _checked(checks)
     # Report settings that cannot be read once, and skip the checks that need them.
@@ -167,6 +167,15 @@ def _settings() -> Finding:
 def _catalog(args: argparse.Namespace) -> Finding:
     file = catalog_file(args) or settings.read().catalog
     return True, f"catalogue: {len(catalog.load(file).models)} models", ""
+
+
+def _api(args: argparse.Namespace) -> Finding:
+    now = settings.read()
+    try:
+        shape = catalog.load(catalog_file(args) or now.catalog).endpoint
+    except CatalogError:  # said by the check of the catalogue
+        shape = None
+    return probe.endpoint(now, shape)
 
 
 def _ledger() -> Finding:

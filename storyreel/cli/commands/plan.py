@@ -8,12 +8,13 @@ import os
 import sys
 from typing import Any
 
-from storyreel.api import wire
-from storyreel.catalog.load import Catalog
+from storyreel.catalog.dialect import Paths
 from storyreel.cli.complaint import said
 from storyreel.cli.request import prepare
 from storyreel.manifest.faults import counted
-from storyreel.plan.make import Action, Plan, ScenePlan, price
+from storyreel.plan.model import Action, Plan, ScenePlan
+from storyreel.plan.money import price
+from storyreel.plan.request import REMIX_OF
 from storyreel.run import planning
 from storyreel.run.request import Prepared
 
@@ -25,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
         print(fault, file=sys.stderr)
     planned = planning.make_plan(prepared, planning.snapshot(prepared))
     if args.json:
-        print(json.dumps(as_json(planned, prepared.catalog), ensure_ascii=False, indent=1))
+        print(json.dumps(as_json(planned), ensure_ascii=False, indent=1))
         return 0
     if args.animatic:
         _animatic(prepared)
@@ -33,8 +34,8 @@ def run(args: argparse.Namespace) -> int:
     if args.show_requests:
         for one in planned.scenes:
             if one.to_make:
-                body = json.dumps(request_of(one, prepared.catalog), ensure_ascii=False, indent=1)
-                print(f"\n{one.scene.id}: {_address(one)}\n{body}")
+                body = json.dumps(request_of(one), ensure_ascii=False, indent=1)
+                print(f"\n{one.scene.id}: {_address(one, prepared.catalog.endpoint.paths)}\n{body}")
     return 0
 
 
@@ -47,22 +48,18 @@ def _animatic(prepared: Prepared) -> None:
     print(f"animatic: {os.path.relpath(prepared.workspace.animatic)} ({film.duration_s} s)\n")
 
 
-def request_of(planned: ScenePlan, catalog: Catalog) -> dict[str, Any]:
+def request_of(planned: ScenePlan) -> dict[str, Any]:
     """The request that would be sent, with each picture by where it is from."""
-    scene = planned.scene
-    if scene.remix:
-        return wire.remix_body(scene.prompt)
-    labels = {role: f"<{planned.inputs[role][0]}>" for role, _ in scene.images}
-    video = f"<{planned.inputs['reference_video'][0]}>" if scene.video else None
-    return wire.create_body(scene, catalog.models[scene.model], labels, video)
+    return planned.request.shown("<{}>")
 
 
-def _address(planned: ScenePlan) -> str:
-    remix = planned.scene.remix
-    return f"POST /videos/<{planned.inputs['remix_of'][0]}>/remix" if remix else "POST /videos"
+def _address(planned: ScenePlan, paths: Paths) -> str:
+    if planned.scene.remix:
+        return f"POST {paths.remix.replace('{id}', f'<{planned.inputs[REMIX_OF].label}>')}"
+    return f"POST {paths.create}"
 
 
-def as_json(planned: Plan, catalog: Catalog) -> dict[str, Any]:
+def as_json(planned: Plan) -> dict[str, Any]:
     """The whole plan as plain data; amounts of money are strings."""
     return {
         "storyboard": planned.storyboard.id,
@@ -79,21 +76,17 @@ def as_json(planned: Plan, catalog: Catalog) -> dict[str, Any]:
                 "seconds": one.scene.seconds,
                 "size": one.scene.size,
                 "prompt": one.scene.prompt,
-                "inputs": {role: label for role, (label, _) in one.inputs.items()},
+                "inputs": {role: given.label for role, given in one.inputs.items()},
                 "takes": [
                     {"action": str(t.action), "reason": t.reason, "take": t.row.take if t.row else None}
                     for t in one.takes
                 ],
                 "to_make": one.to_make,
-                "price": {
-                    "low": str(one.price.low * one.to_make),
-                    "high": str(one.price.high * one.to_make),
-                    "currency": one.price.currency,
-                }
-                if one.price
+                "price": {"low": str(one.cost.low), "high": str(one.cost.high), "currency": one.cost.currency}
+                if one.cost
                 else None,
                 "expected_wait_s": list(one.wait_s),
-                "request": request_of(one, catalog) if one.to_make else None,
+                "request": request_of(one) if one.to_make else None,
             }
             for one in planned.scenes
         ],
@@ -111,7 +104,7 @@ def _table(planned: Plan) -> None:
     for one in planned.scenes:
         if one.action is Action.SKIP:
             continue
-        amount = f"{one.price.high * one.to_make} {one.price.currency}" if one.price and one.to_make else ""
+        amount = f"{one.cost.high} {one.cost.currency}" if one.cost and one.to_make else ""
         takes = f" x{one.to_make}" if one.to_make > 1 else ""
         print(f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {amount:>10}  {said(one.action, one.reason)}")
     print()
@@ -129,9 +122,9 @@ def _sooner(planned: Plan) -> None:
     """Say what shared keyframes win over a chain."""
     shared: dict[str, list[str]] = {}
     for one in planned.scenes:
-        for _, (label, _id) in one.inputs.items():
-            if label.startswith("keyframe "):
-                shared.setdefault(label, []).append(one.scene.id)
+        for given in one.inputs.values():
+            if given.keyframe:
+                shared.setdefault(given.keyframe, []).append(one.scene.id)
     linked = {scene for scenes in shared.values() if len(scenes) > 1 for scene in scenes}
     making = [p for p in planned.scenes if p.scene.id in linked and p.to_make and not p.scene.upstream]
     if len(making) > 1:

@@ -126,6 +126,7 @@ async def _listed(prepared: Prepared) -> list[Job] | None:
     if prepared.request.simulate or prepared.settings.api_key is None:
         return None
     async with Client(prepared.settings) as client:
+        client.endpoint = prepared.catalog.endpoint
         return await client.latest()
 
 
@@ -136,6 +137,7 @@ async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
     if prepared.request.simulate:
         return None
     async with Client(prepared.settings) as client:
+        client.endpoint = prepared.catalog.endpoint
         try:
             return await client.retrieve(job_id)
         except NotFound as error:
