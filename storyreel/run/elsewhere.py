@@ -40,6 +40,8 @@ def search(project: Project, file: Path, storyboard: str, own: Own) -> tuple[Els
     if own.is_there:
         with readable(own.url, own.project) as ledger:
             beside = _located(ledger.others(storyboard), own.root.parent, project.runs)
+        if own.project == "":  # a shared ledger, and no name that tells projects apart: only this file's own
+            beside = [one for one in beside if _holds(Path(one.workspace), file)]
         # Rows of a batch run side by side: what another has in flight is its own.
         found += [one for one in beside if one.is_whole or not own.is_batch]
     for folder in _folders(project, file):

@@ -225,6 +225,17 @@ def test_projects_share_a_ledger_and_not_rows(tmp_path: Path, monkeypatch: pytes
     assert actions(prepare(alice)) == {Action.REUSE}
 
 
+def test_without_a_name_for_the_project_only_the_same_files_takes_are_taken_from_a_shared_ledger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path / 'shared.db'}")
+    file = write(tmp_path / "film")
+    pay(prepare(file))
+    assert actions(prepare(write(tmp_path / "film", "other.yaml"))) == {Action.SUBMIT}
+    file.write_text(BOARD.replace("version: 1", "version: 1\nid: renamed"))
+    assert actions(prepare(file)) == {Action.REUSE}
+
+
 def test_rows_from_before_projects_are_still_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path / 'shared.db'}")
     file = write(tmp_path / "film", named="film")
