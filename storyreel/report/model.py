@@ -5,7 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializationInfo, field_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    field_serializer,
+    model_serializer,
+)
 
 from storyreel.errors import ErrorKind, Status
 from storyreel.ledger.clip import Clip
@@ -25,6 +33,11 @@ class ErrorReport(_Part):
     fix: str | None = None
 
     model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+
+    @model_serializer(mode="wrap")
+    def _without_empty_fix(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        known: dict[str, Any] = dump(self)
+        return known if self.fix is not None else {name: v for name, v in known.items() if name != "fix"}
 
 
 class Timing(_Part):
