@@ -12,6 +12,7 @@ from pydantic import (
     SerializationInfo,
     SerializerFunctionWrapHandler,
     field_serializer,
+    field_validator,
     model_serializer,
 )
 
@@ -81,6 +82,11 @@ class SceneReport(_Part):
     error: ErrorReport | None
     timing: Timing
     price: PriceReport
+
+    @field_validator("clip", mode="before")
+    @classmethod
+    def _read(cls, clip: Any) -> Any:
+        return Clip.of(clip) if isinstance(clip, dict) else clip
 
     @field_serializer("clip")
     def _recorded(self, clip: Clip | None, info: SerializationInfo) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ import fcntl
 import sqlite3
 from pathlib import Path
 
+from storyreel.simulator import profiles
 from tests.flows.conftest import Project
 from tests.flows.test_render import statuses
 from tests.server import serving
@@ -41,7 +42,7 @@ def test_a_held_take_is_adopted_and_nothing_is_paid_again(project: Project) -> N
 
 
 def test_a_server_that_lists_its_jobs_is_asked_which_one_was_lost(project: Project) -> None:
-    project.api.simulator.profile = "lax"
+    project.api.simulator.profile = profiles.find("lax")
     with serving(project.api.simulator) as lax:
         project.api = lax
         project.write(

@@ -25,9 +25,9 @@ version: 1
 id: {id}
 defaults: {{model: kling-video-o1, seconds: 5, size: 1080x1080}}
 scenes:
-  - {{id: one, prompt: scene one of {id}}}
-  - {{id: two, prompt: scene two of {id}}}
-  - {{id: three, prompt: scene three of {id}, first_frame: {{scene: two}}}}
+  - {{id: one, prompt: scene one}}
+  - {{id: two, prompt: scene two}}
+  - {{id: three, prompt: scene three, first_frame: {{scene: two}}}}
 cut: {{enabled: false}}
 """
 ENDING = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
