@@ -92,6 +92,8 @@ class Part:
 
     def close(self, *, keep: bool) -> None:
         """Close the file, and delete it unless it is to be kept."""
-        self._out.close()
-        if not keep:
-            self.path.unlink(missing_ok=True)
+        try:
+            self._out.close()
+        finally:  # closing writes what is buffered: on a full disk it fails
+            if not keep:
+                self.path.unlink(missing_ok=True)

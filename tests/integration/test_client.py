@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -382,3 +384,15 @@ async def test_a_gigabyte_of_json_is_cut_short() -> None:
         with pytest.raises(errors.AnswerLost):
             await api.retrieve("q")
     assert Endless.sent <= 8 << 20
+
+
+def test_a_part_that_a_full_disk_cannot_take_is_removed(tmp_path: Path) -> None:
+    code = (
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom storyreel.api.part import Part\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "part = Part(Path(sys.argv[1]), 10**6)\npart._out.write(b'x' * 100)\n"
+        "try: part.close(keep=False)\nexcept OSError: print('full')\n"
+    )
+    path = tmp_path / ".clip.part"
+    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "full" and not path.exists()
