@@ -53,14 +53,6 @@ class Reading(Database):
             rows = connection.execute(sa.select(TAKES).where(*wanted).order_by(TAKES.c.id)).all()
             return [take_of(row) for row in rows]
 
-    def owner_of(self, job_id: str) -> Take | None:
-        """Return the take that a job belongs to, of any storyboard and project."""
-        with self._guard(), self._read() as connection:
-            row = connection.execute(
-                sa.select(TAKES).where(TAKES.c.job_id == job_id).order_by(TAKES.c.id).limit(1)
-            ).one_or_none()
-            return None if row is None else take_of(row)
-
     def retakes(self, storyboard: str) -> dict[tuple[str, str], int]:
         """Return how many takes `storyreel retake` asked for, by (scene, key)."""
         with self._guard(), self._read() as connection:
