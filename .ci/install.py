@@ -1,7 +1,9 @@
-"""Install requirements into a virtual environment: by uv, which takes seconds, or by pip where uv cannot be had.
+"""Install requirements into a virtual environment: by uv, which takes seconds, or by pip where uv
+cannot be had.
 
-`python .ci/install.py VENV REQUIREMENT...` makes VENV if it is not there. uv does not read pip's configuration, so what pip is
-set up with on this machine (index, proxy's certificate, wheels on disk) is handed to it, unless uv has settings of its own.
+`python .ci/install.py VENV REQUIREMENT...` makes VENV if it is not there. uv does not read pip's
+configuration, so what pip is set up with on this machine (index, proxy's certificate, wheels on
+disk) is handed to it, unless uv has settings of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# pip's setting -> uv's variable. Both take lists separated by spaces, but for find-links, where uv wants commas.
+# pip's setting -> uv's variable. Both take lists separated by spaces, but for find-links, where uv
+# wants commas.
 SAME = {
     "index-url": "UV_DEFAULT_INDEX",
     "extra-index-url": "UV_INDEX",
@@ -29,7 +32,9 @@ SAME = {
 
 
 def pip_settings(listed: str) -> dict[str, str]:
-    """The settings in the text of `pip config list`: what the environment says goes before `install`, and that before `global`."""
+    """The settings in the text of `pip config list`: what the environment says goes before
+    `install`, and that before `global`.
+    """
     found: dict[str, tuple[int, str]] = {}
     for line in listed.splitlines():
         name, equals, value = line.partition("=")
@@ -48,12 +53,16 @@ def uv_environment(settings: dict[str, str], environment: dict[str, str]) -> dic
             parts = settings[key].split()
             added[variable] = ",".join(parts) if key == "find-links" else " ".join(parts)
     if "UV_INDEX" in added:
-        added.setdefault("UV_INDEX_STRATEGY", "unsafe-best-match")  # pip, too, takes the best of all indexes
+        added.setdefault(
+            "UV_INDEX_STRATEGY", "unsafe-best-match"
+        )  # pip, too, takes the best of all indexes
     return added | environment
 
 
 def uv_program(python: Path) -> Path | None:
-    """uv: the one on the PATH, the one in the virtual environment, or one that pip brings there; None if it cannot."""
+    """uv: the one on the PATH, the one in the virtual environment, or one that pip brings there;
+    None if it cannot.
+    """
     own = python.with_name("uv")
     places = [shutil.which("uv"), own, Path(sys.executable).with_name("uv")]
     found = next((Path(place) for place in places if place and Path(place).exists()), None)
@@ -76,7 +85,10 @@ def install(venv: Path, requirements: list[str]) -> int:
     uv = uv_program(python)
     if uv:
         listed = subprocess.run(
-            [str(python), "-m", "pip", "config", "list"], capture_output=True, text=True, check=False
+            [str(python), "-m", "pip", "config", "list"],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         environment = uv_environment(pip_settings(listed.stdout), dict(os.environ))
         command = [str(uv), "pip", "install", "--quiet", "--python", str(python), *requirements]

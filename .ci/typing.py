@@ -1,7 +1,8 @@
-"""Lay links to every part of the package side by side in .typing/, so that mypy sees the package as it is installed.
+"""Lay links to every part of the package side by side in .typing/, so that mypy sees the package as
+it is installed.
 
-flows/ and tasks/ are packages inside `storyreel` that are kept at the top of the repository; mypy does not follow the
-editable install that joins them.
+flows/ and tasks/ are packages inside `storyreel` that are kept at the top of the repository; mypy
+does not follow the editable install that joins them.
 """
 
 from pathlib import Path

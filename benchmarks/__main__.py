@@ -1,4 +1,6 @@
-"""`make bench`: each line is a ratio of two things measured in this same run; machines are noisy, ratios less so."""
+"""`make bench`: each line is a ratio of two things measured in this same run; machines are noisy,
+ratios less so.
+"""
 
 from __future__ import annotations
 
@@ -69,15 +71,20 @@ def board(scenes: int) -> str:
 
 def told(what: str, value: float, beside: str, other: float, aim: str) -> None:
     print(
-        f"{what:<44} {value * 1000:9.1f} ms   {beside:<40} {other * 1000:9.1f} ms   ratio {value / other:5.2f}   aim {aim}"
+        f"{what:<44} {value * 1000:9.1f} ms   {beside:<40} {other * 1000:9.1f} ms   ratio "
+        f"{value / other:5.2f}   aim {aim}"
     )
 
 
 def help_text() -> None:
     ours = median(
-        lambda: subprocess.run([sys.executable, "-m", "storyreel", "--help"], check=True, stdout=subprocess.DEVNULL)
+        lambda: subprocess.run(
+            [sys.executable, "-m", "storyreel", "--help"], check=True, stdout=subprocess.DEVNULL
+        )
     )
-    plain = median(lambda: subprocess.run([sys.executable, "-c", "import argparse, json"], check=True))
+    plain = median(
+        lambda: subprocess.run([sys.executable, "-c", "import argparse, json"], check=True)
+    )
     told("storyreel --help", ours, "python -c 'import argparse, json'", plain, "<= 3")
 
 
@@ -94,12 +101,19 @@ def reading(folder: Path) -> None:
         median(lambda: YAML(typ="safe").load(text)),
         "<= 2",
     )
-    told("validate, 1,000 scenes", ours, "ruamel (its own parser) reading it",
-         median(lambda: YAML(typ="safe", pure=True).load(text)), "<= 2")  # fmt: skip
+    told(
+        "validate, 1,000 scenes",
+        ours,
+        "ruamel (its own parser) reading it",
+        median(lambda: YAML(typ="safe", pure=True).load(text)),
+        "<= 2",
+    )
 
 
 def planning(folder: Path) -> None:
-    """Planning by itself, then with what is on disk: ten takes a scene, of which the last one counts."""
+    """Planning by itself, then with what is on disk: ten takes a scene, of which the last one
+    counts.
+    """
     known = catalog.load()
     seconds, on_disk = {}, {}
     hashed = 0
@@ -107,13 +121,17 @@ def planning(folder: Path) -> None:
         path = folder / f"plan-{count}.yaml"
         path.write_text(board(count))
         storyboard = manifest.load(path, known)
-        seconds[count] = median(lambda storyboard=storyboard: plan.make(storyboard, known, Snapshot()))  # type: ignore[misc]
+        seconds[count] = median(
+            lambda storyboard=storyboard: plan.make(storyboard, known, Snapshot())
+        )  # type: ignore[misc]
         prepared = paid(folder, count)
         with patch.object(hashlib, "file_digest", wraps=hashlib.file_digest) as digest:
             on_disk[count] = median(lambda p=prepared: make_plan(p, snapshot(p)))  # type: ignore[misc]
         hashed += digest.call_count
     told("plan, 1,000 scenes", seconds[1000], "the same, 100 scenes", seconds[100], "<= 10")
-    told("plan, 10,000 clips on disk", on_disk[1000], "the same, 1,000 clips", on_disk[100], "<= 10")
+    told(
+        "plan, 10,000 clips on disk", on_disk[1000], "the same, 1,000 clips", on_disk[100], "<= 10"
+    )
     print(f"files hashed again by these: {hashed}")
     for count in (100, 1000):
         words = [str(folder / f"paid-{count}.yaml"), "--workspace", str(folder / f"paid-{count}")]
@@ -124,15 +142,27 @@ def planning(folder: Path) -> None:
 def command(*words: str) -> None:
     subprocess.run(
         [sys.executable, "-m", "storyreel", *words],
-        check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "OPENAI_API_KEY": "k"},
-    )  # fmt: skip
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "OPENAI_API_KEY": "k"},
+    )
 
 
 def paid(folder: Path, scenes: int, takes: int = 10) -> Prepared:
-    """A storyboard and a workspace in which all of it is there: `takes` clips a scene, small, of which the last counts."""
+    """A storyboard and a workspace in which all of it is there: `takes` clips a scene, small, of
+    which the last counts.
+    """
     path = folder / f"paid-{scenes}.yaml"
-    lines = ["version: 1", "defaults: {model: kling-video-o1, seconds: 5}", "cut: {enabled: false}", "scenes:"]
-    path.write_text("\n".join([*lines, *(f"  - {{id: s{i}, prompt: step {i}}}" for i in range(scenes))]) + "\n")
+    lines = [
+        "version: 1",
+        "defaults: {model: kling-video-o1, seconds: 5}",
+        "cut: {enabled: false}",
+        "scenes:",
+    ]
+    path.write_text(
+        "\n".join([*lines, *(f"  - {{id: s{i}, prompt: step {i}}}" for i in range(scenes))]) + "\n"
+    )
     prepared = placing.prepare(Request(path, folder / f"paid-{scenes}"))
     space = prepared.workspace
     space.prepare()
@@ -144,24 +174,63 @@ def paid(folder: Path, scenes: int, takes: int = 10) -> Prepared:
             clip = space.clip(planned.scene.id, number)
             write_whole(clip, b"x" * 2000)
             write_whole(space.strip(clip), strip)
-            facts = {"path": space.relative(clip), "sha256": "0", "bytes": 2000, "mtime_ns": clip.stat().st_mtime_ns,
-                     "width": 1280, "height": 720, "fps": 24.0, "frames": 120, "duration_s": 5.0, "has_audio": False,
-                     "codec": "h264", "colour_assumed": False, "suspect": False}  # fmt: skip
-            rows.append((prepared.storyboard.id, planned.scene.id, number, planned.key if number == takes else f"old {number}",
-                         1, "collected", "a", "r", "{}", "{}", "4.00", "CNY", 1, 1.0, 2.0, 3.0, 4.0, 9e9, 5,
-                         f"q-{planned.scene.id}-{number}", json.dumps(facts)))  # fmt: skip
+            facts = {
+                "path": space.relative(clip),
+                "sha256": "0",
+                "bytes": 2000,
+                "mtime_ns": clip.stat().st_mtime_ns,
+                "width": 1280,
+                "height": 720,
+                "fps": 24.0,
+                "frames": 120,
+                "duration_s": 5.0,
+                "has_audio": False,
+                "codec": "h264",
+                "colour_assumed": False,
+                "suspect": False,
+            }
+            rows.append(
+                (
+                    prepared.storyboard.id,
+                    planned.scene.id,
+                    number,
+                    planned.key if number == takes else f"old {number}",
+                    1,
+                    "collected",
+                    "a",
+                    "r",
+                    "{}",
+                    "{}",
+                    "4.00",
+                    "CNY",
+                    1,
+                    1.0,
+                    2.0,
+                    3.0,
+                    4.0,
+                    9e9,
+                    5,
+                    f"q-{planned.scene.id}-{number}",
+                    json.dumps(facts),
+                )
+            )
     names = (
-        "storyboard scene take key ordinal state account run_id request inputs price currency submissions created_at"
+        "storyboard scene take key ordinal state account run_id request inputs price "
+        "currency submissions created_at"
     )
     names += " submitted_at completed_at collected_at expires_at polls job_id clip"
     with closing(sqlite3.connect(space.ledger_file)) as database, database:
         marks = ", ".join("?" * len(names.split()))
-        database.executemany(f"INSERT INTO takes ({', '.join(names.split())}, superseded) VALUES ({marks}, 0)", rows)
+        database.executemany(
+            f"INSERT INTO takes ({', '.join(names.split())}, superseded) VALUES ({marks}, 0)", rows
+        )
     return prepared
 
 
 def asking() -> None:
-    """Requests per clip and lag, on a virtual clock: waits drawn evenly from the documented ranges, and heavy-tailed ones."""
+    """Requests per clip and lag, on a virtual clock: waits drawn evenly from the documented ranges,
+    and heavy-tailed ones.
+    """
     for low, high in ((120, 300), (300, 600), (600, 900)):
         middle = math.sqrt(low * high)
         evenly = partial(random.Random.uniform, a=low, b=high)
@@ -175,7 +244,10 @@ def asking() -> None:
         ("300 to 600 s evenly", partial(_even, low=300.0, high=600.0), 300.0, 620.0),
         ("about 190 s with a long tail", partial(_bell, middle=190.0), 60.0, 600.0),
     ):
-        print(f"polling, {what}: no schedule asks less than {_fewest(share, low, high):.1f} times at these lags")
+        print(
+            f"polling, {what}: no schedule asks less than {_fewest(share, low, high):.1f} "
+            "times at these lags"
+        )
 
 
 def _even(at: Floats, low: float, high: float) -> Floats:
@@ -183,12 +255,15 @@ def _even(at: Floats, low: float, high: float) -> Floats:
 
 
 def _bell(at: Floats, middle: float) -> Floats:
-    return np.array([0.5 * (1 + math.erf(math.log(max(t, 1e-9) / middle) / SPREAD / math.sqrt(2))) for t in at])
+    return np.array(
+        [0.5 * (1 + math.erf(math.log(max(t, 1e-9) / middle) / SPREAD / math.sqrt(2))) for t in at]
+    )
 
 
 def _fewest(share: Callable[[Floats], Floats], low: float, high: float) -> float:
-    """The fewest requests a clip that keep half of all lags below 2 % and 19 of 20 below 5 %, over all schedules, for jobs of
-    which `share(t)` are done by t: the best of the Lagrangian's lower bounds, each by dynamic programming over 400 moments.
+    """The fewest requests a clip that keep half of all lags below 2 % and 19 of 20 below 5 %, over
+    all schedules, for jobs of which `share(t)` are done by t: the best of the Lagrangian's lower
+    bounds, each by dynamic programming over 400 moments.
     """
     at = np.concatenate([[0.0], np.linspace(low, high, 400)])
     done, late2, late5 = share(at), share(at / 1.02), share(at / 1.05)
@@ -210,7 +285,9 @@ def _tailed(rng: random.Random, middle: float) -> float:
     return middle * math.exp(rng.gauss(0, SPREAD))
 
 
-def _ask(what: str, draw: Callable[[random.Random], float], low: float, high: float, *, learned: bool) -> None:
+def _ask(
+    what: str, draw: Callable[[random.Random], float], low: float, high: float, *, learned: bool
+) -> None:
     rng = random.Random(1)
     requests, lags, waits = [], [], []
     for _ in range(2000):
@@ -225,8 +302,10 @@ def _ask(what: str, draw: Callable[[random.Random], float], low: float, high: fl
         lags.append((at - ends) / ends)
     lags.sort()
     print(
-        f"polling, {what}: {statistics.mean(requests):.1f} requests a clip (a 5 s loop: {statistics.mean(waits) / 5:.0f}, the "
-        f"SDK's 1 s: {statistics.mean(waits):.0f}), lag median {lags[1000]:.1%}, p95 {lags[1900]:.1%}   aim <= 10, 2 %, 5 %"
+        f"polling, {what}: {statistics.mean(requests):.1f} requests a clip (a 5 s loop: "
+        f"{statistics.mean(waits) / 5:.0f}, the "
+        f"SDK's 1 s: {statistics.mean(waits):.0f}), lag median {lags[1000]:.1%}, p95 "
+        f"{lags[1900]:.1%}   aim <= 10, 2 %, 5 %"
     )
 
 
@@ -235,7 +314,10 @@ def cutting(folder: Path) -> None:
     clips = []
     for i in range(6):
         path = folder / f"{i}.mp4"
-        render(Shot(prompt=f"scene {i}", label="bench", width=1280, height=720, seconds=5, sound_s=5), path)
+        render(
+            Shot(prompt=f"scene {i}", label="bench", width=1280, height=720, seconds=5, sound_s=5),
+            path,
+        )
         clips.append(path)
     ffmpeg = [imageio_ffmpeg.get_ffmpeg_exe(), "-y", "-loglevel", "error"]
     inputs = [part for path in clips for part in ("-i", str(path))]
@@ -260,24 +342,55 @@ def cutting(folder: Path) -> None:
         *(Piece(path, leave_out_last=1) for path in clips[1:]),
     ]  # a picture left out: all is encoded
     ours = median(lambda: assemble(pieces, folder / "ours.mp4", Style((1280, 720))), 3)
-    told("cut by re-encode, 6 clips of 5 s, 720p", ours, "ffmpeg, concat filter, the same encoder", theirs, "<= 1.15")
+    told(
+        "cut by re-encode, 6 clips of 5 s, 720p",
+        ours,
+        "ffmpeg, concat filter, the same encoder",
+        theirs,
+        "<= 1.15",
+    )
 
     (folder / "list.txt").write_text("".join(f"file '{clips[i % 6]}'\n" for i in range(100)))
-    copy = [*ffmpeg, "-f", "concat", "-safe", "0", "-i", str(folder / "list.txt"), "-c:v", "copy", "-c:a", "aac"]
+    copy = [
+        *ffmpeg,
+        "-f",
+        "concat",
+        "-safe",
+        "0",
+        "-i",
+        str(folder / "list.txt"),
+        "-c:v",
+        "copy",
+        "-c:a",
+        "aac",
+    ]
     theirs = median(lambda: subprocess.run([*copy, str(folder / "theirs.mp4")], check=True), 3)
     pieces = [Piece(clips[i % 6]) for i in range(100)]
     ours = median(lambda: assemble(pieces, folder / "ours.mp4", Style((1280, 720))), 3)
-    told("cut by stream copy, 100 clips of 5 s, 720p", ours, "ffmpeg, concat demuxer, sound encoded", theirs, "seconds")
+    told(
+        "cut by stream copy, 100 clips of 5 s, 720p",
+        ours,
+        "ffmpeg, concat demuxer, sound encoded",
+        theirs,
+        "seconds",
+    )
 
 
 def simulating(folder: Path) -> None:
     """Distinct small clips, two at a time as the simulator does it."""
-    shots = [Shot(prompt=f"p {i}", label="x", width=320, height=180, seconds=2, sound_s=2) for i in range(200)]
+    shots = [
+        Shot(prompt=f"p {i}", label="x", width=320, height=180, seconds=2, sound_s=2)
+        for i in range(200)
+    ]
     started = time.perf_counter()
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda item: render(item[1], folder / f"sim-{item[0]}.mp4"), enumerate(shots)))
+        list(
+            pool.map(lambda item: render(item[1], folder / f"sim-{item[0]}.mp4"), enumerate(shots))
+        )
     wall = time.perf_counter() - started
-    print(f"simulator: 200 distinct clips of 2 s, 320x180, in {wall:.1f} s, {200 / wall:.0f} a second")
+    print(
+        f"simulator: 200 distinct clips of 2 s, 320x180, in {wall:.1f} s, {200 / wall:.0f} a second"
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
-"""The same board as others would write it: `plain` asyncio and httpx, or a Prefect flow that uses `.submit()`.
+"""The same board as others would write it: `plain` asyncio and httpx, or a Prefect flow that uses
+`.submit()`.
 
 `python -m benchmarks.others plain|submit SCENES JOB_SECONDS BASE_URL FOLDER`
 """
@@ -26,7 +27,9 @@ async def make(http: httpx.AsyncClient, folder: Path, number: int, job_s: float)
 
 
 async def plain(scenes: int, job_s: float, url: str, folder: Path) -> None:
-    async with httpx.AsyncClient(base_url=url, timeout=60, limits=httpx.Limits(max_connections=64)) as http:
+    async with httpx.AsyncClient(
+        base_url=url, timeout=60, limits=httpx.Limits(max_connections=64)
+    ) as http:
         await asyncio.gather(*(make(http, folder, i, job_s) for i in range(scenes)))
 
 
@@ -41,7 +44,9 @@ def submit(scenes: int, job_s: float, url: str, folder: Path) -> None:
     @task
     def poll(job: str) -> str:
         time.sleep(job_s)
-        while (told := httpx.get(f"{url}/videos/{job}", timeout=60).json())["status"] != "completed":
+        while (told := httpx.get(f"{url}/videos/{job}", timeout=60).json())[
+            "status"
+        ] != "completed":
             time.sleep(1)
         return str(told["task_result"]["videos"][0]["url"])
 

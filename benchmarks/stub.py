@@ -1,4 +1,6 @@
-"""A server of the API's shape that costs next to nothing: every job takes the same time and gives the same clip."""
+"""A server of the API's shape that costs next to nothing: every job takes the same time and gives
+the same clip.
+"""
 
 from __future__ import annotations
 
@@ -51,4 +53,6 @@ def app(job_s: float, clip: Path) -> Starlette:
 
 if __name__ == "__main__":
     port, seconds, path = int(sys.argv[1]), float(sys.argv[2]), Path(sys.argv[3])
-    uvicorn.run(app(seconds, path), host="127.0.0.1", port=port, log_level="critical", access_log=False)
+    uvicorn.run(
+        app(seconds, path), host="127.0.0.1", port=port, log_level="critical", access_log=False
+    )

@@ -1,4 +1,6 @@
-"""The flow `render-batch`: one storyboard, a table, a film a row; each row a flow run of its own."""
+"""The flow `render-batch`: one storyboard, a table, a film a row; each row a flow run of its
+own.
+"""
 
 from __future__ import annotations
 
@@ -49,30 +51,46 @@ async def render_batch(
         speed: How much faster than the real API the simulator is.
         variables: Values for variables that the table has not.
         budget_per_run: What all rows together may spend in this run.
-        parallel: How many rows are rendered at once; the account's limit of jobs holds over all of them.
+        parallel: How many rows are rendered at once; the account's limit of jobs holds over all of
+        them.
         catalog: A model catalogue of your own.
         accept_differences: Go on where the first clip of a model is not what was asked for.
         agreed: Names the plans whose price a person agreed to; others are refused. Leave it empty.
     """
     folder = workspace or batch.folder_of(storyboard, simulate=simulate)
-    request = Request(storyboard=storyboard, simulate=simulate, speed=speed, variables=variables or {}, catalog=catalog)
+    request = Request(
+        storyboard=storyboard,
+        simulate=simulate,
+        speed=speed,
+        variables=variables or {},
+        catalog=catalog,
+    )
     films = batch.prepare(request, batch.read(rows), folder)
     batch.check_budget((plan for _, _, plan in films), budget_per_run)
     batch.check_agreed(agreed, [plan for _, _, plan in films])
     caller, group = callers.current(), uuid.uuid4().hex[:12]
 
-    async def render_film(row: batch.Row, prepared: Prepared, plan: plans.Plan, ended: turns.Ended) -> str:
+    async def render_film(
+        row: batch.Row, prepared: Prepared, plan: plans.Plan, ended: turns.Ended
+    ) -> str:
         own = prepared.request
         member = Member(group, prepared.storyboard.id, own.ledger, simulator)
         call: Any = render.called_by(
-            caller.of_film(row.name, member, ended), flow_run_name=f"{prepared.storyboard.id} row {row.number}"
+            caller.of_film(row.name, member, ended),
+            flow_run_name=f"{prepared.storyboard.id} row {row.number}",
         )
         state = await call(
-            storyboard=own.storyboard, workspace=prepared.workspace.root, simulate=simulate, speed=speed,
-            variables=own.variables, budget_per_run=budget_per_run, catalog=catalog,
+            storyboard=own.storyboard,
+            workspace=prepared.workspace.root,
+            simulate=simulate,
+            speed=speed,
+            variables=own.variables,
+            budget_per_run=budget_per_run,
+            catalog=catalog,
             agreed=None if simulate or agreed is None else plans.agreement(plan),
-            accept_differences=accept_differences, return_state=True,
-        )  # fmt: skip
+            accept_differences=accept_differences,
+            return_state=True,
+        )
         return str(state.message)
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,6 +117,9 @@ def _state(reports: turns.Reports) -> State[Any]:
 
 
 async def _table(storyboard: Path, reports: turns.Reports) -> None:
-    rows = [{"row": name, "outcome": announce.summary(r) if r else "not run"} for name, r in reports.items()]
+    rows = [
+        {"row": name, "outcome": announce.summary(r) if r else "not run"}
+        for name, r in reports.items()
+    ]
     key = f"batch-{slug(storyboard.stem)}"
     await acreate_table_artifact(key=key, table=rows, description=f"Rows of {storyboard.name}")

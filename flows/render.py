@@ -1,4 +1,7 @@
-"""The flow `render-storyboard`: its parameters, approval, artifacts, and how it ends. The run is in `storyreel.run`."""
+"""The flow `render-storyboard`: its parameters, approval, artifacts, and how it ends.
+
+The run is in `storyreel.run`.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +38,17 @@ def _run_name() -> str:
     context = FlowRunContext.get()
     parameters = (context.parameters if context else None) or {}
     name = Path(str(parameters.get("storyboard", "storyboard"))).stem
-    return f"{name}{' rehearsal' if parameters.get('simulate') else ''} {time.strftime('%m-%d %H:%M')}"
+    return (
+        f"{name}{' rehearsal' if parameters.get('simulate') else ''} {time.strftime('%m-%d %H:%M')}"
+    )
 
 
-@flow(name="render-storyboard", flow_run_name=_run_name, persist_result=False, validate_parameters=True)
+@flow(
+    name="render-storyboard",
+    flow_run_name=_run_name,
+    persist_result=False,
+    validate_parameters=True,
+)
 @refusal.in_a_sentence
 async def render_storyboard(
     storyboard: Path,
@@ -70,9 +80,11 @@ async def render_storyboard(
         budget_per_run: What this run may spend (of a batch: all of its runs together).
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
-        accept_differences: Go on where the first clip of a model is not as long, or not of the shape, that was asked for.
+        accept_differences: Go on where the first clip of a model is not as long, or not of the
+        shape, that was asked for.
         catalog: A model catalogue of your own.
-        agreed: Names the plan whose price a person agreed to; another one is refused. Leave it empty.
+        agreed: Names the plan whose price a person agreed to; another one is refused. Leave it
+        empty.
     """
     caller = callers.current()
     request = Request(
@@ -122,7 +134,8 @@ async def _render(request: Request, caller: Caller, agreed: str | None) -> State
 
 
 async def _approved(prepared: Prepared, agreed: str | None) -> str | None:
-    """Check the plan that was agreed to before `--force` sets anything aside; wait for a person where the policy asks.
+    """Check the plan that was agreed to before `--force` sets anything aside; wait for a person
+    where the policy asks.
 
     Returns the name of the plan whose price is agreed to, None where nobody was asked.
     """

@@ -24,7 +24,8 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
     """Poll every job in flight, and download every finished clip that is not on disk.
 
     Args:
-        paths: Storyboards, workspaces, or folders of workspaces, on the machine that runs this; default `runs`.
+        paths: Storyboards, workspaces, or folders of workspaces, on the machine that runs this;
+        default `runs`.
     """
     log = get_run_logger()
     problems: list[str] = []
@@ -51,7 +52,10 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
             report_error(str(path), error)
     outcomes, _ = await rescue.rescue(found, say, report_error)
     if outcomes:
-        rows = [{"storyboard": o.storyboard, "scene": o.scene, "take": o.take, "outcome": o.words} for o in outcomes]
+        rows = [
+            {"storyboard": o.storyboard, "scene": o.scene, "take": o.take, "outcome": o.words}
+            for o in outcomes
+        ]
         await acreate_table_artifact(key="rescued", table=rows, description="What was asked about")
     bad = len(problems) + sum(1 for one in outcomes if not one.is_good)
     message = f"{len(outcomes)} asked about, {bad} with a problem"

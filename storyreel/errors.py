@@ -30,7 +30,8 @@ StoryreelError
 └── MediaError              a file is not the picture or the video it should be
 
 The words: `Status` (how a take ended), `ErrorKind` (why it failed), `Stage` (what it is doing now).
-Each is a table with one line a word. Add a word there, and mypy names every place that must know it.
+Each is a table with one line a word. Add a word there, and mypy names every place that must know
+it.
 """
 
 from __future__ import annotations
@@ -103,11 +104,17 @@ class BudgetReached(Stopped):
 class ApiError(StoryreelError):
     """A request that did not succeed.
 
-    `status` is the HTTP status (None: no answer), `code` the API's own word for it where the body names one.
+    `status` is the HTTP status (None: no answer), `code` the API's own word for it where the body
+    names one.
     """
 
     def __init__(
-        self, message: str, *, status: int | None = None, code: str | None = None, fix: str | None = None
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        code: str | None = None,
+        fix: str | None = None,
     ) -> None:
         super().__init__(message, fix=fix)
         self.status = status
@@ -133,7 +140,9 @@ class EndpointRefused(ApiError, Stopped):
 
 
 class FieldsIgnored(Stopped):
-    """The first clip of a model differs from its request: the endpoint bills a field and ignores it."""
+    """The first clip of a model differs from its request: the endpoint bills a field and ignores
+    it.
+    """
 
     exit_code = 4
 
@@ -151,18 +160,28 @@ class Unreachable(ApiError, Stopped):
 
 
 class NotSent(ApiError):
-    """The request never reached the API: refused, DNS, TLS, pool time-out, a gateway without upstream."""
+    """The request never reached the API: refused, DNS, TLS, pool time-out, a gateway without
+    upstream.
+    """
 
 
 class AnswerLost(ApiError):
-    """The request left, and what came proves nothing. After a POST a job may exist and be billed."""
+    """The request left, and what came proves nothing.
+
+    After a POST a job may exist and be billed.
+    """
 
 
 class RateLimited(ApiError):
     """Too many at once. `retry_after_s` is the server's header, None where it sent none."""
 
     def __init__(
-        self, message: str, *, retry_after_s: float | None = None, status: int = 429, code: str | None = None
+        self,
+        message: str,
+        *,
+        retry_after_s: float | None = None,
+        status: int = 429,
+        code: str | None = None,
     ) -> None:
         super().__init__(message, status=status, code=code)
         self.retry_after_s = retry_after_s
@@ -177,7 +196,10 @@ class Moderated(RequestRefused):
 
 
 class NotFound(RequestRefused):
-    """The API says itself that it does not know this job (or not yet: right after a create). Not any 404."""
+    """The API says itself that it does not know this job (or not yet: right after a create).
+
+    Not any 404.
+    """
 
 
 class MadeElsewhere(StoryreelError):
@@ -216,7 +238,9 @@ class MediaError(StoryreelError):
 
 
 class Tone(StrEnum):
-    """The colour of a word: a variable of the page's style sheet, and rich's `style` for a terminal."""
+    """The colour of a word: a variable of the page's style sheet, and rich's `style` for a
+    terminal.
+    """
 
     style: str
 
@@ -297,7 +321,10 @@ class ErrorKind(StrEnum):
         made._value_, made.advice = word, advice
         return made
 
-    MODERATION = "moderation", "change the prompt or the picture, or add a `fallback_prompt`; then run again"
+    MODERATION = (
+        "moderation",
+        "change the prompt or the picture, or add a `fallback_prompt`; then run again",
+    )
     INVALID = "invalid", "correct what the API refuses in this scene, then run again"
     QUOTA = "quota", "top up the account, then run again"
     AUTH = "auth", "check OPENAI_API_KEY, then run again"

@@ -1,7 +1,8 @@
 """The steps of a run as Prefect tasks: submit, wait, collect, frames, cut.
 
-Parameters and results of the tasks are small: ids, words, paths. What is open, large or secret stays in `TaskSteps`.
-`after` only carries the results of the tasks before, so that Prefect draws the edge.
+Parameters and results of the tasks are small: ids, words, paths. What is open, large or secret
+stays in `TaskSteps`. `after` only carries the results of the tasks before, so that Prefect draws
+the edge.
 """
 
 from __future__ import annotations
@@ -27,7 +28,10 @@ _OPTIONS: dict[str, Any] = {"persist_result": False, "cache_policy": NO_CACHE}
 
 
 class TaskSteps:
-    """The steps of one run, each a task run of its flow run. `started` counts the task runs by flow run."""
+    """The steps of one run, each a task run of its flow run.
+
+    `started` counts the task runs by flow run.
+    """
 
     def __init__(self, session: Session, started: Counter[str]) -> None:
         self._session = session
@@ -40,8 +44,12 @@ class TaskSteps:
         self._make_tasks()
 
     def _make_tasks(self) -> None:
-        self._submit_task = task(name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS)(self._submit)
-        self._wait_task = task(name="wait", task_run_name="wait {scene} take {take}", **_OPTIONS)(self._wait)
+        self._submit_task = task(
+            name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS
+        )(self._submit)
+        self._wait_task = task(name="wait", task_run_name="wait {scene} take {take}", **_OPTIONS)(
+            self._wait
+        )
         self._collect_task = task(
             name="collect",
             task_run_name="collect {scene} take {take}",
@@ -50,7 +58,9 @@ class TaskSteps:
             retry_condition_fn=retries.may_collect_again,
             **_OPTIONS,
         )(self._collect)
-        self._stills_task = task(name="frames", task_run_name="frames {scene} take {take}", **_OPTIONS)(self._frames)
+        self._stills_task = task(
+            name="frames", task_run_name="frames {scene} take {take}", **_OPTIONS
+        )(self._frames)
         self._cut_task = task(name="cut", task_run_name="cut the film", **_OPTIONS)(self._cut)
 
     # ---- what a run calls
@@ -59,22 +69,36 @@ class TaskSteps:
         """See `Steps`."""
         scene = order.scene_plan.scene.id
         self._orders[scene, order.number] = order
-        after = [self._results[take.id] for take in order.sources.values() if take.id in self._results]
+        after = [
+            self._results[take.id] for take in order.sources.values() if take.id in self._results
+        ]
         resend = order.resend.id if order.resend else None
-        result = await self._run(self._submit_task, scene, order.number, after, resend, order.replaces)
+        result = await self._run(
+            self._submit_task, scene, order.number, after, resend, order.replaces
+        )
         return self._keep(result) if result["take_id"] is not None else None
 
     async def wait(self, take: Take) -> Take:
         """See `Steps`."""
-        return self._keep(await self._run(self._wait_task, take.scene, take.take, self._before(take)))
+        return self._keep(
+            await self._run(self._wait_task, take.scene, take.take, self._before(take))
+        )
 
     async def collect(self, take: Take, stills: Sequence[str]) -> Take:
         """See `Steps`."""
-        return self._keep(await self._run(self._collect_task, take.scene, take.take, list(stills), self._before(take)))
+        return self._keep(
+            await self._run(
+                self._collect_task, take.scene, take.take, list(stills), self._before(take)
+            )
+        )
 
     async def write_stills(self, take: Take, stills: Sequence[str]) -> None:
         """See `Steps`."""
-        self._keep(await self._run(self._stills_task, take.scene, take.take, list(stills), self._before(take)))
+        self._keep(
+            await self._run(
+                self._stills_task, take.scene, take.take, list(stills), self._before(take)
+            )
+        )
 
     async def cut(self, clips: Shown) -> CutReport:
         """See `Steps`."""
@@ -105,12 +129,17 @@ class TaskSteps:
     # ---- the tasks
 
     async def _submit(
-        self, scene: str, take: int, after: list[Result], again: int | None = None, replaces: int | None = None
+        self,
+        scene: str,
+        take: int,
+        after: list[Result],
+        again: int | None = None,
+        replaces: int | None = None,
     ) -> Result:
         """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect.
 
-        `again` is the ledger's id of a held take that the policy sends once more, `replaces` that of one that is used
-        until this one's clip is on disk.
+        `again` is the ledger's id of a held take that the policy sends once more, `replaces` that
+        of one that is used until this one's clip is on disk.
         """
         order = self._orders[scene, take]
         row = await self._plain.submit(order)
@@ -119,7 +148,14 @@ class TaskSteps:
             log.warning("another run has paid for this take")
             return {"take_id": None}
         planned, job = order.scene_plan, f", job {row.job_id}" if row.job_id else ""
-        log.info("%s, %s s, %s: %s%s", planned.scene.model, planned.scene.seconds, planned.reason, row.state, job)
+        log.info(
+            "%s, %s s, %s: %s%s",
+            planned.scene.model,
+            planned.scene.seconds,
+            planned.reason,
+            row.state,
+            job,
+        )
         return self._returned(row)
 
     async def _wait(self, scene: str, take: int, after: Result) -> Result:
@@ -131,11 +167,18 @@ class TaskSteps:
         return self._returned(row)
 
     async def _collect(self, scene: str, take: int, names: list[str], after: Result) -> Result:
-        """Download the clip, verify it, move it into the workspace, and write the stills that other scenes start from."""
+        """Download the clip, verify it, move it into the workspace, and write the stills that other
+        scenes start from.
+        """
         row = await self._plain.collect(self._takes[after["take_id"]], names)
         clip = row.here
         get_run_logger().info(
-            "%s: %s x %s, %s frames, %s bytes", clip.path, clip.width, clip.height, clip.frames, clip.bytes
+            "%s: %s x %s, %s frames, %s bytes",
+            clip.path,
+            clip.width,
+            clip.height,
+            clip.frames,
+            clip.bytes,
         )
         return self._returned(row) | {"frames": self._paths(row, names)}
 
@@ -148,14 +191,18 @@ class TaskSteps:
         return self._returned(row) | {"frames": paths}
 
     async def _cut(self, takes: dict[str, int | None], after: list[Result]) -> Result:
-        """Cut the film and the contact sheet from these takes, scene -> ledger id (None: it has no clip), in this order."""
+        """Cut the film and the contact sheet from these takes, scene -> ledger id (None: it has no
+        clip), in this order.
+        """
         film = await self._plain.cut(self._clips)
         get_run_logger().info("%s: %d frames, %.2f s", film.path, film.frames, film.duration_s)
         return film.model_dump()
 
     def _paths(self, take: Take, names: Sequence[str]) -> dict[str, str]:
         workspace = self._session.workspace
-        return {name: workspace.relative(workspace.frame(take.scene, take.take, name)) for name in names}
+        return {
+            name: workspace.relative(workspace.frame(take.scene, take.take, name)) for name in names
+        }
 
 
 def _result(take: Take) -> Result:

@@ -33,14 +33,25 @@ def _installed() -> Path:
 def proxy(folder: Path, upstream: str) -> Iterator[str]:
     """Run the proxy before `upstream`; yields its base URL."""
     program = _installed()
-    entry = "  - model_name: {0}\n    litellm_params: {{model: openai/{0}, api_base: '{1}', api_key: upstream}}\n"
+    entry = (
+        "  - model_name: {0}\n    litellm_params: {{model: openai/{0}, api_base: '{1}', "
+        "api_key: upstream}}\n"
+    )
     models = "".join(entry.format(name, upstream) for name in ("sora-2", "kling-video-o1"))
     (folder / "litellm.yaml").write_text(f"model_list:\n{models}")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = {**os.environ, "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true"}
-    command = [program, "--config", folder / "litellm.yaml", "--host", "127.0.0.1", "--port", str(port)]
+    command = [
+        program,
+        "--config",
+        folder / "litellm.yaml",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     log = folder / "litellm.log"
     with (
         log.open("w") as out,

@@ -25,7 +25,10 @@ def _bin() -> Path | None:
 
 @contextmanager
 def server() -> Iterator[str]:
-    """Start a server on a free loopback port; yields its URL. Skips where PostgreSQL is not installed."""
+    """Start a server on a free loopback port; yields its URL.
+
+    Skips where PostgreSQL is not installed.
+    """
     programs = _bin()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (apt-get install postgresql; .ci/run does)")
@@ -46,8 +49,15 @@ def server() -> Iterator[str]:
         )
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
         control = [*prefix, programs / "pg_ctl", "-D", data, "-w", "-l", f"{folder}/log"]
-        subprocess.run([*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        subprocess.run(
+            [*control, "-o", options, "start"], check=True, stdout=subprocess.DEVNULL, cwd="/"
+        )
         try:
             yield f"postgresql://{user}@127.0.0.1:{port}/postgres"
         finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+            subprocess.run(
+                [*control, "-m", "immediate", "stop"],
+                check=True,
+                stdout=subprocess.DEVNULL,
+                cwd="/",
+            )

@@ -1,4 +1,6 @@
-"""The simulator, live on a loopback port, in a thread of the test process: real HTTP, and its truth within reach."""
+"""The simulator, live on a loopback port, in a thread of the test process: real HTTP, and its truth
+within reach.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +44,18 @@ def live(
     **options: Any,
 ) -> Iterator[Live]:
     """Serve until the block ends."""
-    with serving(Simulator(Jobs(models or catalog.load(), folder, speed=speed, scale=scale), **options)) as api:
+    with serving(
+        Simulator(Jobs(models or catalog.load(), folder, speed=speed, scale=scale), **options)
+    ) as api:
         yield api
 
 
 @contextmanager
 def serving(simulator: Simulator) -> Iterator[Live]:
     """Serve this one until the block ends."""
-    server = uvicorn.Server(uvicorn.Config(simulator.app(), port=0, log_level="critical", lifespan="off"))
+    server = uvicorn.Server(
+        uvicorn.Config(simulator.app(), port=0, log_level="critical", lifespan="off")
+    )
     ready = threading.Event()
 
     original = server.startup

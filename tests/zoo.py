@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Rgb = tuple[int, int, int]
-PATCHES: tuple[Rgb, ...] = ((200, 59, 39), (30, 140, 80), (40, 60, 190), (128, 128, 128), (220, 210, 60), (16, 16, 16))
+PATCHES: tuple[Rgb, ...] = (
+    (200, 59, 39),
+    (30, 140, 80),
+    (40, 60, 190),
+    (128, 128, 128),
+    (220, 210, 60),
+    (16, 16, 16),
+)
 LUMA = {"601": (0.299, 0.114), "709": (0.2126, 0.0722), "2020": (0.2627, 0.0593)}
 TAGS = {"601": (6, 6, 6), "709": (1, 1, 1), "2020": (9, 9, 14)}
 BITS = 10
@@ -24,7 +31,10 @@ BITS = 10
 
 @dataclass(frozen=True)
 class Odd:
-    """How a clip is odd. Frames are shown at `times` (in frames) where they are not evenly spaced."""
+    """How a clip is odd.
+
+    Frames are shown at `times` (in frames) where they are not evenly spaced.
+    """
 
     codec: str = "libx264"
     frames: int = 24
@@ -42,12 +52,22 @@ class Odd:
 
 def make(odd: Odd, path: Path) -> Path:
     """Write the clip."""
-    codec = {"libx264": {"crf": "4", "preset": "veryfast"}, "libx265": {"crf": "6", "x265-params": "log-level=none"},
-             "libsvtav1": {"crf": "10", "preset": "10"}, "libvpx-vp9": {"crf": "4", "b": "0", "deadline": "realtime", "cpu-used": "8"}}  # fmt: skip
+    codec = {
+        "libx264": {"crf": "4", "preset": "veryfast"},
+        "libx265": {"crf": "6", "x265-params": "log-level=none"},
+        "libsvtav1": {"crf": "10", "preset": "10"},
+        "libvpx-vp9": {"crf": "4", "b": "0", "deadline": "realtime", "cpu-used": "8"},
+    }
     flags = {"movflags": odd.movflags} if odd.movflags else {}
     with av.open(str(path), "w", format="mp4", options=flags) as out:
-        track = out.add_stream("aac", rate=48_000, layout="stereo") if odd.sound_s and odd.sound_first else None
-        stream = out.add_stream(odd.codec, rate=odd.fps, options={**codec[odd.codec], **odd.options})
+        track = (
+            out.add_stream("aac", rate=48_000, layout="stereo")
+            if odd.sound_s and odd.sound_first
+            else None
+        )
+        stream = out.add_stream(
+            odd.codec, rate=odd.fps, options={**codec[odd.codec], **odd.options}
+        )
         stream.width, stream.height, stream.pix_fmt = *odd.size, "yuv420p"
         context = stream.codec_context
         if odd.tagged:
@@ -65,7 +85,9 @@ def make(odd: Odd, path: Path) -> Path:
             samples = int((odd.sound_s or 0) * 48_000)
             for at in range(0, samples, 1024):
                 block = av.AudioFrame.from_ndarray(
-                    np.full((2, min(1024, samples - at)), 0.1, np.float32), format="fltp", layout="stereo"
+                    np.full((2, min(1024, samples - at)), 0.1, np.float32),
+                    format="fltp",
+                    layout="stereo",
                 )
                 block.sample_rate, block.pts, block.time_base = 48_000, at, Fraction(1, 48_000)
                 out.mux(track.encode(block))
@@ -75,7 +97,13 @@ def make(odd: Odd, path: Path) -> Path:
 
 def ffmpeg(*arguments: Any) -> str:
     """Run another build of ffmpeg than the one under test; returns what it says."""
-    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-hide_banner", "-nostdin", "-y", *map(str, arguments)]
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-hide_banner",
+        "-nostdin",
+        "-y",
+        *map(str, arguments),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr
 

@@ -1,4 +1,5 @@
-"""What Prefect shows of a run besides its graph: the plan before, progress while it runs, events, the report after.
+"""What Prefect shows of a run besides its graph: the plan before, progress while it runs, events,
+the report after.
 
 Nothing here may hold a run up or end it: a slow or dead server costs these words, never a clip.
 """
@@ -58,7 +59,9 @@ async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
         async with asyncio.timeout(PATIENCE_S):
             return await words
     except Exception as error:
-        logging.getLogger(__name__).warning("Prefect's server did not take it: %s", type(error).__name__)
+        logging.getLogger(__name__).warning(
+            "Prefect's server did not take it: %s", type(error).__name__
+        )
         return None
 
 
@@ -86,14 +89,18 @@ async def plan_table(plan: Plan) -> None:
 
 @asynccontextmanager
 async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator[None]:
-    """Beside the run: the plan, and a progress artifact that is brought up to date every few seconds, and at the end."""
+    """Beside the run: the plan, and a progress artifact that is brought up to date every few
+    seconds, and at the end.
+    """
     storyboard = planned.storyboard.id
 
     async def update() -> None:
         await plan_table(planned)
         artifact = await patiently(
             acreate_progress_artifact(
-                progress=percent(), key=f"progress-{storyboard}", description=f"Scenes of {storyboard}"
+                progress=percent(),
+                key=f"progress-{storyboard}",
+                description=f"Scenes of {storyboard}",
             )
         )
         told = percent()
@@ -117,7 +124,9 @@ async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator
 
 
 class Announcer:
-    """Sends each outcome of a run to Prefect: an event for automations, and a line in the flow run's log."""
+    """Sends each outcome of a run to Prefect: an event for automations, and a line in the flow
+    run's log.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -142,25 +151,42 @@ def scene_event(session: Session, outcome: Outcome) -> None:
         f"storyreel.scene.{outcome.status}",
         f"storyreel.scene.{session.storyboard.id}.{scene.id}",
         f"{session.storyboard.id} {scene.id}",
-        {"storyboard": session.storyboard.id, "scene": scene.id, "take": outcome.take, "reason": outcome.reason,
-         "error": outcome.error_class and str(outcome.error_class), "run_id": session.run_id},
-    )  # fmt: skip
+        {
+            "storyboard": session.storyboard.id,
+            "scene": scene.id,
+            "take": outcome.take,
+            "reason": outcome.reason,
+            "error": outcome.error_class and str(outcome.error_class),
+            "run_id": session.run_id,
+        },
+    )
 
 
 def budget_event(session: Session, why: str) -> None:
     """`storyreel.budget.reached`."""
     name = session.storyboard.id
-    _emit("storyreel.budget.reached", f"storyreel.storyboard.{name}", name, {"storyboard": name, "reason": why, "run_id": session.run_id})  # fmt: skip
+    _emit(
+        "storyreel.budget.reached",
+        f"storyreel.storyboard.{name}",
+        name,
+        {"storyboard": name, "reason": why, "run_id": session.run_id},
+    )
 
 
 def _emit(event: str, resource: str, name: str, payload: dict[str, Any]) -> None:
     if FlowRunContext.get() is not None:
         with contextlib.suppress(Exception):
-            emit_event(event, {"prefect.resource.id": resource, "prefect.resource.name": name}, payload=payload)
+            emit_event(
+                event,
+                {"prefect.resource.id": resource, "prefect.resource.name": name},
+                payload=payload,
+            )
 
 
 async def report_markdown(report: RunReport, workspace: Workspace) -> None:
-    """The report as a markdown artifact, its contact sheet inside; it links to nothing that only this machine has."""
+    """The report as a markdown artifact, its contact sheet inside; it links to nothing that only
+    this machine has.
+    """
     lines = [f"# {_cell(report.title)}", "", summary(report), ""]
     if report.stopped:
         lines += [f"**Stopped:** {_cell(report.stopped)}", ""]
@@ -170,17 +196,22 @@ async def report_markdown(report: RunReport, workspace: Workspace) -> None:
     for s in report.scenes[:MAX_ROWS]:
         waited = "" if s.timing.waited_s is None else s.timing.waited_s
         lines.append(
-            f"| {s.id} | {s.take or ''} | {s.status} | {_cell(s.reason)} | {waited} | {s.price.estimate or ''} |"
+            f"| {s.id} | {s.take or ''} | {s.status} | {_cell(s.reason)} | {waited} | "
+            f"{s.price.estimate or ''} |"
         )
     await patiently(
         acreate_markdown_artifact(
-            key=f"report-{report.storyboard}", markdown="\n".join(lines), description=summary(report)
+            key=f"report-{report.storyboard}",
+            markdown="\n".join(lines),
+            description=summary(report),
         )
     )
 
 
 def _sheet(path: Path) -> str:
-    """The contact sheet as markdown, made smaller; nothing where it would still be too large for the UI."""
+    """The contact sheet as markdown, made smaller; nothing where it would still be too large for
+    the UI.
+    """
     try:
         with Image.open(path) as sheet:
             sheet.thumbnail((SHEET_WIDTH_PX, SHEET_WIDTH_PX * 4))

@@ -1,4 +1,6 @@
-"""`policy: {approve: plan}`: a run that nobody sits before waits until a person has seen its price."""
+"""`policy: {approve: plan}`: a run that nobody sits before waits until a person has seen its
+price.
+"""
 
 from __future__ import annotations
 
@@ -19,17 +21,21 @@ WAIT_S = 24 * 3600
 
 
 def is_wanted(storyboard: Storyboard) -> bool:
-    """Must a person see this run's price first? Not where one sits before it: `storyreel run` has asked."""
+    """Must a person see this run's price first? Not where one sits before it: `storyreel run` has
+    asked.
+    """
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     return storyboard.policy.approve == "plan" and run is not None and run.deployment_id is not None
 
 
 async def await_approval(planned: Plan) -> None:
-    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`; return at once if nothing is to be paid.
+    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`; return
+    at once if nothing is to be paid.
 
-    The process ends; the worker starts the run again when it is resumed. What was approved is this plan: if by then another
-    would be paid for, the run waits again. Not resumed within a day, it fails, and nothing was spent.
+    The process ends; the worker starts the run again when it is resumed. What was approved is this
+    plan: if by then another would be paid for, the run waits again. Not resumed within a day, it
+    fails, and nothing was spent.
     """
     if not planned.jobs:
         return
@@ -42,7 +48,9 @@ async def await_approval(planned: Plan) -> None:
 def waiting() -> list[FlowRun]:
     """The runs that wait for a person."""
     with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter(state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"])))
+        wanted = FlowRunFilter(
+            state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"]))
+        )
         return client.read_flow_runs(flow_run_filter=wanted)
 
 

@@ -1,8 +1,10 @@
-"""The Prefect server behind a run: the one that is named, the one that is up, or one started for as long as it is needed.
+"""The Prefect server behind a run: the one that is named, the one that is up, or one started for as
+long as it is needed.
 
-Prefect's own temporary server dies before its recorder has written everything down. Ours is a process of its own on
-Prefect's usual database, so that every run and `storyreel up` see one history. Runs share it: each holds a shared lock
-while it works, and the last one out ends it; a watchdog in the server does so if that run was killed.
+Prefect's own temporary server dies before its recorder has written everything down. Ours is a
+process of its own on Prefect's usual database, so that every run and `storyreel up` see one
+history. Runs share it: each holds a shared lock while it works, and the last one out ends it; a
+watchdog in the server does so if that run was killed.
 """
 
 from __future__ import annotations
@@ -83,7 +85,10 @@ def named() -> str | None:
 
 @dataclass(slots=True)
 class Backend:
-    """A server in use by this process. `is_ours`: we started it, or joined one that a run started."""
+    """A server in use by this process.
+
+    `is_ours`: we started it, or joined one that a run started.
+    """
 
     url: str
     is_ours: bool
@@ -91,25 +96,33 @@ class Backend:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def wait_until_ready(self) -> None:
-        """Return once the server answers. From then on until `release` one that we started is started again if it dies.
+        """Return once the server answers. From then on until `release` one that we started is
+        started again if it dies.
 
         Raises:
             WorkspaceError: it does not, within two minutes.
         """
         deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
         while not answers(self.url):
-            if time.monotonic() > deadline or (self.is_ours and not is_alive(read_info().get("pid"))):
+            if time.monotonic() > deadline or (
+                self.is_ours and not is_alive(read_info().get("pid"))
+            ):
                 why = last_line(home() / "storyreel-server.log") if self.is_ours else ""
                 raise WorkspaceError(
                     f"the Prefect server at {self.url} does not answer{why}",
-                    fix="see `storyreel doctor`" if self.is_ours else f"start it, or {forget(self.url)}",
+                    fix="see `storyreel doctor`"
+                    if self.is_ours
+                    else f"start it, or {forget(self.url)}",
                 )
             time.sleep(0.05)
         if self._lock:
             threading.Thread(target=self._keep_up, daemon=True).start()
 
     def _keep_up(self) -> None:
-        """Restart our server on the same port if it dies, at most three times. Prefect's clients retry meanwhile."""
+        """Restart our server on the same port if it dies, at most three times.
+
+        Prefect's clients retry meanwhile.
+        """
         restarts = 0
         with contextlib.suppress(OSError):  # no room for its log: the run goes on without it
             while restarts < MAX_RESTARTS and not self._over.wait(LOOK_EVERY_S):
@@ -120,8 +133,8 @@ class Backend:
                         restarts += 1
 
     def drain(self, started: Mapping[str, int]) -> bool:
-        """Wait until the server has written down a final state for each task run: so many were started by flow run. Says whether
-        it has.
+        """Wait until the server has written down a final state for each task run: so many were
+        started by flow run. Says whether it has.
         """
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogHandler
@@ -130,8 +143,11 @@ class Backend:
         EventsWorker.drain_all(timeout=20)
         task_runs = sum(started.values())
         deadline = time.monotonic() + 20 + task_runs * 0.05
-        final = {"flow_runs": {"id": {"any_": list(started)}}}
-        final["task_runs"] = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]}}}  # type: ignore[dict-item]
+        ended = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
+        final = {
+            "flow_runs": {"id": {"any_": list(started)}},
+            "task_runs": {"state": {"type": {"any_": ended}}},
+        }
         while time.monotonic() < deadline:
             try:
                 if int(_post(f"{self.url}/task_runs/count", final)) >= task_runs:
@@ -161,7 +177,10 @@ class Backend:
 
 
 def _given() -> Backend | None:
-    """The server that is named, if one is. Prefect's client is set up for it, or for the one that is started instead."""
+    """The server that is named, if one is.
+
+    Prefect's client is set up for it, or for the one that is started instead.
+    """
     children.spare_loopback()
     os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
     url = named()
@@ -169,7 +188,9 @@ def _given() -> Backend | None:
 
 
 def start() -> Backend:
-    """Find or start the server, and return at once: it comes up while the caller does something useful."""
+    """Find or start the server, and return at once: it comes up while the caller does something
+    useful.
+    """
     if given := _given():
         return given
     with _starting():
@@ -184,7 +205,8 @@ def start() -> Backend:
 
 
 def start_permanent(host: str | None = None, port: int | None = None) -> Backend:
-    """The server that stays until `stop_permanent`: the named one, the one that is up already, or one started for it at this address.
+    """The server that stays until `stop_permanent`: the named one, the one that is up already, or
+    one started for it at this address.
 
     Raises:
         UsageError: it is up, or named, at another address.
@@ -193,9 +215,17 @@ def start_permanent(host: str | None = None, port: int | None = None) -> Backend
     with _starting():
         info = read_info()
         running = is_running(info.get("pid"), SERVING)
-        there = given.url if given else f"{info.get('host', LOOPBACK)}:{info['port']}" if running else None
+        there = (
+            given.url
+            if given
+            else f"{info.get('host', LOOPBACK)}:{info['port']}"
+            if running
+            else None
+        )
         if there and (
-            (port and info.get("port") != port) or (host and info.get("host", LOOPBACK) != host) or (given and port)
+            (port and info.get("port") != port)
+            or (host and info.get("host", LOOPBACK) != host)
+            or (given and port)
         ):
             raise UsageError(
                 f"the Prefect server is at {there} already",
@@ -208,8 +238,12 @@ def start_permanent(host: str | None = None, port: int | None = None) -> Backend
         else:
             usual = info["port"] if info.get("kind") == "up" else USUAL_PORT
             host = host or (info.get("host") if info.get("kind") == "up" else None)
-            info = _spawn("up", usual if port is None else port, host or LOOPBACK, must=port is not None)
-    os.environ["PREFECT_API_URL"] = f"http://{reached_at(info.get('host', LOOPBACK))}:{info['port']}/api"
+            info = _spawn(
+                "up", usual if port is None else port, host or LOOPBACK, must=port is not None
+            )
+    os.environ["PREFECT_API_URL"] = (
+        f"http://{reached_at(info.get('host', LOOPBACK))}:{info['port']}/api"
+    )
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
 
 
@@ -225,16 +259,24 @@ def _stop_first(given: Backend | None) -> str:
 
 
 def forget(url: str) -> str:
-    """The command by which this server is named no more: by the environment, or by Prefect's active profile."""
+    """The command by which this server is named no more: by the environment, or by Prefect's active
+    profile.
+    """
     if os.environ.get("PREFECT_API_URL") or not (home() / "profiles.toml").exists():
         return "unset PREFECT_API_URL"
     from prefect.context import get_settings_context
 
-    return f"`prefect config unset PREFECT_API_URL` (profile `{get_settings_context().profile.name}` names {url})"
+    return (
+        "`prefect config unset PREFECT_API_URL` (profile "
+        f"`{get_settings_context().profile.name}` names {url})"
+    )
 
 
 def stop_permanent() -> bool:
-    """End the server that `start_permanent` started, or leave that to the runs that still use it. Says whether there was one."""
+    """End the server that `start_permanent` started, or leave that to the runs that still use it.
+
+    Says whether there was one.
+    """
     with _starting():
         info = read_info()
         if info.get("kind") != "up" or not is_running(info.get("pid"), SERVING):
@@ -260,7 +302,10 @@ def _starting() -> Iterator[None]:
 
 
 def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) -> dict[str, Any]:
-    """Start a server. It is given a socket that listens already, so nothing else can take the port meanwhile."""
+    """Start a server.
+
+    It is given a socket that listens already, so nothing else can take the port meanwhile.
+    """
     environment = SERVER_SETTINGS | children.environment()
     before = read_info()
     had_it = before.get("port") == port  # and may hold it until its last thread has ended
@@ -275,7 +320,9 @@ def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) ->
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            process_group=0,  # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7), autogroup)
+            # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7),
+            # autogroup)
+            process_group=0,
             pass_fds=[listening.fileno()],
         )
     info = {"pid": process.pid, "port": port, "kind": kind, "host": host}
@@ -323,7 +370,9 @@ def answers(url: str) -> bool:
 
 
 def _post(url: str, body: dict[str, Any]) -> str:
-    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    request = urllib.request.Request(
+        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
     with _open(request, 10) as answer:
         text: str = answer.read().decode()
         return text

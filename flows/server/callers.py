@@ -1,4 +1,6 @@
-"""Hands a caller to a flow: an object of this process, which is no parameter that Prefect could store or show."""
+"""Hands a caller to a flow: an object of this process, which is no parameter that Prefect could
+store or show.
+"""
 
 from __future__ import annotations
 

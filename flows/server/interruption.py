@@ -1,7 +1,8 @@
-"""A signal that would end a run is held until the run has let go of what it holds: no answer to a paid request is lost by it.
+"""A signal that would end a run is held until the run has let go of what it holds: no answer to a
+paid request is lost by it.
 
-Prefect's engine raises SIGTERM as an exception at whatever line the main thread has reached, and leaves SIGHUP and a second
-Ctrl-C to Python. Each of them would cut off a request that is under way.
+Prefect's engine raises SIGTERM as an exception at whatever line the main thread has reached, and
+leaves SIGHUP and a second Ctrl-C to Python. Each of them would cut off a request that is under way.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ _within: ContextVar[bool] = ContextVar("storyreel_within", default=False)
 
 @dataclass(slots=True)
 class _Held:
-    """The runs of this process that hold signals, the first signal that came, and who handled each before."""
+    """The runs of this process that hold signals, the first signal that came, and who handled each
+    before.
+    """
 
     tasks: set[asyncio.Task[Any]] = field(default_factory=set)
     came: signal.Signals | None = None
@@ -41,8 +44,8 @@ _held = _Held()
 
 @contextlib.asynccontextmanager
 async def held() -> AsyncIterator[None]:
-    """Within it a signal cancels the task, once; whatever comes after that is ignored. At its end the signal is given to
-    whoever handled it before: Prefect, the command line, or the system.
+    """Within it a signal cancels the task, once; whatever comes after that is ignored. At its end
+    the signal is given to whoever handled it before: Prefect, the command line, or the system.
     """
     task = asyncio.current_task()
     if _within.get() or task is None or threading.current_thread() is not threading.main_thread():
@@ -61,7 +64,9 @@ async def held() -> AsyncIterator[None]:
             task.uncancel()
             await _record()
             signal.raise_signal(came)
-            await asyncio.sleep(0)  # where the handler cancels the task, as asyncio's own does for Ctrl-C
+            await asyncio.sleep(
+                0
+            )  # where the handler cancels the task, as asyncio's own does for Ctrl-C
 
 
 def _begin(task: asyncio.Task[Any]) -> None:
@@ -76,8 +81,8 @@ def _begin(task: asyncio.Task[Any]) -> None:
 
 
 def _outlive_the_terminal() -> None:
-    """Prefect's console ends the process where nobody reads its lines any more, as after `kill -9` of a worker, and with it
-    cuts off a paid request: let it be quiet instead.
+    """Prefect's console ends the process where nobody reads its lines any more, as after `kill -9`
+    of a worker, and with it cuts off a paid request: let it be quiet instead.
     """
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):
         for handler in logging.getLogger(name).handlers:
@@ -89,7 +94,11 @@ def _outlive_the_terminal() -> None:
 def _came(one: signal.Signals) -> None:
     if _held.came:
         with contextlib.suppress(OSError, ValueError):
-            print("storyreel: ending; the answer to a paid request is waited for first", file=sys.stderr, flush=True)
+            print(
+                "storyreel: ending; the answer to a paid request is waited for first",
+                file=sys.stderr,
+                flush=True,
+            )
         return
     _held.came = one
     for task in _held.tasks:
@@ -113,8 +122,9 @@ def _end(task: asyncio.Task[Any]) -> signal.Signals | None:
 
 
 async def _record() -> None:
-    """Send what Prefect's server does not know yet: the signal may end this process at once. A run that is being cancelled
-    is marked so, else Prefect would call it crashed. All of it within a few seconds, or not at all.
+    """Send what Prefect's server does not know yet: the signal may end this process at once. A run
+    that is being cancelled is marked so, else Prefect would call it crashed. All of it within a few
+    seconds, or not at all.
     """
     with contextlib.suppress(Exception):
         async with asyncio.timeout(TELL_PREFECT_WITHIN_S):
@@ -144,7 +154,8 @@ async def _mark_cancelled() -> None:
         now = await client.read_flow_run(run.id)
         if now.state is not None and now.state.is_cancelling():
             state: State[Any] = Cancelled(
-                message="cancelled; what is in flight is in the ledger, and the next run takes it up"
+                message="cancelled; what is in flight is in the ledger, and the next run takes "
+                "it up"
             )
             await client.set_flow_run_state(run.id, state)
             run.state = state  # Prefect's engine leaves a final state as it is

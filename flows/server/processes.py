@@ -26,9 +26,11 @@ def end(pid: int, patience_s: float = 20.0) -> None:
         os.kill(pid, signal.SIGKILL)
 
 
-def listen(port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bool = False) -> socket.socket:
-    """A socket that listens on this port, or on any other where it stays taken and is no `must`. Connections of a server that
-    has just ended do not take it.
+def listen(
+    port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bool = False
+) -> socket.socket:
+    """A socket that listens on this port, or on any other where it stays taken and is no `must`.
+    Connections of a server that has just ended do not take it.
 
     Raises:
         UsageError: it cannot listen there.
@@ -40,7 +42,9 @@ def listen(port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bo
             return socket.create_server((host, port), family=family)
         except (OSError, OverflowError) as error:
             if must or not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
-                raise UsageError(f"{host} port {port}: {error}", fix="choose another with --host and --port") from error
+                raise UsageError(
+                    f"{host} port {port}: {error}", fix="choose another with --host and --port"
+                ) from error
             if time.monotonic() >= deadline:
                 return socket.create_server((host, 0), family=family)
             time.sleep(0.05)
@@ -51,7 +55,9 @@ def is_alive(pid: int | None) -> bool:
     if not pid:
         return False
     try:
-        reaped, _ = os.waitpid(pid, os.WNOHANG)  # our own child, if it has ended, is a zombie until asked about
+        reaped, _ = os.waitpid(
+            pid, os.WNOHANG
+        )  # our own child, if it has ended, is a zombie until asked about
         if reaped == pid:
             return False
     except ChildProcessError:
@@ -66,7 +72,9 @@ def is_alive(pid: int | None) -> bool:
 
 
 def is_running(pid: int | None, word: str) -> bool:
-    """Is this process alive, and still the one whose command has that word: not another that got its number later?"""
+    """Is this process alive, and still the one whose command has that word: not another that got
+    its number later?
+    """
     if not pid or not is_alive(pid):
         return False
     try:

@@ -1,4 +1,6 @@
-"""`python -m storyreel.flows.server.serving FD INFO_FILE`: a Prefect server that ends when no run uses it any more, unless it is to stay."""
+"""`python -m storyreel.flows.server.serving FD INFO_FILE`: a Prefect server that ends when no run
+uses it any more, unless it is to stay.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,21 @@ NICENESS = 10  # what waits, downloads and pays goes before what only writes it 
 
 
 class _Server(uvicorn.Server):
-    """Steps back once it serves. To come up is no small work: behind all others it would take minutes on a busy machine."""
+    """Steps back once it serves.
+
+    To come up is no small work: behind all others it would take minutes on a busy machine.
+    """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        os.setpriority(os.PRIO_PGRP, 0, NICENESS)  # of every thread: by process it would be of one, in Linux
+        os.setpriority(
+            os.PRIO_PGRP, 0, NICENESS
+        )  # of every thread: by process it would be of one, in Linux
 
 
 def main(fd: int, info: Path) -> None:
-    """Serve on the socket that listens there, as a process group of its own. Found without a user three times in a row,
-    5 s apart, it ends; not while `storyreel up` keeps it.
+    """Serve on the socket that listens there, as a process group of its own. Found without a user
+    three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it.
     """
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not our end
     server = _Server(uvicorn.Config(create_app(), log_level="warning"))

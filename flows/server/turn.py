@@ -21,7 +21,8 @@ WAIT_S = 6 * 3600.0
 async def taken(
     open_session: Callable[[], AbstractAsyncContextManager[Session]], *, wait_s: float = WAIT_S
 ) -> AsyncIterator[Session]:
-    """The session, as soon as no other run holds its workspace. At the command line a person decides whether to wait.
+    """The session, as soon as no other run holds its workspace. At the command line a person
+    decides whether to wait.
 
     Raises:
         RunLocked: another run holds it; for a deployment, still after `wait_s`.
@@ -31,7 +32,9 @@ async def taken(
 
 
 async def _enter(
-    stack: AsyncExitStack, open_session: Callable[[], AbstractAsyncContextManager[Session]], wait_s: float
+    stack: AsyncExitStack,
+    open_session: Callable[[], AbstractAsyncContextManager[Session]],
+    wait_s: float,
 ) -> Session:
     deadline, told = time.monotonic() + wait_s, False
     while True:
@@ -41,7 +44,9 @@ async def _enter(
             if time.monotonic() >= deadline:
                 raise
             if not told:
-                get_run_logger().warning("%s: this run waits its turn, up to %.0f h", error.message, wait_s / 3600)
+                get_run_logger().warning(
+                    "%s: this run waits its turn, up to %.0f h", error.message, wait_s / 3600
+                )
             told = True
         await asyncio.sleep(LOOK_EVERY_S)
 

@@ -1,4 +1,6 @@
-"""`storyreel up` and `down`: a Prefect server with its UI, the deployments of prefect.yaml and a worker, on this machine."""
+"""`storyreel up` and `down`: a Prefect server with its UI, the deployments of prefect.yaml and a
+worker, on this machine.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ ZOMBIES = "storyreel: runs whose process died"
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """What is brought up together: a folder, and the name by which its deployments, work pool and worker are its own."""
+    """What is brought up together: a folder, and the name by which its deployments, work pool and
+    worker are its own.
+    """
 
     folder: Path
     name: str
@@ -48,15 +52,22 @@ class Project:
 
     def deployment(self, name: str) -> str:
         """The name on the server of what prefect.yaml calls `name`."""
-        return name if name == self.name or name.startswith(f"{self.name}-") else f"{self.name}-{name}"
+        return (
+            name if name == self.name or name.startswith(f"{self.name}-") else f"{self.name}-{name}"
+        )
 
     def _entrypoint(self, written: str) -> str:
-        """A flow of ours by its name; `flows.render…` was its name in earlier versions, and is a user's own beside such a folder."""
+        """A flow of ours by its name; `flows.render…` was its name in earlier versions, and is a
+        user's own beside such a folder.
+        """
         is_old = written.startswith("flows.") and not (self.folder / "flows").is_dir()
         return f"storyreel.{written}" if is_old else written
 
     def as_deployed(self) -> dict[str, Any]:
-        """prefect.yaml with the project's own names in it. A work pool of another name is the user's, and stays."""
+        """prefect.yaml with the project's own names in it.
+
+        A work pool of another name is the user's, and stays.
+        """
         made = copy.deepcopy(self.written)
         for entry in made.get("deployments") or ():
             entry["name"] = self.deployment(str(entry["name"]))
@@ -68,7 +79,8 @@ class Project:
 
 
 def project_in(folder: Path) -> Project:
-    """The project whose prefect.yaml lies in `folder`; its name is STORYREEL_PROJECT, or `name` there, or the folder's.
+    """The project whose prefect.yaml lies in `folder`; its name is STORYREEL_PROJECT, or `name`
+    there, or the folder's.
 
     Raises:
         UsageError: there is none, or it cannot be read.
@@ -83,7 +95,9 @@ def project_in(folder: Path) -> Project:
         written = YAML(typ="safe").load(path.read_text("utf-8"))
         entries = [str(entry["name"]) for entry in written["deployments"]]
     except (YAMLError, OSError, TypeError, KeyError, UnicodeDecodeError) as error:
-        raise UsageError(f"prefect.yaml cannot be read: {_one_line(error)}", fix=f"correct {path}") from error
+        raise UsageError(
+            f"prefect.yaml cannot be read: {_one_line(error)}", fix=f"correct {path}"
+        ) from error
     if not entries:
         raise UsageError("prefect.yaml has no deployments", fix=f"add one to {path}")
     name = os.environ.get("STORYREEL_PROJECT") or written.get("name") or folder.name
@@ -102,11 +116,13 @@ def up(
     port: int | None = None,
     limit: int | None = None,
 ) -> str:
-    """Bring up what is not up yet; what is stays as it is. Returns the UI's address. `folder` holds prefect.yaml, and is where
-    storyboards lie; `host` and `port` are the server's, `limit` is how many runs the worker executes at once.
+    """Bring up what is not up yet; what is stays as it is. Returns the UI's address. `folder` holds
+    prefect.yaml, and is where storyboards lie; `host` and `port` are the server's, `limit` is how
+    many runs the worker executes at once.
 
     Raises:
-        UsageError: there is no prefect.yaml; the server is up at another address; another folder's project has this name.
+        UsageError: there is no prefect.yaml; the server is up at another address; another folder's
+        project has this name.
         WorkspaceError: a part of it does not come up.
     """
     project = project_in(folder)
@@ -123,13 +139,15 @@ def up(
 
 
 def down(folder: Path) -> list[str]:
-    """End the worker of the project in `folder`, or every worker where there is no project, and the server with the last of
-    them. Says which were there. Jobs in flight stay in the ledger.
+    """End the worker of the project in `folder`, or every worker where there is no project, and the
+    server with the last of them. Says which were there. Jobs in flight stay in the ledger.
     """
     workers, ended = _running(), []
     mine = {project_in(folder).name} if (folder / "prefect.yaml").is_file() else set(workers)
     for name in mine & set(workers):
-        processes.end(workers.pop(name)["pid"], patience_s=45)  # it first ends the runs that it watches
+        processes.end(
+            workers.pop(name)["pid"], patience_s=45
+        )  # it first ends the runs that it watches
         ended.append(f"worker of `{name}`")
     processes.write_whole(_workers_file(), workers)
     if not workers and backend.stop_permanent():
@@ -152,7 +170,8 @@ def _running() -> dict[str, dict[str, Any]]:
 
 
 def _refuse_a_namesake(project: Project) -> None:
-    """Two projects of one name would take each other's deployments. One that was moved is still the same.
+    """Two projects of one name would take each other's deployments. One that was moved is still the
+    same.
 
     Raises:
         UsageError: the project of another folder has this name.
@@ -172,7 +191,8 @@ def _refuse_a_namesake(project: Project) -> None:
 class _Namesake(WorkspaceError):
     def __init__(self, name: str, place: Path) -> None:
         super().__init__(
-            f"the project in {place} is called `{name}`, too: each would replace the other's deployments",
+            f"the project in {place} is called `{name}`, too: each would replace the "
+            "other's deployments",
             fix="change `name` in prefect.yaml, or set STORYREEL_PROJECT",
         )
 
@@ -187,7 +207,10 @@ def _place(deployment: DeploymentResponse) -> Path | None:
 
 
 def _worker(project: Project, server: backend.Backend, limit: int | None) -> None:
-    """Start the project's worker where none runs. It makes the work pool, and its runs have this process's environment."""
+    """Start the project's worker where none runs.
+
+    It makes the work pool, and its runs have this process's environment.
+    """
     workers = _running()
     now = workers.get(project.name)
     wanted = {"folder": str(project.folder), "url": server.url, "limit": limit}
@@ -208,7 +231,10 @@ def _start_worker(project: Project, url: str, limit: int | None) -> int:
     command += ["--limit", str(limit)] if limit else []
     _log().parent.mkdir(parents=True, exist_ok=True)
     with _log().open("a") as log:
-        log.write(f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: worker of `{project.name}` in {project.folder}\n")
+        log.write(
+            f"---- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC: worker of `{project.name}` "
+            f"in {project.folder}\n"
+        )
         log.flush()
         process = subprocess.Popen(
             [sys.executable, "-m", "prefect", *command],
@@ -223,7 +249,9 @@ def _start_worker(project: Project, url: str, limit: int | None) -> int:
 
 
 def _take_up_again(pool: str) -> None:
-    """Schedule again what a worker had taken and not started when it ended: nobody would, and it would keep its deployment's turn."""
+    """Schedule again what a worker had taken and not started when it ended: nobody would, and it
+    would keep its deployment's turn.
+    """
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.filters import (
         FlowRunFilter,
@@ -235,11 +263,15 @@ def _take_up_again(pool: str) -> None:
     from prefect.client.schemas.objects import StateType
     from prefect.states import Scheduled
 
-    pending = FlowRunFilter(state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING])))
+    pending = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.PENDING]))
+    )
     with get_client(sync_client=True) as client:
         ours = WorkPoolFilter(name=WorkPoolFilterName(any_=[pool]))
         for run in client.read_flow_runs(flow_run_filter=pending, work_pool_filter=ours):
-            client.set_flow_run_state(run.id, Scheduled(message="the worker ended before it began"), force=True)
+            client.set_flow_run_state(
+                run.id, Scheduled(message="the worker ended before it began"), force=True
+            )
 
 
 def _wait_for_pool(pool: str, worker: int) -> None:
@@ -254,12 +286,17 @@ def _wait_for_pool(pool: str, worker: int) -> None:
                 return
             except ObjectNotFound:
                 if time.monotonic() > deadline or not processes.is_running(worker, WORKER):
-                    raise WorkspaceError("the worker did not come up", fix=f"see {_log()}") from None
+                    raise WorkspaceError(
+                        "the worker did not come up", fix=f"see {_log()}"
+                    ) from None
                 time.sleep(0.1)
 
 
 def _deploy(project: Project, url: str) -> tuple[str, ...]:
-    """`prefect deploy --all`, by Prefect's own command; returns the names. What was switched on or off stays so."""
+    """`prefect deploy --all`, by Prefect's own command; returns the names.
+
+    What was switched on or off stays so.
+    """
     from prefect.client.orchestration import get_client
 
     with get_client(sync_client=True) as client:
@@ -269,9 +306,24 @@ def _deploy(project: Project, url: str) -> tuple[str, ...]:
         file = Path(folder) / "prefect.yaml"
         YAML(typ="safe").dump(made, file)
         done = subprocess.run(
-            [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all", "--prefect-file", str(file)],
+            [
+                sys.executable,
+                "-m",
+                "prefect",
+                "--no-prompt",
+                "deploy",
+                "--all",
+                "--prefect-file",
+                str(file),
+            ],
             cwd=project.folder,
-            env={**os.environ, "PREFECT_API_URL": url, "PWD": str(project.folder), "COLUMNS": "200", "NO_COLOR": "1"},
+            env={
+                **os.environ,
+                "PREFECT_API_URL": url,
+                "PWD": str(project.folder),
+                "COLUMNS": "200",
+                "NO_COLOR": "1",
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -279,12 +331,16 @@ def _deploy(project: Project, url: str) -> tuple[str, ...]:
     _leave_switched(before)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        raise WorkspaceError(f"prefect.yaml cannot be deployed: {' '.join(lines[-5:])}", fix="correct prefect.yaml")
+        raise WorkspaceError(
+            f"prefect.yaml cannot be deployed: {' '.join(lines[-5:])}", fix="correct prefect.yaml"
+        )
     return tuple(str(entry["name"]) for entry in made["deployments"])
 
 
 def _leave_switched(before: list[DeploymentResponse]) -> None:
-    """`prefect deploy` makes deployments and schedules again, on or off as the file says: leave them as a person, or a budget, switched them."""
+    """`prefect deploy` makes deployments and schedules again, on or off as the file says: leave
+    them as a person, or a budget, switched them.
+    """
     from prefect.client.orchestration import get_client
 
     known = {one.id: one for one in before}
@@ -305,18 +361,28 @@ def _when(schedule: DeploymentSchedule) -> str:
 
 
 def _automate() -> None:
-    """Runs whose process died without a word are marked crashed, by the heartbeat that Prefect's engine sends."""
+    """Runs whose process died without a word are marked crashed, by the heartbeat that Prefect's
+    engine sends.
+    """
     from prefect.automations import AutomationCore, EventTrigger
     from prefect.client.orchestration import get_client
     from prefect.client.schemas.objects import StateType
     from prefect.events.actions import ChangeFlowRunState
     from prefect.events.schemas.automations import Posture
 
-    ended = {"prefect.flow-run.Completed", "prefect.flow-run.Failed", "prefect.flow-run.Crashed",
-             "prefect.flow-run.Cancelled", "prefect.flow-run.Suspended", "prefect.flow-run.Paused"}  # fmt: skip
+    ended = {
+        "prefect.flow-run.Completed",
+        "prefect.flow-run.Failed",
+        "prefect.flow-run.Crashed",
+        "prefect.flow-run.Cancelled",
+        "prefect.flow-run.Suspended",
+        "prefect.flow-run.Paused",
+    }
     wanted = AutomationCore(
         name=ZOMBIES,
-        description="No heartbeat for five minutes. What it paid for is in the ledger; the next run takes it up.",
+        description="No heartbeat for five minutes. What it paid for is in the ledger; "
+        "the next run "
+        "takes it up.",
         trigger=EventTrigger(
             after={"prefect.flow-run.heartbeat"},
             expect={"prefect.flow-run.heartbeat", *ended},
@@ -327,7 +393,9 @@ def _automate() -> None:
             within=timedelta(minutes=5),
         ),
         actions=[
-            ChangeFlowRunState(state=StateType.CRASHED, message="its process died: no heartbeat for five minutes")
+            ChangeFlowRunState(
+                state=StateType.CRASHED, message="its process died: no heartbeat for five minutes"
+            )
         ],
     )
     with get_client(sync_client=True) as client:

@@ -92,11 +92,17 @@ class Client:
 
         # Use a fresh connection for a POST: on a reused one that the server has closed, the answer
         # is lost.
-        self._post_http = open_pool(httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0))
-        self._http = open_pool(httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE))
+        self._post_http = open_pool(
+            httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=0)
+        )
+        self._http = open_pool(
+            httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
+        )
         # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
         # jobs do not cost a million scans.
-        self._at_once: dict[str, Job] = {}  # jobs that were finished in the answer to their request, by id
+        self._at_once: dict[
+            str, Job
+        ] = {}  # jobs that were finished in the answer to their request, by id
         self._given: set[str] = set()
         self._asking = asyncio.Semaphore(AT_ONCE)
         self._fetching = asyncio.Semaphore(AT_ONCE)
@@ -105,7 +111,10 @@ class Client:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._post_http.aclose()
         await self._http.aclose()
@@ -114,17 +123,21 @@ class Client:
         """`POST /videos`: start a job. Only the ledger's gate may call this.
 
         Raises:
-            NotSent, RateLimited, RequestRefused, KeyRefused, EndpointRefused, OutOfCredit: no job was made.
+            NotSent, RateLimited, RequestRefused, KeyRefused, EndpointRefused, OutOfCredit: no job
+            was made.
             AnswerLost: a job may have been made.
         """
         return await self._post(self.endpoint.paths.create, body)
 
     async def remix(self, video_id: str, body: dict[str, Any]) -> Job:
         """`POST /videos/{id}/remix`; raises as `create` does."""
-        return await self._post(encoding.path_of(self.endpoint.paths.remix, video_id), body, is_remix=True)
+        return await self._post(
+            encoding.path_of(self.endpoint.paths.remix, video_id), body, is_remix=True
+        )
 
     async def retrieve(self, job_id: str) -> Job:
-        """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked about: LocalAI keeps none.
+        """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked
+        about: LocalAI keeps none.
 
         Raises:
             NotFound: the API says itself that it does not know the job (or not yet).
@@ -138,7 +151,9 @@ class Client:
             self._given.add(job_id)
             return made
         try:
-            return await self._retrieve(job_id)  # the first link was no good; there may be a fresh one
+            return await self._retrieve(
+                job_id
+            )  # the first link was no good; there may be a fresh one
         except ApiError:
             return made
 
@@ -151,7 +166,9 @@ class Client:
             if job is not None:
                 return job
             if not refusals.has_refusal(payload):
-                raise AnswerLost("the answer about the job is not one the API should give", status=status)
+                raise AnswerLost(
+                    "the answer about the job is not one the API should give", status=status
+                )
         # vLLM-Omni answers with the status of what went wrong
         failed = parse_job(payload, base=self.base_url)
         if failed is not None and failed.id == job_id and failed.status is JobStatus.FAILED:
@@ -168,7 +185,8 @@ class Client:
         jobs: list[Job] = []
         while len(jobs) < limit:
             after = f"&after={quote(jobs[-1].id, safe='')}" if jobs else ""
-            path = f"{self.endpoint.paths.create}?limit={min(100, limit - len(jobs))}&order=desc{after}"
+            count = min(100, limit - len(jobs))
+            path = f"{self.endpoint.paths.create}?limit={count}&order=desc{after}"
             status, headers, text = await self._request(self._http, "GET", path)
             if status in (400, 404, 405, 501) and not jobs:
                 return None
@@ -192,7 +210,9 @@ class Client:
         """
         async with self._fetching:
             contents = self.base_url + self.endpoint.paths.content.partition("{id}")[0]
-            return await Download(self._http, self.base_url, self._auth, contents).fetch(url, Part(part, max_bytes))
+            return await Download(self._http, self.base_url, self._auth, contents).fetch(
+                url, Part(part, max_bytes)
+            )
 
     # ---- inside
 
@@ -212,10 +232,17 @@ class Client:
                 return job
             if not refusals.has_refusal(payload):
                 said = self._safe(refusals.read(status, text).message) or "nothing"
-                raise AnswerLost(f"the API answered {status} with something that names no job: {said}", status=status)
+                raise AnswerLost(
+                    f"the API answered {status} with something that names no job: {said}",
+                    status=status,
+                )
             status = 200
         elif (
-            status >= 500 and job is not None and job.status is JobStatus.RUNNING and job.word and not job.error_message
+            status >= 500
+            and job is not None
+            and job.status is JobStatus.RUNNING
+            and job.word
+            and not job.error_message
         ):
             return job  # it reports a fault, and the job that was made
         raise self._error("POST", status, headers, text, is_remix=is_remix)
@@ -227,7 +254,9 @@ class Client:
         `MAX_JSON_BYTES` is an error.
         """
         if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
-            raise NotSent("OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL")
+            raise NotSent(
+                "OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL"
+            )
         headers, content = self._auth, None
         if body is not None:
             headers["Content-Type"], content = encoding.encode(body, self.endpoint)
@@ -235,13 +264,19 @@ class Client:
             async with (
                 self._asking,
                 asyncio.timeout(REQUEST_DEADLINE_S),
-                http.stream(method, self.base_url + path, headers=headers, content=content) as answer,
+                http.stream(
+                    method, self.base_url + path, headers=headers, content=content
+                ) as answer,
             ):
                 return answer.status_code, answer.headers, await _text(answer)
         except _NEVER_SENT as error:
-            raise NotSent(f"{links.host(self.base_url)} cannot be reached: {words(error)}") from error
+            raise NotSent(
+                f"{links.host(self.base_url)} cannot be reached: {words(error)}"
+            ) from error
         except Exception as error:  # any error is an error of this request
-            raise AnswerLost(f"no answer from {links.host(self.base_url)}: {words(error)}") from error
+            raise AnswerLost(
+                f"no answer from {links.host(self.base_url)}: {words(error)}"
+            ) from error
 
     def _error(
         self,
@@ -289,8 +324,14 @@ _ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
     Meaning.MODERATION: (Moderated, "{said}"),
     Meaning.INVALID: (RequestRefused, "{said}"),
     Meaning.KEY: (KeyRefused, "{host} refuses the key ({status}): {said}"),
-    Meaning.BLOCKED: (EndpointRefused, "something before the API blocks the request ({host} answers {status}): {said}"),
-    Meaning.ADDRESS: (EndpointRefused, "{host} takes no requests at this address ({status}): {said}"),
+    Meaning.BLOCKED: (
+        EndpointRefused,
+        "something before the API blocks the request ({host} answers {status}): {said}",
+    ),
+    Meaning.ADDRESS: (
+        EndpointRefused,
+        "{host} takes no requests at this address ({status}): {said}",
+    ),
     Meaning.UNSENT: (NotSent, "the gateway {host} cannot reach the API ({status}): {said}"),
     Meaning.UNKNOWN_JOB: (NotFound, "{said}"),
     Meaning.LOST: (AnswerLost, "{host} answered {status}: {said}"),
@@ -301,7 +342,9 @@ def _located(headers: httpx.Headers) -> Job | None:
     """Return the job that an answer without a readable body names in its Location (RFC 9110,
     10.2.2).
     """
-    match = re.search(r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", ""))
+    match = re.search(
+        r"/(?:videos|tasks|generations|jobs)/([^/?#\s]+)/?$", headers.get("Location", "")
+    )
     return Job(unquote(match[1]), JobStatus.RUNNING, "") if match else None
 
 

@@ -29,7 +29,9 @@ class Download:
     clips.
     """
 
-    def __init__(self, http: httpx.AsyncClient, base_url: str, auth: Mapping[str, str], contents: str) -> None:
+    def __init__(
+        self, http: httpx.AsyncClient, base_url: str, auth: Mapping[str, str], contents: str
+    ) -> None:
         self._http = http
         self.base_url = base_url
         self._auth = auth
@@ -52,7 +54,9 @@ class Download:
             whole = True
             return fetched
         except TimeoutError as error:
-            raise DownloadError(f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s", fix=AGAIN) from error
+            raise DownloadError(
+                f"the download took longer than {DOWNLOAD_DEADLINE_S:.0f} s", fix=AGAIN
+            ) from error
         finally:
             part.close(keep=whole)
 
@@ -66,9 +70,15 @@ class Download:
         parts = links.split(url)
         if parts is None:
             scheme = url.partition(":")[0] if re.match(r"[a-z][a-z0-9+.-]*:", url) else ""
-            at = f"at a `{scheme}:` address" if scheme and scheme not in ("http", "https") else "at a malformed address"
+            at = (
+                f"at a `{scheme}:` address"
+                if scheme and scheme not in ("http", "https")
+                else "at a malformed address"
+            )
             raise DownloadError(
-                f"the result is {at}, which is not fetched", fix="ask the operator of the endpoint", is_final=True
+                f"the result is {at}, which is not fetched",
+                fix="ask the operator of the endpoint",
+                is_final=True,
             )
         if parts.scheme == "http" and self.base_url.startswith("https:"):
             return parts._replace(scheme="https").geturl()
@@ -123,10 +133,15 @@ class Download:
                     return
             except (httpx.HTTPError, httpx.InvalidURL, ValueError, OverflowError) as error:
                 raise self._broken_off(asked, url, error) from error
-        raise DownloadError(f"the result URL redirects more than {MAX_REDIRECTS} times", is_final=True)
+        raise DownloadError(
+            f"the result URL redirects more than {MAX_REDIRECTS} times", is_final=True
+        )
 
     def _linked(self, url: str, text: str) -> str:
-        """The one link in an answer that is JSON where a clip should be. Raises `DownloadError` where it has none."""
+        """The one link in an answer that is JSON where a clip should be.
+
+        Raises `DownloadError` where it has none.
+        """
         payload = loads(text)
         layer = payload if isinstance(payload, dict) else {}
         found = links.in_places(layer, self.base_url)
@@ -135,7 +150,9 @@ class Download:
         if found and found != url:
             return found
         said = clean(read(200, text).message) or "nothing"
-        raise DownloadError(f"{links.host(url)} answers with text instead of the clip: {said}", fix=AGAIN)
+        raise DownloadError(
+            f"{links.host(url)} answers with text instead of the clip: {said}", fix=AGAIN
+        )
 
     def _may_want_key(self, url: str, status: int) -> bool:
         """Did the API's own origin refuse a link without a signature? Then it may need the key."""
@@ -147,7 +164,8 @@ class Download:
         if asked.startswith("http:") and url.startswith("https:"):
             return BrokenOff(
                 f"the clip's link is an `http:` address, and by https {message}",
-                fix="ask the operator of the endpoint: its links must answer https, as its API does; then run again",
+                fix="ask the operator of the endpoint: its links must answer https, as its "
+                "API does; then run again",
             )
         return BrokenOff(message, fix=AGAIN)
 

@@ -53,7 +53,9 @@ def _part(name: str, value: Any) -> bytes:
     head = f'Content-Disposition: form-data; name="{quoted}"'
     if (file := _file(value)) is not None:
         kind, ending, data = file
-        return f'{head}; filename="{quoted}.{ending}"\r\nContent-Type: {kind}\r\n\r\n'.encode() + data
+        return (
+            f'{head}; filename="{quoted}.{ending}"\r\nContent-Type: {kind}\r\n\r\n'.encode() + data
+        )
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return f"{head}\r\n\r\n{text}".encode()
 

@@ -96,7 +96,11 @@ def address(value: Any, base: str | None = None) -> str | None:
 def origin(url: str) -> tuple[str, str | None, int | None] | None:
     """Return scheme, host and port of an address; None if it is none."""
     parts = split(url)
-    return parts and (parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}[parts.scheme])
+    return parts and (
+        parts.scheme,
+        parts.hostname,
+        parts.port or {"http": 80, "https": 443}[parts.scheme],
+    )
 
 
 def host(url: str) -> str:
@@ -123,7 +127,9 @@ def in_places(layer: Mapping[str, Any], base: str | None) -> str | None:
 def named_but_malformed(layer: Mapping[str, Any]) -> bool:
     """Does a known place hold a link that is no address?"""
     values = (value for place in PLACES[:19] for value in _at(layer, place))
-    return any(isinstance(value, str) and "://" in value and not split(value.strip()) for value in values)
+    return any(
+        isinstance(value, str) and "://" in value and not split(value.strip()) for value in values
+    )
 
 
 def like_videos(payload: Any, base: str | None) -> list[str]:
@@ -131,7 +137,9 @@ def like_videos(payload: Any, base: str | None) -> list[str]:
     links = dict.fromkeys(
         found
         for keys, text in _strings(payload)
-        if not _NOT_RESULTS.search(" ".join(keys)) and (found := address(text, base)) and not _is_question(found, base)
+        if not _NOT_RESULTS.search(" ".join(keys))
+        and (found := address(text, base))
+        and not _is_question(found, base)
     )
     sure = [url for url in links if _suffix(url) in _VIDEO_ENDS]
     return sure or [url for url in links if not _suffix(url)]
@@ -147,7 +155,9 @@ def _is_question(url: str, base: str | None) -> bool:
     if not base or origin(url) != origin(base):
         return False
     parts = split(url)
-    return bool(parts and re.search(r"/(videos|tasks|generations|jobs)/[^/]+/?$", parts.path)) and not _suffix(url)
+    return bool(
+        parts and re.search(r"/(videos|tasks|generations|jobs)/[^/]+/?$", parts.path)
+    ) and not _suffix(url)
 
 
 def _at(layer: Any, place: tuple[str, ...]) -> Iterator[Any]:

@@ -25,9 +25,16 @@ def matches(take: Take, jobs: Iterable[Job], known: Iterable[str]) -> list[Job]:
 
 def _fits(take: Take, job: Job) -> bool:
     sent = take.request
-    if job.created_at is None or not -CLOCKS_APART_S <= job.created_at - take.created_at <= LATEST_S:
+    if (
+        job.created_at is None
+        or not -CLOCKS_APART_S <= job.created_at - take.created_at <= LATEST_S
+    ):
         return False
-    said = ((job.prompt, sent.get("prompt")), (job.model, sent.get("model")), (job.seconds, sent.get("seconds")))
+    said = (
+        (job.prompt, sent.get("prompt")),
+        (job.model, sent.get("model")),
+        (job.seconds, sent.get("seconds")),
+    )
     return all(theirs is None or ours is None or theirs == ours for theirs, ours in said)
 
 

@@ -40,15 +40,25 @@ class Part:
         if not self.count:
             return {"Accept": "*/*"}
         same = {"If-Range": self._validator} if self._validator else {}
-        return {"Accept": "*/*", "Accept-Encoding": "identity", "Range": f"bytes={self.count}-", **same}
+        return {
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Range": f"bytes={self.count}-",
+            **same,
+        }
 
     def accept(self, status: int, headers: Mapping[str, str], host: str) -> None:
         """Check an answer's head: does it start from the beginning, or where this part ends?"""
         if status in (403, 404, 410):
             raise LinkExpired(f"{host} answers {status}: the link is dead", fix=AGAIN)
         if status == 206 and self.count:
-            if headers.get("Content-Range", "") != f"bytes {self.count}-{self._last}/{self._announced}":
-                raise DownloadError(f"{host} answers with another part of the clip than was asked for", fix=AGAIN)
+            if (
+                headers.get("Content-Range", "")
+                != f"bytes {self.count}-{self._last}/{self._announced}"
+            ):
+                raise DownloadError(
+                    f"{host} answers with another part of the clip than was asked for", fix=AGAIN
+                )
             return
         if status != 200:
             raise DownloadError(f"{host} answers {status} instead of the clip", fix=AGAIN)
@@ -65,12 +75,17 @@ class Part:
         self._announced = int(announced) if is_length else None
         if self._announced and self._announced > self.max_bytes:
             raise DownloadError(
-                f"the clip is said to have {self._announced / 1e9:.1f} GB; the limit is {self.max_bytes / 1e9:.1f}",
+                f"the clip is said to have {self._announced / 1e9:.1f} GB; the limit is "
+                f"{self.max_bytes / 1e9:.1f}",
                 is_final=True,
             )
         tag = headers.get("ETag", "")
-        self._validator = tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
-        self.can_go_on = self._announced is not None and headers.get("Accept-Ranges", "").lower() == "bytes"
+        self._validator = (
+            tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
+        )
+        self.can_go_on = (
+            self._announced is not None and headers.get("Accept-Ranges", "").lower() == "bytes"
+        )
         self.count, self._digest = 0, hashlib.sha256()
         self._out.seek(0)
         self._out.truncate()
@@ -79,14 +94,18 @@ class Part:
         """Add bytes. Raise `DownloadError` above the limit."""
         self.count += len(chunk)
         if self.count > self.max_bytes:
-            raise DownloadError(f"the clip has more than {self.max_bytes / 1e9:.1f} GB", is_final=True)
+            raise DownloadError(
+                f"the clip has more than {self.max_bytes / 1e9:.1f} GB", is_final=True
+            )
         self._digest.update(chunk)
         self._out.write(chunk)
 
     def finish(self) -> Fetched:
         """Return the whole file. Raise `BrokenOff` if its size is not the announced one."""
         if self._announced is not None and self.count != self._announced:
-            raise BrokenOff(f"the clip has {self.count} bytes, {self._announced} were announced", fix=AGAIN)
+            raise BrokenOff(
+                f"the clip has {self.count} bytes, {self._announced} were announced", fix=AGAIN
+            )
         self._out.flush()
         return Fetched(self.path, self.count, self._digest.hexdigest())
 

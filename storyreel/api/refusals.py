@@ -86,7 +86,13 @@ _LOST_BEHIND = _says(
     r"upstream (request |connection )?(timed? ?out|timeout|reset)", r"gateway time-?out",
 )  # fmt: skip
 _UNSURE = _says(
-    r"time-?d? ?out", r"internal", r"\[5\d\d\]", r"upstream", r"server error", r"try again", r"unknown error"
+    r"time-?d? ?out",
+    r"internal",
+    r"\[5\d\d\]",
+    r"upstream",
+    r"server error",
+    r"try again",
+    r"unknown error",
 )
 # Checked before the request is passed on: new-api's checks of money, Kling's and Volcano's codes.
 _SURE_CREDIT = _says(
@@ -98,7 +104,9 @@ _RATE = _says(
     r"concurren", r"parallel (task|job|request|generation|limit)", r"in parallel", r"\[130[23]\]", r"throttl",
     r"并发", r"请求.{0,4}(过于)?频繁", r"请求过多", r"限流", r"排队", r"饱和",
 )  # fmt: skip
-_PACE = _says(r"per[ _](second|minute|hour)\b", r"\b[qrt]p[ms]\b", r"频率", r"速率", r"每分钟", r"每秒")
+_PACE = _says(
+    r"per[ _](second|minute|hour)\b", r"\b[qrt]p[ms]\b", r"频率", r"速率", r"每分钟", r"每秒"
+)
 _CREDIT = _says(
     r"insufficient[ _](user[ _])?(quota|balance|credit|fund|money)", r"(balance|credit|fund|quota).{0,20}(insufficient|too low)",
     r"(balance|credit|quota|fund)s?.{0,25}(not enough|exhaust|exceed|used up|run out|depleted|expired)", r"not enough.{0,12}(balance|credit|quota|fund)",
@@ -126,7 +134,18 @@ _ROUTE = _says(
     r"接口不存在", r"路径",
 )  # fmt: skip
 _THINGS = _says(
-    r"video", r"task", r"job", r"image", r"picture", r"file", r"asset", r"element", r"视频", r"任务", r"图片", r"文件"
+    r"video",
+    r"task",
+    r"job",
+    r"image",
+    r"picture",
+    r"file",
+    r"asset",
+    r"element",
+    r"视频",
+    r"任务",
+    r"图片",
+    r"文件",
 )
 _KEY = _says(
     r"api.?key",
@@ -146,7 +165,9 @@ _WALL = _says(
     r"just a moment", r"cloudflare", r"captcha", r"region.{0,20}(not|un)", r"country", r"IP.{0,10}白名单", r"地区",
 )  # fmt: skip
 
-_MODEL_FIX = "take another model for this scene, or have it opened for this key in the provider's console"
+_MODEL_FIX = (
+    "take another model for this scene, or have it opened for this key in the provider's console"
+)
 _BLOCKED_FIX = "the key is not at fault: ask from another network or without a proxy, or have the provider let this machine's address in"
 _ADDRESS_FIX = "check that OPENAI_BASE_URL ends in /v1"
 _TOP_UP = "top up the account, then run again"
@@ -208,13 +229,23 @@ def decide(answer: Answer, method: str, job_id: str | None = None) -> Row:
 
 
 _UNKNOWN = Row(
-    Meaning.UNKNOWN_JOB, None, None, "new-api: 400 task_not_exist; OpenAI: 404 Video not found; Huawei: expired"
+    Meaning.UNKNOWN_JOB,
+    None,
+    None,
+    "new-api: 400 task_not_exist; OpenAI: 404 Video not found; Huawei: expired",
 )
 _GONE = _says(
     r"not.{0,3}(be )?(found|exist)", r"n.t (exist|found)", r"no such", r"unknown[ _](video|task|job|id\b)", r"cannot find", r"不存在", r"未找到", r"找不到", r"expired", r"过期", r"(been|was) deleted", r"已删除",
 )  # fmt: skip
 _ABOUT_JOB = _says(
-    r"videos?\b", r"tasks?(\b|_)", r"\bjobs?(\b|_)", r"generation", r"\bids?\b", r"任务", r"视频", r"作业"
+    r"videos?\b",
+    r"tasks?(\b|_)",
+    r"\bjobs?(\b|_)",
+    r"generation",
+    r"\bids?\b",
+    r"任务",
+    r"视频",
+    r"作业",
 )
 _ABOUT_OTHER = _says(
     r"\broute", r"\bpath\b", r"\burl\b", r"endpoint", r"\bpage\b", r"\bmodels?\b", r"channel", r"\bhost\b", r"backend", r"upstream", r"deployment", r"\blink",
@@ -246,7 +277,12 @@ def read(status: int, text: str) -> Answer:
     code = kind = message = None
     if isinstance(body, dict):
         inner = next(
-            (v for k in ("error", "errors", "base_resp") if (v := body.get(k)) not in (None, "", {}, [], False)), None
+            (
+                v
+                for k in ("error", "errors", "base_resp")
+                if (v := body.get(k)) not in (None, "", {}, [], False)
+            ),
+            None,
         )
         code, message = error_of(inner) if inner is not None else (None, None)
         if isinstance(inner, dict):
@@ -255,7 +291,17 @@ def read(status: int, text: str) -> Answer:
         code = code or _text(_first(body, "code", "error_code", "errorCode", "status_code"))
         kind = kind or _text(body.get("type"))
         if not message:
-            message = _text(_first(body, "message", "msg", "error_message", "error_msg", "detail", "error_description"))
+            message = _text(
+                _first(
+                    body,
+                    "message",
+                    "msg",
+                    "error_message",
+                    "error_msg",
+                    "detail",
+                    "error_description",
+                )
+            )
     return Answer(status, code, kind, message or clean(text), True)
 
 

@@ -19,7 +19,10 @@ from storyreel.workspace.folder import write_whole
 from storyreel.workspace.settings import Settings
 
 SIGNED_FOR = timedelta(days=2)  # longer than any job waits and runs
-_FIX = "FOLDER=URL (a folder and the address that shows it), or s3://BUCKET/PREFIX?endpoint=https://…&region=…"
+_FIX = (
+    "FOLDER=URL (a folder and the address that shows it), or "
+    "s3://BUCKET/PREFIX?endpoint=https://…&region=…"
+)
 LOOK_EVERY_S = 0.02  # the end of a run waits so long for the server
 CLOSED_WITHIN_S = 2.0
 SUFFIX = {"png": ".png", "jpeg": ".jpg", "webp": ".webp", "mp4": ".mp4"}
@@ -79,12 +82,17 @@ class BucketStore:
         try:
             import obstore.store
         except ImportError as error:
-            raise UsageError("s3:// needs the package obstore", fix="pip install 'storyreel[s3]'") from error
+            raise UsageError(
+                "s3:// needs the package obstore", fix="pip install 'storyreel[s3]'"
+            ) from error
         parts = urlsplit(url)
         options = dict(parse_qsl(parts.query))
         unknown = set(options) - {"endpoint", "region", "path_style"}
         if unknown or not parts.netloc:
-            raise UsageError(f"STORYREEL_STORE: {min(unknown) if unknown else 'a bucket'} is not understood", fix=_FIX)
+            raise UsageError(
+                f"STORYREEL_STORE: {min(unknown) if unknown else 'a bucket'} is not understood",
+                fix=_FIX,
+            )
         endpoint = options.get("endpoint")
         if not endpoint:
             raise UsageError("STORYREEL_STORE names a bucket without its `endpoint`", fix=_FIX)
@@ -94,7 +102,8 @@ class BucketStore:
             endpoint = f"{scheme}://{parts.netloc}.{host}"
         if not (os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY")):
             raise UsageError(
-                "STORYREEL_STORE names a bucket, and AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY is not set",
+                "STORYREEL_STORE names a bucket, and AWS_ACCESS_KEY_ID or "
+                "AWS_SECRET_ACCESS_KEY is not set",
                 fix="export both: the bucket's key pair",
             )
         self._prefix = parts.path.strip("/")
@@ -116,12 +125,15 @@ class BucketStore:
             try:
                 obstore.head(self._store, name)
             except FileNotFoundError:
-                obstore.put(self._store, name, data, attributes={"Content-Type": _TYPES[SUFFIX[kind]]})
+                obstore.put(
+                    self._store, name, data, attributes={"Content-Type": _TYPES[SUFFIX[kind]]}
+                )
             return str(obstore.sign(self._store, "GET", name, SIGNED_FOR))
         except (BaseError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(
-                f"the store refuses the picture: {reason}", fix="check STORYREEL_STORE and its key pair"
+                f"the store refuses the picture: {reason}",
+                fix="check STORYREEL_STORE and its key pair",
             ) from error
 
     def close(self) -> None:
@@ -138,7 +150,8 @@ class BucketStore:
         except (BaseError, OSError) as error:
             reason = " ".join(str(error).split())[:200]
             raise UsageError(
-                f"the store does not delete: {reason}", fix="allow its key pair to delete, or ignore this"
+                f"the store does not delete: {reason}",
+                fix="allow its key pair to delete, or ignore this",
             ) from error
 
 
@@ -199,7 +212,10 @@ class LoopbackStore:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.close()
 

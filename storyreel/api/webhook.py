@@ -34,9 +34,15 @@ async def send(settings: Settings, kind: str, data: dict[str, Any], event_id: st
         return
     now = int(time.time())
     body = json.dumps({"type": kind, "timestamp": now, "data": data}, ensure_ascii=False).encode()
-    headers = {"Content-Type": "application/json", "webhook-id": event_id, "webhook-timestamp": str(now)}
+    headers = {
+        "Content-Type": "application/json",
+        "webhook-id": event_id,
+        "webhook-timestamp": str(now),
+    }
     if settings.webhook_secret:
-        headers["webhook-signature"] = sign(settings.webhook_secret.get_secret_value(), event_id, now, body)
+        headers["webhook-signature"] = sign(
+            settings.webhook_secret.get_secret_value(), event_id, now, body
+        )
     problem = ""
     async with httpx.AsyncClient(timeout=TIMEOUT_S, follow_redirects=False) as client:
         for attempt in range(TRIES):
@@ -49,11 +55,17 @@ async def send(settings: Settings, kind: str, data: dict[str, Any], event_id: st
                 problem = f"answers {answer.status_code}"
             except httpx.HTTPError as error:
                 problem = type(error).__name__
-    raise ApiError(f"the webhook did not take `{kind}`: {problem}", fix="check STORYREEL_WEBHOOK_URL")
+    raise ApiError(
+        f"the webhook did not take `{kind}`: {problem}", fix="check STORYREEL_WEBHOOK_URL"
+    )
 
 
 def sign(secret: str, event_id: str, timestamp: int, body: bytes) -> str:
     """Return the `webhook-signature` header. `secret` is `whsec_` and base64, or any text."""
-    key = base64.b64decode(secret.removeprefix("whsec_")) if secret.startswith("whsec_") else secret.encode()
+    key = (
+        base64.b64decode(secret.removeprefix("whsec_"))
+        if secret.startswith("whsec_")
+        else secret.encode()
+    )
     signed = hmac.new(key, f"{event_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return f"v1,{base64.b64encode(signed).decode()}"

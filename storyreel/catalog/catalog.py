@@ -23,22 +23,30 @@ class Catalog(Entry):
     """The models by the id that the API knows."""
     dialects: dict[str, Dialect] = Field(default_factory=dict)
     """How requests are written, by name. The rest is sent as `reference` does."""
-    endpoint: Endpoint = Field(Endpoint(), description="What is peculiar to the server beside its dialects.")
+    endpoint: Endpoint = Field(
+        Endpoint(), description="What is peculiar to the server beside its dialects."
+    )
 
     @model_validator(mode="after")
     def _sources_exist(self) -> Catalog:
         missing = {name for name in _named_sources(self.models) if name not in self.sources}
         if missing:
-            raise ValueError(f"unknown source {', '.join(sorted(missing))}; name it under `sources`")
+            raise ValueError(
+                f"unknown source {', '.join(sorted(missing))}; name it under `sources`"
+            )
         return self
 
     @model_validator(mode="after")
     def _dialects_send_what_models_take(self) -> Catalog:
         for name, model in self.models.items():
             if model.dialect not in self.dialects:
-                raise ValueError(f"{name}: unknown dialect {model.dialect}; name it under `dialects`")
+                raise ValueError(
+                    f"{name}: unknown dialect {model.dialect}; name it under `dialects`"
+                )
             if unsent := next(_unsent(model, self.dialects[model.dialect]), None):
-                raise ValueError(f"{name}: {unsent}, and the dialect {model.dialect} does not send it")
+                raise ValueError(
+                    f"{name}: {unsent}, and the dialect {model.dialect} does not send it"
+                )
         return self
 
     def dialect_of(self, model: Model) -> Dialect:

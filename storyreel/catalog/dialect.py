@@ -32,13 +32,20 @@ class At(Entry):
     """The field, a dotted path in the body."""
     as_: Literal["int", "str", "float"] | None = Field(None, alias="as")
     """The type that it is sent as."""
-    set: Annotated[dict[str, Scalar | dict[str, JsonValue]] | None, BeforeValidator(_by_text)] = None
+    set: Annotated[dict[str, Scalar | dict[str, JsonValue]] | None, BeforeValidator(_by_text)] = (
+        None
+    )
     """What is sent for each value: another value, or a mapping of fields."""
 
     @model_validator(mode="after")
     def _goes_somewhere(self) -> At:
-        if self.at is None and not (self.set and all(isinstance(one, dict) for one in self.set.values())):
-            raise ValueError("give `at`, the field that it goes to, or in `set` a mapping of fields for each value")
+        if self.at is None and not (
+            self.set and all(isinstance(one, dict) for one in self.set.values())
+        ):
+            raise ValueError(
+                "give `at`, the field that it goes to, or in `set` a mapping of fields "
+                "for each value"
+            )
         return self
 
     def write(self, body: dict[str, Any], value: Any) -> None:
@@ -121,7 +128,9 @@ class Dialect(Entry):
         """Put a part that is no input into the body."""
         _write(body, getattr(self, part), value)
 
-    def write_input(self, body: dict[str, Any], role: str, value: str, words: Mapping[str, str]) -> None:
+    def write_input(
+        self, body: dict[str, Any], role: str, value: str, words: Mapping[str, str]
+    ) -> None:
         """Put the address or base64 of a picture or a video into the body."""
         place = self.place(role)
         if isinstance(place, AddTo):

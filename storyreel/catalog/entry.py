@@ -23,5 +23,9 @@ class Entry(BaseModel):
     """A mapping of the catalogue: strict types, no unknown key."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True, serialize_by_alias=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        use_attribute_docstrings=True,
+        serialize_by_alias=True,
     )

@@ -15,7 +15,17 @@ from storyreel.catalog.model import ImageRule, Model, PriceRange, parse_size
 from storyreel.errors import CatalogError
 
 # The room's door: other rooms need this module only.
-__all__ = ["Catalog", "Dialect", "Endpoint", "ImageRule", "Model", "PriceRange", "Size", "load", "parse_size"]
+__all__ = [
+    "Catalog",
+    "Dialect",
+    "Endpoint",
+    "ImageRule",
+    "Model",
+    "PriceRange",
+    "Size",
+    "load",
+    "parse_size",
+]
 _PACKAGED = Path(__file__).with_name("catalog.yaml")
 
 
@@ -40,7 +50,8 @@ def _parse(path: Path, below: Catalog | None) -> Catalog:
     data = _read(path)
     if not isinstance(data, dict):
         raise CatalogError(
-            f"{path}: a catalogue is a mapping with `version` and `models`", fix="see docs/add-a-model.md"
+            f"{path}: a catalogue is a mapping with `version` and `models`",
+            fix="see docs/add-a-model.md",
         )
     try:
         return Catalog.model_validate(_over(below, data))
@@ -49,7 +60,9 @@ def _parse(path: Path, below: Catalog | None) -> Catalog:
             f"{'.'.join(map(str, fault['loc']))}: {fault['msg'].removeprefix('Value error, ')}"
             for fault in error.errors()
         )
-        raise CatalogError(f"{path}: {'; '.join(faults)}", fix="see docs/add-a-model.md for the schema") from error
+        raise CatalogError(
+            f"{path}: {'; '.join(faults)}", fix="see docs/add-a-model.md for the schema"
+        ) from error
 
 
 def _over(below: Catalog | None, data: dict[str, Any]) -> dict[str, Any]:
@@ -71,7 +84,8 @@ def _read(path: Path) -> Any:
         return YAML(typ="safe").load(path.read_bytes())
     except OSError as error:
         raise CatalogError(
-            f"cannot read the catalogue {path}: {error.strerror}", fix="correct STORYREEL_CATALOG or --catalog"
+            f"cannot read the catalogue {path}: {error.strerror}",
+            fix="correct STORYREEL_CATALOG or --catalog",
         ) from error
     except YAMLError as error:
         raise CatalogError(f"{path}: not YAML: {error}", fix="correct the line it names") from error

@@ -254,17 +254,25 @@ class Model(Entry):
     @model_validator(mode="after")
     def _defaults_are_sold(self) -> Model:
         d = self.defaults
-        if d.seconds not in self.seconds or d.size not in self.sizes or (d.mode or "") not in (self.modes or ("",)):
+        if (
+            d.seconds not in self.seconds
+            or d.size not in self.sizes
+            or (d.mode or "") not in (self.modes or ("",))
+        ):
             raise ValueError("defaults must be among seconds, sizes and modes")
         return self
 
-    def price(self, seconds: int, mode: str | None, *, with_video: bool = False) -> PriceRange | None:
+    def price(
+        self, seconds: int, mode: str | None, *, with_video: bool = False
+    ) -> PriceRange | None:
         """The estimate for one clip, or None where no price is known."""
         fits = [p for p in self.prices if p.mode in (None, mode) and p.with_video <= with_video]
         if not fits:
             return None
         best = max(fits, key=lambda p: (p.with_video, p.mode is not None))
-        same = [p.per_second for p in fits if (p.with_video, p.mode) == (best.with_video, best.mode)]
+        same = [
+            p.per_second for p in fits if (p.with_video, p.mode) == (best.with_video, best.mode)
+        ]
         return PriceRange(min(same) * seconds, max(same) * seconds, best.currency)
 
     def wait(self, seconds: int) -> tuple[float, float]:

@@ -32,13 +32,19 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
     while len(words) < wanted and (taken := _swallowed(args)):
         words.append(taken)
     if len(words) > wanted:
-        raise UsageError(f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`")
+        raise UsageError(
+            f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`"
+        )
     if hasattr(args, "last"):
         _set_last(args, words)
     args.file = storyboard_file(words[0] if words else None)
     for name in ("only", "force"):
         if hasattr(args, name):
-            setattr(args, name, [scene for word in getattr(args, name) for scene in word.split(",") if scene])
+            setattr(
+                args,
+                name,
+                [scene for word in getattr(args, name) for scene in word.split(",") if scene],
+            )
 
 
 def _set_last(args: argparse.Namespace, words: list[str]) -> None:

@@ -28,5 +28,6 @@ def check_can_ask(bill: str, *, is_given: bool) -> None:
     if not is_given and not sys.stdin.isatty():
         raise UsageError(
             f"this would pay for {bill}, and there is no terminal to ask on; nothing was sent",
-            fix="add --yes to agree beforehand; a budget limits what is spent, it does not agree to it",
+            fix="add --yes to agree beforehand; a budget limits what is spent, it does not "
+            "agree to it",
         )

@@ -39,7 +39,10 @@ def complain_of(error: Exception) -> int:
     first = inside[0]
     text = " ".join(str(first).split())
     print(f"storyreel: a fault of its own: {type(first).__name__}: {text}", file=sys.stderr)
-    print("  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid", file=sys.stderr)
+    print(
+        "  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid",
+        file=sys.stderr,
+    )
     return 1
 
 
@@ -54,7 +57,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _of_the_system(error: OSError) -> StoryreelError:
     place = f"{error.filename}: " if error.filename else ""
     fix = _FIXES.get(
-        error.errno or 0, "correct this, then run the same command again: what is paid for is in the ledger"
+        error.errno or 0,
+        "correct this, then run the same command again: what is paid for is in the ledger",
     )
     return StoryreelError(f"{place}{error.strerror or error}", fix=fix)
 
@@ -63,10 +67,13 @@ _AGAIN = "then run the same command again: what is paid for is in the ledger"
 _FIXES = {
     errno.ENOSPC: f"make room on this disk, {_AGAIN}",
     errno.EDQUOT: f"make room in your quota, {_AGAIN}",
-    errno.EROFS: f"make this place writable, or name one that is (HOME, PREFECT_HOME, the working folder), {_AGAIN}",
+    errno.EROFS: "make this place writable, or name one that is (HOME, PREFECT_HOME, the working "
+    f"folder), {_AGAIN}",
     errno.EACCES: f"correct the permissions of this place, {_AGAIN}",
     errno.EPERM: f"correct the permissions of this place, {_AGAIN}",
-    errno.ENOENT: f"put this file or folder back, or name another (HOME, PREFECT_HOME, or the option that names it), {_AGAIN}",
+    errno.ENOENT: "put this file or folder back, or name another (HOME, PREFECT_HOME, or "
+    "the option "
+    f"that names it), {_AGAIN}",
     errno.EADDRINUSE: "end the program that uses this port, or name another with --port",
     errno.EMFILE: f"raise the limit of open files (ulimit -n 4096), {_AGAIN}",
 }

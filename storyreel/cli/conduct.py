@@ -24,7 +24,8 @@ class ServerLost(StoryreelError):
     def __init__(self, cause: Exception) -> None:
         super().__init__(
             f"Prefect's server was lost ({type(cause).__name__})",
-            fix="start it again, or unset PREFECT_API_URL; then run the same command: what is paid for is taken up",
+            fix="start it again, or unset PREFECT_API_URL; then run the same command: what "
+            "is paid for is taken up",
         )
 
 

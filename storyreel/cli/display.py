@@ -39,7 +39,9 @@ class _Row:
 def cutting(console: Console | None = None) -> Iterator[Callable[[int, int], None]]:
     """Show a bar while a film is cut, on a terminal only. Yield the function that advances it."""
     console = console or Console(stderr=True)
-    with bars.Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    with bars.Progress(
+        console=console, transient=True, disable=not console.is_terminal
+    ) as progress:
         bar = progress.add_task("cutting the film", total=None)
         yield lambda done, total: progress.update(bar, completed=done, total=total)
 
@@ -57,17 +59,29 @@ class Display:
             if planned.action is not Action.SKIP:
                 self.rows[planned.scene.id, 0] = _Row(Stage.QUEUED, planned.reason, self.started)
         # Last: rich draws once while it is made.
-        self.live = Live(console=self.console, get_renderable=self._render) if self.console.is_terminal else None
+        self.live = (
+            Live(console=self.console, get_renderable=self._render)
+            if self.console.is_terminal
+            else None
+        )
 
     def tell(self, progress: Progress) -> None:
         """Show what a take, or the film, is doing. The run's event loop calls it."""
-        is_new = self._note_film(progress) if progress.state is Stage.CUTTING else self._note(progress)
+        is_new = (
+            self._note_film(progress) if progress.state is Stage.CUTTING else self._note(progress)
+        )
         if self.live is not None or not is_new:
             return
-        name = f"{progress.scene} take {progress.take}" if progress.take else progress.scene or "the film"
+        name = (
+            f"{progress.scene} take {progress.take}"
+            if progress.take
+            else progress.scene or "the film"
+        )
         detail = said(progress.state, progress.detail) if progress.state in EXPLAINED else ""
         with suppress(OSError):  # a terminal that is gone ends no run
-            print(f"{name}: {progress.state}{detail and f': {detail}'}", file=sys.stderr, flush=True)
+            print(
+                f"{name}: {progress.state}{detail and f': {detail}'}", file=sys.stderr, flush=True
+            )
 
     def _note_film(self, progress: Progress) -> bool:
         is_new = self.film is None
@@ -91,7 +105,10 @@ class Display:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         if self.live:
             with suppress(OSError):
@@ -99,7 +116,9 @@ class Display:
 
     def _render(self) -> RenderableType:
         over = sum(1 for row in self.rows.values() if row.is_over)
-        foot = Text(f"{over} of {len(self.rows)} done, {time.monotonic() - self.started:.0f} s", style="dim")
+        foot = Text(
+            f"{over} of {len(self.rows)} done, {time.monotonic() - self.started:.0f} s", style="dim"
+        )
         if self.film is None:
             return Group(self._table(), foot)
         percent = self.film.percent or 0

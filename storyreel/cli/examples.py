@@ -3,19 +3,24 @@
 EXAMPLES = {
     "init": "storyreel init film                                # a starter in the folder film",
     "validate": "storyreel validate film/*.yaml                     # every fault of every file",
-    "plan": "storyreel plan film --only morning keeper           # of film/storyboard.yaml, two scenes\n"
+    "plan": "storyreel plan film --only morning keeper           # of film/storyboard.yaml, two "
+    "scenes\n"
     "  storyreel plan film --show-requests --json",
-    "run": "storyreel run film --simulate                      # rehearse film/storyboard.yaml, for nothing\n"
+    "run": "storyreel run film --simulate                      # rehearse film/storyboard.yaml, "
+    "for nothing\n"
     "  storyreel run film                                 # ask about the price, then do it\n"
     "  storyreel run film --yes --budget 20 --force keeper",
-    "batch": "storyreel batch film rows.csv --simulate           # a film for each row, for nothing\n"
+    "batch": "storyreel batch film rows.csv --simulate           # a film for each row, for "
+    "nothing\n"
     "  storyreel batch film rows.csv --yes --budget 60",
     "approve": "storyreel approve                                  # what waits for a yes\n"
     "  storyreel approve amber-otter",
     "status": "storyreel status film --watch",
-    "resolve": "storyreel resolve film keeper                      # what is held, and what may be its job\n"
+    "resolve": "storyreel resolve film keeper                      # what is held, and what may be "
+    "its job\n"
     "  storyreel resolve film keeper --adopt qvideo-123",
-    "retake": "storyreel retake film keeper                       # the next run makes one more take",
+    "retake": "storyreel retake film keeper                       # the next run makes one more "
+    "take",
     "rescue": "storyreel rescue                                   # of every workspace in ./runs\n"
     "  storyreel rescue film/storyboard.yaml",
     "report": "storyreel report film",
@@ -23,7 +28,8 @@ EXAMPLES = {
     "models": "storyreel models --json",
     "schema": "storyreel schema > schema.json",
     "simulator": "storyreel simulator --port 8765 --speed 60",
-    "up": "storyreel up film                                  # the deployments of film/prefect.yaml",
+    "up": "storyreel up film                                  # the deployments of "
+    "film/prefect.yaml",
     "down": "storyreel down",
     "doctor": "storyreel doctor",
 }

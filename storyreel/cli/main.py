@@ -55,7 +55,11 @@ def _read(argv: Sequence[str] | None) -> argparse.Namespace | None:
     if args.command is None and not rest:
         top.print_help()
         return None
-    if args.command is None or any(word.startswith("-") for word in rest) or (not hasattr(args, "last") and rest):
+    if (
+        args.command is None
+        or any(word.startswith("-") for word in rest)
+        or (not hasattr(args, "last") and rest)
+    ):
         top.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         arguments.settle(args, rest)

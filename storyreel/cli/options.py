@@ -8,7 +8,10 @@ import argparse
 def file(command: argparse.ArgumentParser) -> None:
     """Add FILE."""
     command.add_argument(
-        "file", nargs="?", metavar="FILE", help="the storyboard, or its folder (default: storyboard.yaml here)"
+        "file",
+        nargs="?",
+        metavar="FILE",
+        help="the storyboard, or its folder (default: storyboard.yaml here)",
     )
 
 
@@ -26,21 +29,33 @@ def scenes(command: argparse.ArgumentParser, name: str, text: str) -> None:
 def variables(command: argparse.ArgumentParser) -> None:
     """Add --var and --catalog: what reading a storyboard needs."""
     command.add_argument(
-        "--var", action="append", default=[], metavar="NAME=VALUE", help="set a variable of the storyboard"
+        "--var",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set a variable of the storyboard",
     )
     catalog(command)
 
 
 def catalog(command: argparse.ArgumentParser) -> None:
     """Add --catalog."""
-    command.add_argument("--catalog", metavar="FILE", help="a model catalogue of your own (or STORYREEL_CATALOG)")
+    command.add_argument(
+        "--catalog", metavar="FILE", help="a model catalogue of your own (or STORYREEL_CATALOG)"
+    )
 
 
 def selection(command: argparse.ArgumentParser) -> None:
     """Add the options that choose results and scenes."""
-    command.add_argument("--workspace", metavar="DIR", help="the folder of results (default: runs/<id> in the project)")
+    command.add_argument(
+        "--workspace",
+        metavar="DIR",
+        help="the folder of results (default: runs/<id> in the project)",
+    )
     scenes(command, "--only", "only these scenes, with what they need")
-    command.add_argument("--from", dest="start", metavar="SCENE", help="only this scene and all downstream of it")
+    command.add_argument(
+        "--from", dest="start", metavar="SCENE", help="only this scene and all downstream of it"
+    )
     variables(command)
 
 
@@ -89,9 +104,13 @@ def simulate(command: argparse.ArgumentParser, text: str = "of the rehearsal") -
 
 def speed(command: argparse.ArgumentParser) -> None:
     """Add --speed and --profile of a rehearsal."""
-    command.add_argument("--speed", type=positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)")
     command.add_argument(
-        "--profile", metavar="NAME", help="of the simulator: `storyreel simulator --profiles` lists them"
+        "--speed", type=positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)"
+    )
+    command.add_argument(
+        "--profile",
+        metavar="NAME",
+        help="of the simulator: `storyreel simulator --profiles` lists them",
     )
 
 

@@ -22,7 +22,9 @@ TIMEOUT_S = 20.0
 MOST_BYTES = 1_000_000
 ADDRESS = "check OPENAI_BASE_URL: it ends in /v1 at most servers of the family"
 _OF_A_ROUTE = re.compile(r"\b(route|path|url|endpoint|page|method|handler)\b", re.IGNORECASE)
-_OF_A_JOB = re.compile(rf"\b(video|job|task|generation|id)s?\b|{NO_JOB}|不存在|任务|视频", re.IGNORECASE)
+_OF_A_JOB = re.compile(
+    rf"\b(video|job|task|generation|id)s?\b|{NO_JOB}|不存在|任务|视频", re.IGNORECASE
+)
 
 Finding = tuple[bool | None, str, str]
 
@@ -32,7 +34,9 @@ def fetch(url: str) -> bytes | None:
     import httpx
 
     try:
-        with httpx.Client(trust_env=not is_loopback(urlsplit(url).hostname or ""), timeout=TIMEOUT_S) as client:
+        with httpx.Client(
+            trust_env=not is_loopback(urlsplit(url).hostname or ""), timeout=TIMEOUT_S
+        ) as client:
             answer = client.get(url)
     except (httpx.HTTPError, httpx.InvalidURL, OSError):
         return None
@@ -53,7 +57,11 @@ def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
         )
     parts = urlsplit(now.base_url)
     if parts.fragment or re.search(r"\s", now.base_url):
-        return False, f"OPENAI_BASE_URL={now.base_url} is no address of an API", "take out `#…` and blanks"
+        return (
+            False,
+            f"OPENAI_BASE_URL={now.base_url} is no address of an API",
+            "take out `#…` and blanks",
+        )
     shape = shape or Endpoint()
     key = encoding.authorization(shape.auth, now.api_key.get_secret_value())
     headers = {**key, "Accept": "application/json"}
@@ -61,9 +69,16 @@ def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
     try:
         with httpx.Client(trust_env=not now.is_local, timeout=TIMEOUT_S, headers=headers) as client:
             answer = client.get(now.base_url + path)
-            other = client.get(f"{now.base_url}/{NO_JOB}/{NO_JOB}") if answer.status_code in (400, 404) else None
+            other = (
+                client.get(f"{now.base_url}/{NO_JOB}/{NO_JOB}")
+                if answer.status_code in (400, 404)
+                else None
+            )
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ImportError) as error:
-        what = f"{now.endpoint} cannot be reached{_by_proxy(now)}: {str(error) or type(error).__name__}"
+        what = (
+            f"{now.endpoint} cannot be reached{_by_proxy(now)}: "
+            f"{str(error) or type(error).__name__}"
+        )
         return False, what, "check OPENAI_BASE_URL, the network, and any proxy"
     fault = _fault(now, answer, other)
     return fault or (True, f"{now.endpoint} answers as the API, and takes the key", "")
@@ -86,15 +101,31 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
     if status in (401, 403):
         return False, f"{now.endpoint} refuses the key ({status}){quoted}", "check OPENAI_API_KEY"
     if status == 407:
-        return False, f"the proxy before {now.endpoint} wants a password", "put it into the proxy's address"
+        return (
+            False,
+            f"the proxy before {now.endpoint} wants a password",
+            "put it into the proxy's address",
+        )
     if status == 429:
         return None, f"{now.endpoint} asks to wait ({status}){quoted}", "try again in a minute"
     if status >= 500:
-        return False, f"{now.endpoint} has trouble ({status}){quoted}", "try again later, and check any proxy"
+        return (
+            False,
+            f"{now.endpoint} has trouble ({status}){quoted}",
+            "try again later, and check any proxy",
+        )
     if said is None:
-        return False, f"{now.endpoint} answers {status}, but not as the API: {_kind(answer)}", ADDRESS
+        return (
+            False,
+            f"{now.endpoint} answers {status}, but not as the API: {_kind(answer)}",
+            ADDRESS,
+        )
     if not _knows_no_job(said, answer, other):
-        return False, f"{now.endpoint} answers {status}{quoted}: that is no word about a job", ADDRESS
+        return (
+            False,
+            f"{now.endpoint} answers {status}{quoted}: that is no word about a job",
+            ADDRESS,
+        )
     return None
 
 
@@ -104,7 +135,11 @@ def _said(answer: httpx.Response) -> str | None:
         found: Any = json.loads(answer.content[:MOST_BYTES])
     except (ValueError, RecursionError):
         return None
-    error = found.get("error", found.get("message", found.get("detail"))) if isinstance(found, dict) else None
+    error = (
+        found.get("error", found.get("message", found.get("detail")))
+        if isinstance(found, dict)
+        else None
+    )
     if isinstance(error, dict):
         error = " ".join(str(error[name]) for name in ("code", "message") if error.get(name))
     return " ".join(error.split())[:200] if isinstance(error, str) and error.strip() else None

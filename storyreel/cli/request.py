@@ -27,13 +27,18 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
 
 
 def choose_profile(args: argparse.Namespace) -> None:
-    """Give the rehearsal's simulator the profile of `--profile`. Raises `UsageError` where there is none of that name."""
+    """Give the rehearsal's simulator the profile of `--profile`.
+
+    Raises `UsageError` where there is none of that name.
+    """
     if not args.profile:
         return
     from storyreel.simulator import profiles
 
     if not args.simulate:
-        raise UsageError("--profile is for rehearsals", fix="add --simulate, or leave --profile out")
+        raise UsageError(
+            "--profile is for rehearsals", fix="add --simulate, or leave --profile out"
+        )
     os.environ[profiles.ENVIRONMENT] = profiles.find(args.profile).name
 
 

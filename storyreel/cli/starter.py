@@ -30,7 +30,7 @@ version: 1
 id: {id}
 title: {title}
 defaults:
-  model: kling-video-o1         # takes your stills as they are; some models take public addresses only
+  model: kling-video-o1         # takes your stills; some models take public addresses only
   seconds: 5
   size: 1280x720
   mode: pro
@@ -60,10 +60,11 @@ budget:
 """
 
 DEPLOYMENTS = """\
-# `storyreel up` in this folder starts a Prefect server with its UI, these deployments, and a worker.
-# There each name begins with the project's: `render` is `render-storyboard/{id}-render`, and the work
-# pool `storyreel` is `storyreel-{id}`. So projects side by side stay apart. The worker reads the key
-# from the environment of `up` (OPENAI_API_KEY), never from a parameter. Switch schedules on in the UI.
+# `storyreel up` in this folder starts a Prefect server with its UI, these deployments, and a
+# worker. There each name begins with the project's: `render` is `render-storyboard/{id}-render`,
+# and the work pool `storyreel` is `storyreel-{id}`. So projects side by side stay apart. The worker
+# reads the key from the environment of `up` (OPENAI_API_KEY), never from a parameter. Switch
+# schedules on in the UI.
 name: {id}
 pull:
   - prefect.deployments.steps.set_working_directory:
@@ -104,7 +105,8 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
     for y in range(line):
         share = y / line
         pen.line(
-            [(0, y), (width, y)], fill=tuple(round(a + (b - a) * share) for a, b in zip(above, horizon, strict=True))
+            [(0, y), (width, y)],
+            fill=tuple(round(a + (b - a) * share) for a, b in zip(above, horizon, strict=True)),
         )
     x, top = int(width * 0.62), int(height * 0.2)
     if lit:
@@ -114,20 +116,32 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
         beam.ellipse([x - 90, top - 90, x + 90, top + 90], fill=200)
         picture.paste((255, 236, 170), mask=glow.filter(ImageFilter.GaussianBlur(height // 30)))
     rock: Colour = (34, 32, 36)
-    pen.polygon([(x - 260, height), (x - 120, line - 6), (x + 140, line - 10), (x + 330, height)], fill=rock)
+    pen.polygon(
+        [(x - 260, height), (x - 120, line - 6), (x + 140, line - 10), (x + 330, height)], fill=rock
+    )
     half = height // 26
     pen.polygon(
-        [(x - half, top + 30), (x + half, top + 30), (x + half * 1.6, line), (x - half * 1.6, line)],
+        [
+            (x - half, top + 30),
+            (x + half, top + 30),
+            (x + half * 1.6, line),
+            (x - half * 1.6, line),
+        ],
         fill=(226, 222, 214),
     )
     for i in range(2):
         y = top + 80 + i * 130
         wide = half * (1 + 0.6 * (y - top) / (line - top))
         pen.polygon(
-            [(x - wide, y), (x + wide, y), (x + wide * 1.05, y + 60), (x - wide * 1.05, y + 60)], fill=(170, 52, 44)
+            [(x - wide, y), (x + wide, y), (x + wide * 1.05, y + 60), (x - wide * 1.05, y + 60)],
+            fill=(170, 52, 44),
         )
-    pen.rectangle([x - half, top - 8, x + half, top + 30], fill=(255, 240, 190) if lit else (70, 74, 84))
-    pen.polygon([(x - half - 6, top - 8), (x + half + 6, top - 8), (x, top - 46)], fill=(60, 30, 30))
+    pen.rectangle(
+        [x - half, top - 8, x + half, top + 30], fill=(255, 240, 190) if lit else (70, 74, 84)
+    )
+    pen.polygon(
+        [(x - half - 6, top - 8), (x + half + 6, top - 8), (x, top - 46)], fill=(60, 30, 30)
+    )
     return still.png(picture)
 
 
@@ -164,7 +178,9 @@ def write(folder: Path) -> Path:
 
     path = folder / "storyboard.yaml"
     if path.exists():
-        raise UsageError(f"{path} is there already", fix="choose another folder: storyreel init DIR")
+        raise UsageError(
+            f"{path} is there already", fix="choose another folder: storyreel init DIR"
+        )
     name = folder.resolve().name
     board_id = as_yaml(id_of(name))
     try:
@@ -175,5 +191,7 @@ def write(folder: Path) -> Path:
             write_whole(folder / "prefect.yaml", DEPLOYMENTS.format(id=board_id).encode())
         write_whole(path, STORYBOARD.format(id=board_id, title=as_yaml(title_of(name))).encode())
     except OSError as error:
-        raise WorkspaceError(f"{folder} cannot be written: {error.strerror}", fix="choose another folder") from error
+        raise WorkspaceError(
+            f"{folder} cannot be written: {error.strerror}", fix="choose another folder"
+        ) from error
     return path

@@ -31,7 +31,8 @@ def cut(
     """Write `final.mp4`, `final.otio` and `contact-sheet.jpg` from these (scene id, take), in film
     order.
 
-    Return the fields of `report.model.CutReport`. `tell` receives (pictures encoded, pictures in total).
+    Return the fields of `report.model.CutReport`. `tell` receives (pictures encoded, pictures in
+    total).
 
     A take of None is a scene without a clip; `cut.missing` decides what the film shows. If a scene
     was sent the last picture of the scene above, and begins with it, the film shows it once.
@@ -86,7 +87,9 @@ class Edit:
         """Append a card in place of the scene's clip."""
         scene = self.storyboard.scene(scene_id)
         caption = scene.title or scene.id
-        self._append(scene_id, Piece(None, into=self._into(scene), caption=caption, seconds=scene.seconds))
+        self._append(
+            scene_id, Piece(None, into=self._into(scene), caption=caption, seconds=scene.seconds)
+        )
         self._above = None
 
     def add_clip(self, scene_id: str, take: Take) -> None:
@@ -95,7 +98,9 @@ class Edit:
         path = self.workspace.root / take.here.path
         into = self._into(scene)
         is_doubled = self._measure_seam(scene_id, path, is_cut=into == "cut")
-        piece = Piece(path, skip_first=is_doubled, into=into, caption=scene.caption, name=f"scene {scene_id}")
+        piece = Piece(
+            path, skip_first=is_doubled, into=into, caption=scene.caption, name=f"scene {scene_id}"
+        )
         self._append(scene_id, piece)
         self._above = (scene_id, take)
 
@@ -125,8 +130,12 @@ class Edit:
         self.pieces.append(piece)
 
 
-def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> None:
-    paths = [(f"{scene} · take {take.take}", workspace.root / take.here.path) for scene, take in clips]
+def _write_sheet(
+    storyboard: Storyboard, workspace: Workspace, clips: Sequence[tuple[str, Take]]
+) -> None:
+    paths = [
+        (f"{scene} · take {take.take}", workspace.root / take.here.path) for scene, take in clips
+    ]
     labelled = [(label, path, workspace.strip(path)) for label, path in paths]
     write_whole(workspace.sheet, sheet.make(labelled, storyboard.title))
 
@@ -134,7 +143,8 @@ def _write_sheet(storyboard: Storyboard, workspace: Workspace, clips: Sequence[t
 def _incomplete(missing: Sequence[str]) -> UsageError:
     return UsageError(
         f"scenes are missing: {', '.join(missing) or 'all'}",
-        fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip or slate",
+        fix="run the storyboard first, name scenes with --only, or set `cut.missing` to skip "
+        "or slate",
     )
 
 
@@ -150,7 +160,10 @@ def _check_on_disk(workspace: Workspace, clips: Sequence[tuple[str, Take]]) -> N
 
 
 def animatic(
-    storyboard: Storyboard, workspace: Workspace, *, tell: Callable[[int, int], None] = lambda done, total: None
+    storyboard: Storyboard,
+    workspace: Workspace,
+    *,
+    tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> Film:
     """Write `animatic.mp4` from stills, captions and lengths: the film's rhythm before anything is
     paid.
@@ -193,10 +206,14 @@ def _replaced_music(storyboard: Storyboard, before: tuple[int, int] | None) -> l
     name = storyboard.music.name
     if look(storyboard.music) != before:
         return [
-            f"music {name}: the file changed while the film was cut; make it again: storyreel cut {storyboard.path.name}"
+            f"music {name}: the file changed while the film was cut; make it again: "
+            f"storyreel cut {storyboard.path.name}"
         ]
     if storyboard.music_seen not in (None, before):
-        return [f"music {name}: the file changed after the storyboard was read; the film has the new one"]
+        return [
+            f"music {name}: the file changed after the storyboard was read; the film has "
+            "the new one"
+        ]
     return []
 
 
@@ -233,7 +250,12 @@ def _seam(workspace: Workspace, above: Take, offset: int, below: Path) -> Seam |
     """
     try:
         return measure(_last_picture(workspace, above, offset), first_picture(below))
-    except (MediaError, OSError, ValueError, IndexError):  # OSError and ValueError: what PyAV raises
+    except (
+        MediaError,
+        OSError,
+        ValueError,
+        IndexError,
+    ):  # OSError and ValueError: what PyAV raises
         return None
 
 

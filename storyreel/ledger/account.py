@@ -35,7 +35,8 @@ class Accounts(Database):
     def cool_down(self, account: str, until: float) -> None:
         """Let no run that shares this ledger send for this account before `until`, in Unix seconds.
 
-        The latest `until` holds, and at most an hour: a clock that was set back stops nobody longer.
+        The latest `until` holds, and at most an hour: a clock that was set back stops nobody
+        longer.
         """
         until = min(until, self._now() + LONGEST_COOL_DOWN_S)
         later = sa.case((ACCOUNTS.c.cool_until > until, ACCOUNTS.c.cool_until), else_=until)
@@ -45,11 +46,15 @@ class Accounts(Database):
     def stop_mark(self, account: str) -> float | None:
         """When the account was last stopped. A run that begins now stops only for a later one."""
         with self._guard(), self._read() as connection:
-            found = connection.execute(sa.select(ACCOUNTS.c.stopped_at).where(ACCOUNTS.c.account == account)).scalar()
+            found = connection.execute(
+                sa.select(ACCOUNTS.c.stopped_at).where(ACCOUNTS.c.account == account)
+            ).scalar()
             return None if found is None else float(found)
 
     def stop_account(self, account: str, why: str) -> None:
-        """Stop every run under way that shares this ledger: no credit is left, or the key is refused."""
+        """Stop every run under way that shares this ledger: no credit is left, or the key is
+        refused.
+        """
         values = {"stopped_at": self._now(), "stopped_why": why}
         with self._guard(), self._begin() as connection:
             self._account(connection, account, values, {"cool_until": 0.0, **values})
@@ -57,12 +62,18 @@ class Accounts(Database):
     def in_flight(self, account: str) -> list[Take]:
         """Return the takes whose request or job holds a slot, of every storyboard and project."""
         with self._guard(), self._read() as connection:
-            rows = connection.execute(sa.select(TAKES).where(self._holding(account)).order_by(TAKES.c.id)).all()
+            rows = connection.execute(
+                sa.select(TAKES).where(self._holding(account)).order_by(TAKES.c.id)
+            ).all()
             return [take_of(row) for row in rows]
 
-    def _check_account(self, connection: sa.Connection, account: str, stop_mark: float | None) -> None:
+    def _check_account(
+        self, connection: sa.Connection, account: str, stop_mark: float | None
+    ) -> None:
         """Raises `Stopped` or `CoolingDown` where nothing may be sent for the account now."""
-        row = connection.execute(sa.select(ACCOUNTS).where(ACCOUNTS.c.account == account)).one_or_none()
+        row = connection.execute(
+            sa.select(ACCOUNTS).where(ACCOUNTS.c.account == account)
+        ).one_or_none()
         if row is None:
             return
         if row.stopped_at is not None and row.stopped_at != stop_mark:
@@ -71,14 +82,22 @@ class Accounts(Database):
             raise CoolingDown(row.cool_until)
 
     def _account(
-        self, connection: sa.Connection, account: str, change: Mapping[str, Any], new: Mapping[str, Any]
+        self,
+        connection: sa.Connection,
+        account: str,
+        change: Mapping[str, Any],
+        new: Mapping[str, Any],
     ) -> None:
-        found = connection.execute(sa.update(ACCOUNTS).where(ACCOUNTS.c.account == account).values(change))
+        found = connection.execute(
+            sa.update(ACCOUNTS).where(ACCOUNTS.c.account == account).values(change)
+        )
         if not found.rowcount:
             connection.execute(sa.insert(ACCOUNTS).values({"account": account, **new}))
 
     def _busy_slots(self, connection: sa.Connection, account: str) -> int:
-        found = connection.execute(sa.select(sa.func.count()).where(self._holding(account))).scalar_one()
+        found = connection.execute(
+            sa.select(sa.func.count()).where(self._holding(account))
+        ).scalar_one()
         return int(found)
 
     def _holding(self, account: str) -> sa.ColumnElement[bool]:

@@ -19,17 +19,36 @@ class Budgets(Database):
     """Adds up the money that was spent, in the transaction that is about to spend more."""
 
     def _check_budget(
-        self, connection: sa.Connection, intent: Intent, budget: Decimal | None, currency: str | None, caps: Caps
+        self,
+        connection: sa.Connection,
+        intent: Intent,
+        budget: Decimal | None,
+        currency: str | None,
+        caps: Caps,
     ) -> None:
         """Raise `BudgetReached` if the take's price exceeds any budget that is set, or cannot be
         compared with it.
         """
         own = self._own(TAKES, intent.storyboard)
-        run = TAKES.c.run_id.startswith(f"{caps.group}.") if caps.group else TAKES.c.run_id == intent.run_id
+        run = (
+            TAKES.c.run_id.startswith(f"{caps.group}.")
+            if caps.group
+            else TAKES.c.run_id == intent.run_id
+        )
         limits = (
-            (budget, own, "the budget", "raise `budget.limit` in the storyboard (or --budget), then run again"),
+            (
+                budget,
+                own,
+                "the budget",
+                "raise `budget.limit` in the storyboard (or --budget), then run again",
+            ),
             (caps.per_run, run, "this run's budget", "raise the budget of a run, or run again"),
-            (caps.per_day, own & (TAKES.c.created_at > self._now() - DAY_S), "the day's budget", "wait, or raise it"),
+            (
+                caps.per_day,
+                own & (TAKES.c.created_at > self._now() - DAY_S),
+                "the day's budget",
+                "wait, or raise it",
+            ),
         )
         for limit, whose, name, fix in limits:
             if limit is None:
@@ -38,15 +57,20 @@ class Budgets(Database):
             spent = self._spent(connection, whose, name, money)
             if spent + price > limit:
                 raise BudgetReached(
-                    f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of {name} of {limit} {money} is used",
+                    f"scene `{intent.scene}` would cost up to {price} {money}; {spent} of "
+                    f"{name} of {limit} {money} is used",
                     fix=fix,
                 )
 
-    def _spent(self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None) -> Decimal:
+    def _spent(
+        self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None
+    ) -> Decimal:
         rows = connection.execute(
             sa.select(TAKES.c.price, TAKES.c.currency, sa.func.sum(TAKES.c.submissions))
             .where(whose, TAKES.c.state.in_(CHARGED), TAKES.c.submissions > 0)
-            .group_by(TAKES.c.price, TAKES.c.currency)  # prices are text, so that they are exact; there are few of them
+            .group_by(
+                TAKES.c.price, TAKES.c.currency
+            )  # prices are text, so that they are exact; there are few of them
         ).all()
         total = Decimal(0)
         for written, currency, submissions in rows:
@@ -54,14 +78,18 @@ class Budgets(Database):
             if price is None or currency != money:
                 what = "at a price that is not known" if price is None else f"in {currency}"
                 raise BudgetReached(
-                    f"something was paid for {what} before, so what is left of {name} in {money} is not known",
-                    fix="leave the budget away, or give the storyboard another `id`, which counts from nothing",
+                    f"something was paid for {what} before, so what is left of {name} in "
+                    f"{money} is not known",
+                    fix="leave the budget away, or give the storyboard another `id`, which "
+                    "counts from nothing",
                 )
             total += price * submissions
         return total
 
 
-def _comparable(intent: Intent, name: str, limit: Decimal, currency: str | None) -> tuple[Decimal, str | None]:
+def _comparable(
+    intent: Intent, name: str, limit: Decimal, currency: str | None
+) -> tuple[Decimal, str | None]:
     """Return (price, currency) of a take where a budget can be compared with it.
 
     Raises:
@@ -69,12 +97,15 @@ def _comparable(intent: Intent, name: str, limit: Decimal, currency: str | None)
     """
     if intent.price is None:
         raise BudgetReached(
-            f"scene `{intent.scene}`: no price is known for {intent.model or 'its model'}, so {name} of {limit} cannot hold",
-            fix="give the model `prices` in a catalogue of your own (docs/add-a-model.md), or leave the budget away",
+            f"scene `{intent.scene}`: no price is known for "
+            f"{intent.model or 'its model'}, so {name} of {limit} cannot hold",
+            fix="give the model `prices` in a catalogue of your own (docs/add-a-model.md), "
+            "or leave the budget away",
         )
     if currency and intent.currency != currency:
         raise BudgetReached(
-            f"scene `{intent.scene}` costs {intent.price} {intent.currency}; {name} of {limit} is in {currency}",
+            f"scene `{intent.scene}` costs {intent.price} {intent.currency}; {name} of "
+            f"{limit} is in {currency}",
             fix=f"use a model that is priced in {currency}, or leave the budget away",
         )
     return intent.price, intent.currency

@@ -1,4 +1,8 @@
-"""A ledger's row -> `Take`. What an odd hand or an older version wrote is survived: a field that makes no sense is read as none. Pure."""
+"""A ledger's row -> `Take`.
+
+What an odd hand or an older version wrote is survived: a field that makes no sense is read as none.
+Pure.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +25,9 @@ def take_of(row: Mapping[str, Any]) -> Take:
     values = dict(row)
     values["state"] = _state(values["state"])
     values["request"] = _object(values["request"]) or {}
-    values["inputs"] = {k: v for k, v in (_object(values["inputs"]) or {}).items() if isinstance(v, dict)}
+    values["inputs"] = {
+        k: v for k, v in (_object(values["inputs"]) or {}).items() if isinstance(v, dict)
+    }
     values["price"] = amount(values["price"])
     values["clip"] = Clip.of(_object(values["clip"]) or {})
     values["error_class"] = ErrorKind.read(values["error_class"])

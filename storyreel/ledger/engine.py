@@ -17,7 +17,8 @@ from storyreel.ledger import migrations
 from storyreel.ledger.rows import Take
 from storyreel.ledger.tables import TAKES, take_of
 
-# A machine that drops off the network loses its locks within a minute; by TCP's defaults, in two hours.
+# A machine that drops off the network loses its locks within a minute; by TCP's defaults, in two
+# hours.
 _LOST_SOON = {
     "connect_timeout": 15,
     "keepalives_idle": 30,
@@ -30,7 +31,9 @@ _LOST_SOON = {
 class Database:
     """An open database, its tables up to date, as one project sees it."""
 
-    def __init__(self, url: str, *, project: str | None = None, now: Callable[[], float] | None = None) -> None:
+    def __init__(
+        self, url: str, *, project: str | None = None, now: Callable[[], float] | None = None
+    ) -> None:
         self.url = url
         self.project = project
         self._now = now or (lambda: datetime.now(UTC).timestamp())
@@ -88,7 +91,8 @@ class Database:
             shutil.copy2(path, copy)
         return WorkspaceError(
             f"the ledger {path} is damaged: {reason}; a copy is kept as {copy.name}",
-            fix="put back a sound copy; nothing was sent. Without it Storyreel cannot know what is paid",
+            fix="put back a sound copy; nothing was sent. Without it Storyreel cannot know "
+            "what is paid",
         )
 
     def _prepare(self) -> None:
@@ -101,7 +105,8 @@ class Database:
                 migrations.upgrade(connection)
             except KeyError as error:
                 raise WorkspaceError(
-                    f"the ledger is of version {error.args[0]}; this Storyreel knows {migrations.HEAD}",
+                    f"the ledger is of version {error.args[0]}; this Storyreel knows "
+                    f"{migrations.HEAD}",
                     fix="upgrade Storyreel",
                 ) from error
 
@@ -112,7 +117,11 @@ class Database:
             yield
         except sa.exc.DBAPIError as error:
             reason = str(error.orig)
-            where = sa.engine.make_url(self.url).render_as_string(hide_password=True).removeprefix("sqlite:///")
+            where = (
+                sa.engine.make_url(self.url)
+                .render_as_string(hide_password=True)
+                .removeprefix("sqlite:///")
+            )
             if "malformed" in reason or "not a database" in reason:
                 raise self._damaged(reason) from error
             if "locked" in reason:
@@ -136,7 +145,8 @@ def open_engine(url: str) -> sa.Engine:
         )
     if parsed.get_backend_name() != "sqlite":
         raise WorkspaceError(
-            f"STORYREEL_DATABASE_URL names {parsed.get_backend_name()}", fix="use postgresql:// or sqlite:///"
+            f"STORYREEL_DATABASE_URL names {parsed.get_backend_name()}",
+            fix="use postgresql:// or sqlite:///",
         )
     engine = sa.create_engine(parsed, connect_args={"timeout": 30})
 

@@ -5,8 +5,10 @@ A take's life:
     submitting ──► in_flight ──► completed ──► collected
         │              └───────► failed
         ├──► released    the request was provably not accepted: nothing was made, nothing is owed
-        └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy, settles it
-    in_flight ──► ambiguous, with its job's id: the API says for minutes that it does not know the job
+        └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy,
+        settles it
+    in_flight ──► ambiguous, with its job's id: the API says for minutes that it does not know the
+    job
     ambiguous ──► in_flight (adopted) | abandoned | superseded by one resubmission
 
 A take that `replaces` another sets it aside when its own clip is collected, and not before.
@@ -79,7 +81,9 @@ class Ledger(Accounts, Budgets, Record, Reading):
             if self._busy_slots(connection, intent.account) >= slots:
                 raise SlotsFull
             same_scene = self._own(TAKES, intent.storyboard) & (TAKES.c.scene == intent.scene)
-            beside = connection.execute(sa.select(TAKES).where(same_scene).order_by(TAKES.c.id)).all()
+            beside = connection.execute(
+                sa.select(TAKES).where(same_scene).order_by(TAKES.c.id)
+            ).all()
             _check_wanted(intent, [row for row in beside if row.key == intent.key])
             self._check_budget(connection, intent, budget, currency, caps)
             return take_of(connection.execute(self._reservation(intent, beside)).one())
@@ -88,7 +92,9 @@ class Ledger(Accounts, Budgets, Record, Reading):
         """Return the statement that records the intent: a new row, or the released one again."""
         same_key = [row for row in beside if row.key == intent.key]
         values = _values(intent) | {"created_at": self._now()}
-        released = next((row.id for row in same_key if row.state == State.RELEASED and not row.superseded), None)
+        released = next(
+            (row.id for row in same_key if row.state == State.RELEASED and not row.superseded), None
+        )
         if released is not None:  # a request sent again after a 429 stays one take
             more = {"submissions": TAKES.c.submissions + 1, **values}
             return sa.update(TAKES).where(TAKES.c.id == released).values(more).returning(TAKES)
@@ -122,7 +128,11 @@ class Ledger(Accounts, Budgets, Record, Reading):
             row = connection.execute(
                 sa.update(TAKES)
                 .where(TAKES.c.id == take_id, TAKES.c.state == State.AMBIGUOUS)
-                .values(state=State.SUBMITTING, run_id=intent.run_id, submissions=TAKES.c.submissions + 1)
+                .values(
+                    state=State.SUBMITTING,
+                    run_id=intent.run_id,
+                    submissions=TAKES.c.submissions + 1,
+                )
                 .returning(TAKES)
             ).one()
             return take_of(row)
@@ -158,7 +168,9 @@ def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
         return
     places = set()
     for row in paid:
-        before = dict(beside)  # each is taken out as it is passed: rows that replace one another in a ring end, too
+        before = dict(
+            beside
+        )  # each is taken out as it is passed: rows that replace one another in a ring end, too
         while row.replaces in before:
             row = before.pop(row.replaces)
         places.add(row.id)

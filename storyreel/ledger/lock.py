@@ -25,7 +25,11 @@ class Locking(Database):
             RunLocked: another run, on this machine or another, works on this storyboard.
         """
         project = self.project if project is None else project
-        lock = self._held_in_postgresql if self._engine.dialect.name == "postgresql" else self._held_beside_file
+        lock = (
+            self._held_in_postgresql
+            if self._engine.dialect.name == "postgresql"
+            else self._held_beside_file
+        )
         with lock(storyboard, project):
             yield
 
@@ -55,4 +59,6 @@ class Locking(Database):
 
 
 def _busy(storyboard: str) -> RunLocked:
-    return RunLocked(f"another run works on storyboard `{storyboard}` with this ledger", fix="wait for it to end")
+    return RunLocked(
+        f"another run works on storyboard `{storyboard}` with this ledger", fix="wait for it to end"
+    )

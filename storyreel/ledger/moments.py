@@ -1,4 +1,6 @@
-"""Points in time as servers write them: seconds, milliseconds, text, ISO 8601, or nonsense of any size. Pure."""
+"""Points in time as servers write them: seconds, milliseconds, text, ISO 8601, or nonsense of any
+size. Pure.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,8 @@ from typing import Any
 
 EARLIEST_S = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 LATEST_S = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-# Seconds, then what other servers count in: new-api's Kling channel sends milliseconds (gateways.md 1.1).
+# Seconds, then what other servers count in: new-api's Kling channel sends milliseconds (gateways.md
+# 1.1).
 _UNITS = (1.0, 1e3, 1e6, 1e9)
 _COMPACT = re.compile(r"\d{8}T\d{6}Z")
 
@@ -44,7 +47,9 @@ def shown(seconds: float | None) -> str | None:
 
 
 def _written(text: str) -> float | None:
-    """ISO 8601, and its compact form `20261122T090000Z` as in signed links; a time without a zone is UTC."""
+    """ISO 8601, and its compact form `20261122T090000Z` as in signed links; a time without a zone
+    is UTC.
+    """
     text = text.strip()
     try:
         if _COMPACT.fullmatch(text):

@@ -17,7 +17,11 @@ class Reading(Database):
         with self._guard(), self._read() as connection:
             row = connection.execute(
                 sa.select(TAKES)
-                .where(self._own(TAKES, intent.storyboard), TAKES.c.scene == intent.scene, TAKES.c.key == intent.key)
+                .where(
+                    self._own(TAKES, intent.storyboard),
+                    TAKES.c.scene == intent.scene,
+                    TAKES.c.key == intent.key,
+                )
                 .order_by(TAKES.c.id.desc())
                 .limit(1)
             ).one()
@@ -38,7 +42,9 @@ class Reading(Database):
     def takes(self, storyboard: str) -> list[Take]:
         """Return every take of a storyboard, oldest first."""
         with self._guard(), self._read() as connection:
-            rows = connection.execute(sa.select(TAKES).where(self._own(TAKES, storyboard)).order_by(TAKES.c.id)).all()
+            rows = connection.execute(
+                sa.select(TAKES).where(self._own(TAKES, storyboard)).order_by(TAKES.c.id)
+            ).all()
             return [take_of(row) for row in rows]
 
     def others(self, storyboard: str) -> list[Take]:
@@ -64,7 +70,9 @@ class Reading(Database):
             return {(scene, key): wanted for scene, key, wanted in rows}
 
     def durations(self, account: str, model: str, seconds: int, limit: int = 50) -> list[float]:
-        """Return how long the latest watched jobs of a model and length took, in s; newest first."""
+        """Return how long the latest watched jobs of a model and length took, in s; newest
+        first.
+        """
         with self._guard(), self._read() as connection:
             rows = connection.execute(
                 sa.select(TAKES.c.watched_s)

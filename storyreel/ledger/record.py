@@ -30,7 +30,9 @@ class Record(Locking):
             error_message=message,
         )
 
-    def released(self, take_id: int, error_class: ErrorKind, code: str | None, message: str) -> Take:
+    def released(
+        self, take_id: int, error_class: ErrorKind, code: str | None, message: str
+    ) -> Take:
         """Free the slot and the money: the request was provably not accepted."""
         return self._update(
             take_id,
@@ -42,8 +44,15 @@ class Record(Locking):
         )
 
     def resubmission_refused(self, take_id: int, message: str) -> Take:
-        """Hold the take again: its second request was refused, the first is as uncertain as before."""
-        return self._update(take_id, state=State.AMBIGUOUS, submissions=TAKES.c.submissions - 1, error_message=message)
+        """Hold the take again: its second request was refused, the first is as uncertain as
+        before.
+        """
+        return self._update(
+            take_id,
+            state=State.AMBIGUOUS,
+            submissions=TAKES.c.submissions - 1,
+            error_message=message,
+        )
 
     def adopted(self, take_id: int, job_id: str, endpoint: str | None = None) -> Take:
         """Record a person's word which job the lost answer named, and at which `endpoint`."""
@@ -75,7 +84,10 @@ class Record(Locking):
         polls: int,
         watched_s: float | None = None,
     ) -> Take:
-        """Record that the job is completed. `watched_s`: how long it took, if a run watched all of it."""
+        """Record that the job is completed.
+
+        `watched_s`: how long it took, if a run watched all of it.
+        """
         return self._update(
             take_id,
             state=State.COMPLETED,
@@ -86,7 +98,10 @@ class Record(Locking):
         )
 
     def unknown(self, take_id: int, code: str | None, message: str, *, polls: int = 0) -> Take:
-        """Hold a take whose job the API does not know any more. It keeps its id and counts as paid."""
+        """Hold a take whose job the API does not know any more.
+
+        It keeps its id and counts as paid.
+        """
         return self._update(
             take_id,
             state=State.AMBIGUOUS,
@@ -98,9 +113,19 @@ class Record(Locking):
 
     def known_again(self, take_id: int) -> Take:
         """Release the hold: the API knows the job again."""
-        return self._update(take_id, state=State.IN_FLIGHT, error_class=None, error_code=None, error_message=None)
+        return self._update(
+            take_id, state=State.IN_FLIGHT, error_class=None, error_code=None, error_message=None
+        )
 
-    def failed(self, take_id: int, error_class: ErrorKind, code: str | None, message: str, *, polls: int = 0) -> Take:
+    def failed(
+        self,
+        take_id: int,
+        error_class: ErrorKind,
+        code: str | None,
+        message: str,
+        *,
+        polls: int = 0,
+    ) -> Take:
         """Record that the API ended the job without a clip."""
         return self._update(
             take_id,
@@ -140,24 +165,40 @@ class Record(Locking):
                 old = connection.execute(aside.returning(TAKES.c.replaces)).scalar()
             return take_of(row)
 
-    def imported(self, take: Take, storyboard: str, scene: str, run_id: str, clip: Clip, ordinal: int) -> Take:
+    def imported(
+        self, take: Take, storyboard: str, scene: str, run_id: str, clip: Clip, ordinal: int
+    ) -> Take:
         """Record, as collected and at no price, a clip that was paid for under another name."""
         with self._guard(), self._begin() as connection:
             same_scene = self._own(TAKES, storyboard) & (TAKES.c.scene == scene)
-            top = connection.execute(sa.select(sa.func.max(TAKES.c.take)).where(same_scene)).scalar()
+            top = connection.execute(
+                sa.select(sa.func.max(TAKES.c.take)).where(same_scene)
+            ).scalar()
             values = {c.name: getattr(take, c.name) for c in TAKES.columns if c.name != "id"}
             values |= {
-                "project": self.project or "", "storyboard": storyboard, "scene": scene, "take": (top or 0) + 1,
-                "ordinal": ordinal, "state": State.COLLECTED, "superseded": False, "run_id": run_id, "submissions": 0,
+                "project": self.project or "",
+                "storyboard": storyboard,
+                "scene": scene,
+                "take": (top or 0) + 1,
+                "ordinal": ordinal,
+                "state": State.COLLECTED,
+                "superseded": False,
+                "run_id": run_id,
+                "submissions": 0,
                 "price": None if take.price is None else str(take.price),
                 "request": json.dumps(take.request, ensure_ascii=False),
                 "inputs": json.dumps(take.inputs, ensure_ascii=False),
-                "clip": clip.text, "replaces": None,
-            }  # fmt: skip
-            return take_of(connection.execute(sa.insert(TAKES).values(values).returning(TAKES)).one())
+                "clip": clip.text,
+                "replaces": None,
+            }
+            return take_of(
+                connection.execute(sa.insert(TAKES).values(values).returning(TAKES)).one()
+            )
 
     def unusable(self, take_id: int, error_class: ErrorKind, message: str) -> Take:
-        """Keep a paid take `completed`, with the reason why its clip is missing: the next run retries."""
+        """Keep a paid take `completed`, with the reason why its clip is missing: the next run
+        retries.
+        """
         return self._update(take_id, error_class=error_class, error_message=message)
 
     def hold_if_dead(self, take: Take) -> None:

@@ -68,19 +68,26 @@ class Take:
     @property
     def here(self) -> Clip:
         """Return the clip of a collected take; a take in another state has none."""
-        assert self.clip is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
+        assert self.clip is not None, (
+            f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
+        )
         return self.clip
 
     @property
     def job(self) -> str:
         """Return the job's id, of a take that has one: in flight, completed, or later."""
-        assert self.job_id is not None, f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
+        assert self.job_id is not None, (
+            f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
+        )
         return self.job_id
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """A take that is about to be paid for. `replaces`: the row that is set aside by this one's clip."""
+    """A take that is about to be paid for.
+
+    `replaces`: the row that is set aside by this one's clip.
+    """
 
     storyboard: str
     scene: str

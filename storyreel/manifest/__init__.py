@@ -4,7 +4,16 @@ nor network.
 
 from storyreel.manifest.faults import Fault, Severity
 from storyreel.manifest.load import Checked, check, load
-from storyreel.manifest.storyboard import FileImage, Image, Remix, Scene, SceneImage, Storyboard, UrlImage, Video
+from storyreel.manifest.storyboard import (
+    FileImage,
+    Image,
+    Remix,
+    Scene,
+    SceneImage,
+    Storyboard,
+    UrlImage,
+    Video,
+)
 
 __all__ = [
     "Checked",

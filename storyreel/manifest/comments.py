@@ -9,7 +9,16 @@ import re
 from storyreel.manifest.faults import Severity
 from storyreel.manifest.places import Source, YamlPath
 
-FREE_TEXT = ("prompt", "fallback_prompt", "caption", "title", "note", "description", "prefix", "suffix")
+FREE_TEXT = (
+    "prompt",
+    "fallback_prompt",
+    "caption",
+    "title",
+    "note",
+    "description",
+    "prefix",
+    "suffix",
+)
 _COMMENT = re.compile(r"(?P<gap>[ \t]+)(?P<text>#[^\n]*)")
 
 
@@ -31,7 +40,9 @@ def warn(source: Source) -> None:
 
 def _is_free_text(path: YamlPath) -> bool:
     """Is this a text for people or models, which may contain a `#`?"""
-    return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [(name,) for name in FREE_TEXT]
+    return (path[:1] == ("vars",) and len(path) == 2) or path[-1:] in [
+        (name,) for name in FREE_TEXT
+    ]
 
 
 def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
@@ -42,7 +53,11 @@ def _behind(source: Source, path: YamlPath) -> tuple[int, str] | None:
     span = source.values[path]
     if source.text[span.start : span.start + 1] in ('"', "'", "|", ">"):
         return None
-    end = span.end if span.end > span.start else source.text.find(":", source.keys.get(path, span).start) + 1
+    end = (
+        span.end
+        if span.end > span.start
+        else source.text.find(":", source.keys.get(path, span).start) + 1
+    )
     comment = _COMMENT.match(source.text, end)
     if comment is None or (len(comment["gap"]) > 1 and comment["text"][1:2].strip() == ""):
         return None

@@ -35,7 +35,9 @@ def count(scene: Scene, role: str) -> int:
     """How many inputs of a role a scene sends."""
     if role == "reference_images":
         return len(scene.references)
-    return int(scene.video is not None if role == "reference_video" else getattr(scene, role) is not None)
+    return int(
+        scene.video is not None if role == "reference_video" else getattr(scene, role) is not None
+    )
 
 
 def _needs(scene: Scene, model: Model) -> Iterator[Demand]:
@@ -50,7 +52,10 @@ def _needs(scene: Scene, model: Model) -> Iterator[Demand]:
         ):
             if taken and value not in taken:
                 what = role.replace("_", " ")
-                message = f"{scene.model} takes {'an' if what[0] in 'aeiou' else 'a'} {what} with {name} {listing(taken)} only"
+                message = (
+                    f"{scene.model} takes {'an' if what[0] in 'aeiou' else 'a'} {what} with "
+                    f"{name} {listing(taken)} only"
+                )
                 yield Demand(role, (), message, f"set `{name}: {taken[0]}`, or delete `{role}`")
 
 
@@ -92,12 +97,19 @@ def _extras(scene: Scene, model: Model) -> Iterator[Demand]:
     for name, value in scene.extras.items():
         if name in model.extras:
             if not _is_json(value):
-                yield Demand("extras", (name,), f"`{name}` holds a number that JSON cannot", "write a finite number")
+                yield Demand(
+                    "extras",
+                    (name,),
+                    f"`{name}` holds a number that JSON cannot",
+                    "write a finite number",
+                )
             continue
         guess = nearest(name, model.extras)
         hint = f"; did you mean `{guess}`?" if guess else ""
         if not model.extras:
-            fix = f"delete it, or list it under `extras` of {scene.model} in a catalogue of your own"
+            fix = (
+                f"delete it, or list it under `extras` of {scene.model} in a catalogue of your own"
+            )
         else:
             fix = f"write `{guess}`" if guess else f"use {listing(model.extras)}"
         yield Demand("extras", (name,), f"{scene.model} takes no extra `{name}`{hint}", fix)

@@ -12,7 +12,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Fiel
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9-]{0,62}$"
 Id = Annotated[str, Field(pattern=ID_PATTERN)]
-SizeText = Annotated[str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", description="width x height in pixels")]
+SizeText = Annotated[
+    str, Field(pattern=r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$", description="width x height in pixels")
+]
 
 
 def slug(text: str) -> str:
@@ -40,7 +42,8 @@ class FrameRef(Part):
     scene: str = Field(description="the id of a scene")
     frame: Literal["first", "last"] = Field("last", description="which picture of its clip")
     offset_frames: Annotated[int, Field(le=0, ge=-240)] = Field(
-        0, description="with `last`: so many frames before the end, e.g. -3; the cut trims there too"
+        0,
+        description="with `last`: so many frames before the end, e.g. -3; the cut trims there too",
     )
 
 
@@ -56,7 +59,9 @@ ImageRef = Annotated[
     Annotated[
         str,
         Field(
-            min_length=1, description="`previous`, an http(s) URL, or the path of a file relative to this storyboard"
+            min_length=1,
+            description="`previous`, an http(s) URL, or the path of a file relative to this "
+            "storyboard",
         ),
         Tag("=text"),
     ]
@@ -70,8 +75,12 @@ class VideoRef(Part):
     """A video that guides the new one (`feature`) or is edited by it (`base`)."""
 
     scene: str | None = Field(None, description="use this scene's clip")
-    url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(None, description="or this public mp4 or mov")
-    refer_type: Literal["feature", "base"] = Field("base", description="feature: follow its style; base: edit it")
+    url: Annotated[str, Field(pattern=r"^https?://")] | None = Field(
+        None, description="or this public mp4 or mov"
+    )
+    refer_type: Literal["feature", "base"] = Field(
+        "base", description="feature: follow its style; base: edit it"
+    )
     keep_original_sound: bool = Field(False, description="keep the sound of the reference video")
 
 
@@ -88,7 +97,8 @@ def _remix_kind(value: Any) -> str:
 
 
 RemixRef = Annotated[
-    Annotated[str, Field(description="the id of a scene"), Tag("=scene")] | Annotated[VideoIdRef, Tag("=video")],
+    Annotated[str, Field(description="the id of a scene"), Tag("=scene")]
+    | Annotated[VideoIdRef, Tag("=video")],
     Discriminator(_remix_kind),
 ]
 
@@ -99,24 +109,41 @@ class SceneFields(Part):
     """What `defaults` may set for every scene."""
 
     model: str | None = Field(None, description="a model of the catalogue; see `storyreel models`")
-    seconds: int | None = Field(None, description="length of the clip in whole seconds, as the model sells it")
+    seconds: int | None = Field(
+        None, description="length of the clip in whole seconds, as the model sells it"
+    )
     size: SizeText | None = None
     mode: str | None = Field(None, description="quality, where the model has modes: std or pro")
-    first_frame: ImageRef | None = Field(None, description="the clip begins on this picture; null: on none")
-    end_frame: ImageRef | None = Field(None, description="the clip ends on this picture; needs a first_frame")
-    reference_images: list[ImageRef] | None = Field(None, description="people, things or places to keep the same")
+    first_frame: ImageRef | None = Field(
+        None, description="the clip begins on this picture; null: on none"
+    )
+    end_frame: ImageRef | None = Field(
+        None, description="the clip ends on this picture; needs a first_frame"
+    )
+    reference_images: list[ImageRef] | None = Field(
+        None, description="people, things or places to keep the same"
+    )
     reference_video: VideoRef | None = None
     fit: Literal["refuse", "crop", "pad"] | None = Field(
         None,
-        description="a picture of another size than the model demands: refuse it, or make it fit (default: refuse)",
+        description="a picture of another size than the model demands: refuse it, or make it fit "
+        "(default: refuse)",
     )
-    takes: Annotated[int, Field(ge=1, le=50)] | None = Field(None, description="how many to make (default: 1)")
+    takes: Annotated[int, Field(ge=1, le=50)] | None = Field(
+        None, description="how many to make (default: 1)"
+    )
     pick: Annotated[int, Field(ge=1, le=50)] | None = Field(
-        None, description="the take that other scenes use and the cut shows (default: the first good one)"
+        None,
+        description="the take that other scenes use and the cut shows (default: the "
+        "first good one)",
     )
-    style: Literal["none"] | None = Field(None, description="none: do not compose the style into this prompt")
+    style: Literal["none"] | None = Field(
+        None, description="none: do not compose the style into this prompt"
+    )
     extras: dict[str, JsonValue] | None = Field(
-        None, description="further fields that the model takes (its `extras` in the catalogue), sent as they are"
+        None,
+        description="further fields that the model takes (its `extras` in the catalogue), sent as "
+        "they are",
     )
     caption: str | None = Field(None, description="for subtitles; never sent to the API")
     transition: Transition | None = Field(None, description="how the film comes into this scene")
@@ -127,12 +154,18 @@ class SceneFields(Part):
 class SceneEntry(SceneFields):
     """One scene as the author wrote it."""
 
-    id: Id | None = Field(None, description="its name here, in the workspace and in the report: a-z, 0-9 and -")
+    id: Id | None = Field(
+        None, description="its name here, in the workspace and in the report: a-z, 0-9 and -"
+    )
     prompt: str | None = Field(None, description="what to show; ${name} is replaced from `vars`")
     remix_of: RemixRef | None = Field(
-        None, description="make this scene out of a finished one; takes nothing but prompt, takes, pick and caption"
+        None,
+        description="make this scene out of a finished one; takes nothing but prompt, takes, pick "
+        "and caption",
     )
-    fallback_prompt: str | None = Field(None, description="sent once instead of `prompt` if moderation blocks it")
+    fallback_prompt: str | None = Field(
+        None, description="sent once instead of `prompt` if moderation blocks it"
+    )
 
 
 class Style(Part):
@@ -165,7 +198,9 @@ class Budget(Part):
     """What this workspace may spend over its whole life."""
 
     limit: Money = Field(description="an amount, e.g. 40 or 12.50")
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field("CNY", description="ISO 4217, e.g. CNY or USD")
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")] = Field(
+        "CNY", description="ISO 4217, e.g. CNY or USD"
+    )
 
 
 class Policy(Part):
@@ -175,13 +210,18 @@ class Policy(Part):
         "continue", description="continue: only the scenes that need the failed one are blocked"
     )
     on_ambiguous: Literal["hold", "resubmit"] = Field(
-        "hold", description="when the answer to a paid request was lost: hold the scene, or send it once more"
+        "hold",
+        description="when the answer to a paid request was lost: hold the scene, or send "
+        "it once more",
     )
     on_upstream_change: Literal["rerun", "keep"] = Field(
         "rerun", description="does a new take upstream make a scene stale?"
     )
     approve: Literal["plan", "none"] = Field(
-        "none", description="plan: a run that a schedule or the UI started waits until a person approves its price"
+        "none",
+        description="plan: a run that a schedule or the UI started waits until a person "
+        "approves its "
+        "price",
     )
 
 
@@ -197,17 +237,19 @@ class Cut(Part):
 
     enabled: bool = True
     transition: Transition = Field(
-        "cut", description="between scenes; a scene's own `transition` is how the film comes into it"
+        "cut",
+        description="between scenes; a scene's own `transition` is how the film comes into it",
     )
-    transition_s: Annotated[float, Field(gt=0, le=5, strict=False, description="how long a fade or dissolve lasts")] = (
-        0.5
-    )
+    transition_s: Annotated[
+        float, Field(gt=0, le=5, strict=False, description="how long a fade or dissolve lasts")
+    ] = 0.5
     music: Music | None = None
     subtitles: Literal["none", "soft", "burned"] = Field(
         "none", description="from the captions: a track to switch on, or letters in the picture"
     )
     missing: Literal["refuse", "skip", "slate"] = Field(
-        "refuse", description="a scene without a clip: no film, a film without it, or a card with its name"
+        "refuse",
+        description="a scene without a clip: no film, a film without it, or a card with its name",
     )
 
 
@@ -219,12 +261,17 @@ class Document(Part):
     title: str | None = None
     description: str | None = Field(None, description="free text, never sent to the API")
     defaults: SceneFields = SceneFields()
-    vars: dict[str, str | int | float] = Field(default_factory=dict, description="${name} in any prompt or caption")
+    vars: dict[str, str | int | float] = Field(
+        default_factory=dict, description="${name} in any prompt or caption"
+    )
     style: Style = Style()
     keyframes: dict[str, Annotated[str, Field(min_length=1)]] = Field(
-        default_factory=dict, description="named stills: an http(s) URL, or a file relative to this storyboard"
+        default_factory=dict,
+        description="named stills: an http(s) URL, or a file relative to this storyboard",
     )
-    chain: bool = Field(False, description="a scene without first_frame starts from the scene above")
+    chain: bool = Field(
+        False, description="a scene without first_frame starts from the scene above"
+    )
     budget: Budget | None = None
     policy: Policy = Policy()
     scenes: list[SceneEntry] | None = None

@@ -27,13 +27,18 @@ class Fault:
     fix: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}\n  Fix: {self.fix}"
+        return (
+            f"{self.file}:{self.line}:{self.column}: {self.severity}: {self.message}\n  Fix: "
+            f"{self.fix}"
+        )
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the word of `known` that `word` most likely meant, or None."""
     words = list(known)
-    longer = [candidate for candidate in words if len(word) > 2 and candidate.startswith(word.lower())]
+    longer = [
+        candidate for candidate in words if len(word) > 2 and candidate.startswith(word.lower())
+    ]
     likely = longer or difflib.get_close_matches(word.lower(), words, n=1, cutoff=0.6)
     return likely[0] if likely else None
 

@@ -53,7 +53,8 @@ def _caption(resolver: Resolver, draft: Draft, scene: Scene, text: str) -> None:
         )
     if font.misshapen(text):
         warn(
-            "the caption needs letters that are joined or read from the right, and this machine lacks libfribidi",
+            "the caption needs letters that are joined or read from the right, and this "
+            "machine lacks libfribidi",
             "install it, e.g. `apt install libfribidi0`, or set `cut.subtitles: soft`",
         )
     if "x" in scene.size and subtitle.is_crowded(text, parse_size(scene.size)):

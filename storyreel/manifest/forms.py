@@ -56,7 +56,12 @@ REMIX = Forms(
     shown={"video_id": "`{video_id: …}`"},
     instead={"scene": "the scene's id by itself", "id": "`video_id`"},
 )
-STILL = Forms(texts=("an https:// address", "the path of a file"), mappings={}, shown={}, instead=IMAGE.instead)
+STILL = Forms(
+    texts=("an https:// address", "the path of a file"),
+    mappings={},
+    shown={},
+    instead=IMAGE.instead,
+)
 _FIELDS = {"first_frame": IMAGE, "end_frame": IMAGE, "reference_video": VIDEO, "remix_of": REMIX}
 
 
@@ -75,9 +80,13 @@ def misfits(source: Source, data: Any) -> set[YamlPath]:
     """Note a fault for each value of no form, or of several; return their paths."""
     paths = set()
     for path, forms, value in _values(data):
-        if fault := _fault(forms, str(path[-1]) if isinstance(path[-1], str) else "this picture", value):
+        if fault := _fault(
+            forms, str(path[-1]) if isinstance(path[-1], str) else "this picture", value
+        ):
             key, message, fix = fault
-            source.error(source.at((*path, key), key=True) if key else source.at(path), message, fix)
+            source.error(
+                source.at((*path, key), key=True) if key else source.at(path), message, fix
+            )
             paths.add(path)
     return paths
 
@@ -86,7 +95,9 @@ def _values(data: Any) -> Iterator[tuple[YamlPath, Forms, Any]]:
     """Yield (path, forms, value) of every value with several forms."""
     scenes = data.get("scenes")
     owners: list[tuple[YamlPath, Any]] = [(("defaults",), data.get("defaults"))]
-    owners += [(("scenes", i), scene) for i, scene in enumerate(scenes if isinstance(scenes, list) else [])]
+    owners += [
+        (("scenes", i), scene) for i, scene in enumerate(scenes if isinstance(scenes, list) else [])
+    ]
     for path, owner in owners:
         if not isinstance(owner, dict):
             continue
@@ -115,25 +126,47 @@ def _fault(forms: Forms, name: str, value: Any) -> tuple[str | None, str, str] |
     leads = [key for key in forms.mappings if value.get(key) is not None]
     if len(leads) > 1:
         both = " and ".join(f"`{key}`" for key in leads)
-        return None, f"{shown} has both {both}", f"keep one: {listing(forms.shown[key] for key in leads)}"
+        return (
+            None,
+            f"{shown} has both {both}",
+            f"keep one: {listing(forms.shown[key] for key in leads)}",
+        )
     if not leads:
         return _none(forms, shown, value, fix)
     for key in value:
-        if key not in forms.mappings[leads[0]] and not (key in forms.mappings and value[key] is None):
+        if key not in forms.mappings[leads[0]] and not (
+            key in forms.mappings and value[key] is None
+        ):
             return key, *_stranger(forms, leads[0], key)
     return None
 
 
-def _none(forms: Forms, shown: str, value: Mapping[str, Any], fix: str) -> tuple[str | None, str, str]:
+def _none(
+    forms: Forms, shown: str, value: Mapping[str, Any], fix: str
+) -> tuple[str | None, str, str]:
     """Return the fault of a mapping that lacks every key that identifies a form."""
     for key in value:
         if key in forms.instead:
-            return key, f"{shown} takes no `{key}`", f"write {forms.instead[key]}; it may be {forms.all()}"
+            return (
+                key,
+                f"{shown} takes no `{key}`",
+                f"write {forms.instead[key]}; it may be {forms.all()}",
+            )
         guess = nearest(key, [lead for lead in forms.mappings if lead not in value])
         if guess and not any(key in keys for keys in forms.mappings.values()):
-            return key, f"unknown key `{key}`; did you mean `{guess}`?", f"write `{guess}`: {forms.shown[guess]}"
+            return (
+                key,
+                f"unknown key `{key}`; did you mean `{guess}`?",
+                f"write `{guess}`: {forms.shown[guess]}",
+            )
     needed = " nor ".join(f"`{key}`" for key in forms.mappings)
-    has = f"has neither {needed}" if len(forms.mappings) > 1 else f"has no {needed}" if needed else "is a mapping"
+    has = (
+        f"has neither {needed}"
+        if len(forms.mappings) > 1
+        else f"has no {needed}"
+        if needed
+        else "is a mapping"
+    )
     return None, f"{shown} {has}", fix
 
 
@@ -147,5 +180,8 @@ def _stranger(forms: Forms, lead: str, key: str) -> tuple[str, str]:
         )
     guess = nearest(key, forms.mappings[lead])
     if guess and guess != lead:
-        return f"unknown key `{key}`; did you mean `{guess}`?", f"write `{guess}`, or delete the key"
+        return (
+            f"unknown key `{key}`; did you mean `{guess}`?",
+            f"write `{guess}`, or delete the key",
+        )
     return f"`{key}` does not go with `{lead}`", f"delete `{key}`; it may be {forms.all()}"

@@ -48,7 +48,10 @@ def load(path: Path, catalog: Catalog, variables: Mapping[str, str] | None = Non
 
 
 def check(
-    path: Path, catalog: Catalog, variables: Mapping[str, str] | None = None, today: date | None = None
+    path: Path,
+    catalog: Catalog,
+    variables: Mapping[str, str] | None = None,
+    today: date | None = None,
 ) -> Checked:
     """Find every fault of the storyboard in `path`.
 
@@ -65,7 +68,9 @@ def check(
     return Checked(storyboard, faults)
 
 
-def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, str], today: date) -> Storyboard | None:
+def _check(
+    text: Source, path: Path, catalog: Catalog, variables: Mapping[str, str], today: date
+) -> Storyboard | None:
     comments.warn(text)
     document, broken = shape.fit(text)
     _top(text, document, broken)
@@ -75,7 +80,11 @@ def _check(text: Source, path: Path, catalog: Catalog, variables: Mapping[str, s
     Stills(resolver, catalog, path.parent).run()
     board_id = document.id or slug(path.stem)
     if not re.match(ID_PATTERN, board_id) and ("id",) not in broken:
-        text.error(text.at(()), f"the file's name `{path.stem}` gives no id", "add `id:` with a-z, 0-9 and -")
+        text.error(
+            text.at(()),
+            f"the file's name `{path.stem}` gives no id",
+            "add `id:` with a-z, 0-9 and -",
+        )
         return None
     return Storyboard(
         id=board_id,
@@ -102,7 +111,16 @@ def look(file: Path) -> tuple[int, int] | None:
 
 def _top(text: Source, document: Document, broken: set[YamlPath]) -> None:
     if document.version is None and ("version",) not in broken:
-        text.error(text.at(()), "`version` is missing; 1 is assumed", "add `version: 1` at the top", Severity.WARNING)
+        text.error(
+            text.at(()),
+            "`version` is missing; 1 is assumed",
+            "add `version: 1` at the top",
+            Severity.WARNING,
+        )
     if not document.scenes and ("scenes",) not in broken:
         at = text.at(("scenes",), key=True) if "scenes" in text.data else text.at(())
-        text.error(at, "the storyboard has no scenes", "add at least one under `scenes:` with `id` and `prompt`")
+        text.error(
+            at,
+            "the storyboard has no scenes",
+            "add at least one under `scenes:` with `id` and `prompt`",
+        )

@@ -18,7 +18,11 @@ def guess(folder: Path, text: str, suffixes: Iterable[str] = ()) -> str | None:
     `suffixes`, e.g. `.yaml`, limits the files; by default all count.
     """
     wanted = tuple(suffixes)
-    files = [f for f in islice(_files(folder), LOOKED_AT) if not wanted or Path(f).suffix.lower() in wanted]
+    files = [
+        f
+        for f in islice(_files(folder), LOOKED_AT)
+        if not wanted or Path(f).suffix.lower() in wanted
+    ]
     path = Path(text.replace("\\", "/"))
     for is_like in (
         lambda f: f.lower() == path.as_posix().lower(),
@@ -37,6 +41,10 @@ def _files(folder: Path) -> Iterator[str]:
     for place, folders, files in os.walk(folder):
         inside = Path(place).relative_to(folder)
         folders[:] = (
-            sorted(f for f in folders if not f.startswith(".") and f != "runs") if len(inside.parts) < 2 else []
+            sorted(f for f in folders if not f.startswith(".") and f != "runs")
+            if len(inside.parts) < 2
+            else []
         )
-        yield from ((inside / name).as_posix() for name in sorted(files) if not name.startswith("."))
+        yield from (
+            (inside / name).as_posix() for name in sorted(files) if not name.startswith(".")
+        )

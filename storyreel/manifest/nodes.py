@@ -32,7 +32,9 @@ class Builder:
         except _TooMuch as stop:
             self.source.data = None
             self.source.faults.clear()
-            self.source.error(stop.at, stop.message, "write the values out instead of repeating YAML anchors")
+            self.source.error(
+                stop.at, stop.message, "write the values out instead of repeating YAML anchors"
+            )
 
     def _value(self, node: Node, path: YamlPath) -> Any:
         start: int = node.start_mark.index
@@ -68,7 +70,9 @@ class Builder:
             name = self._whole(key)
             if name in own:
                 line, _ = self.source.place(self.source.keys[(*path, name)].start)
-                self.source.error(start, f"`{name}` is given twice (first in line {line})", "keep one of the two")
+                self.source.error(
+                    start, f"`{name}` is given twice (first in line {line})", "keep one of the two"
+                )
                 continue
             self.source.keys[(*path, name)] = Span(start, key.end_mark.index)
             own[name] = self._value(value, (*path, name))
@@ -83,7 +87,11 @@ class Builder:
             if isinstance(part, MappingNode):
                 merged |= self._value(part, path)
             else:
-                self.source.error(part.start_mark.index, "`<<` merges mappings only", "name an anchor of a mapping")
+                self.source.error(
+                    part.start_mark.index,
+                    "`<<` merges mappings only",
+                    "name an anchor of a mapping",
+                )
         return merged
 
     def _whole(self, node: ScalarNode) -> str:
@@ -93,14 +101,17 @@ class Builder:
         text = str(node.value)
         if not _HALF.search(text):
             return text
-        text = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text)
+        text = _PAIR.sub(
+            lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), text
+        )
         for half in dict.fromkeys(_HALF.findall(text)):
             escape = f"\\u{ord(half):04x}"
             at = self._escape(node, half)
             self.source.error(
                 at,
                 f"`{escape}` is half a character",
-                f"write both halves, as in `\\ud83d\\ude00`, or the character itself; else delete `{escape}`",
+                "write both halves, as in `\\ud83d\\ude00`, or the character itself; "
+                f"else delete `{escape}`",
             )
         return _HALF.sub("\ufffd", text)
 
@@ -109,8 +120,12 @@ class Builder:
         start: int = node.start_mark.index
         written = re.compile(rf"\\u(?:{ord(half):04x})", re.IGNORECASE)
         pairs = re.compile(r"\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
-        inside = {m.start() + shift for m in pairs.finditer(self.source.text, start) for shift in (0, 6)}
-        escapes = [m.start() for m in written.finditer(self.source.text, start, node.end_mark.index)]
+        inside = {
+            m.start() + shift for m in pairs.finditer(self.source.text, start) for shift in (0, 6)
+        }
+        escapes = [
+            m.start() for m in written.finditer(self.source.text, start, node.end_mark.index)
+        ]
         return next((at for at in escapes if at not in inside), start)
 
     def _scalar(self, node: ScalarNode) -> Any:
@@ -122,7 +137,9 @@ class Builder:
             return _BOOL.get(text.lower(), text)
         if kind == "int":
             try:
-                return int(text.replace("_", ""), 0 if text.lstrip("+-")[:2] in ("0x", "0o", "0b") else 10)
+                return int(
+                    text.replace("_", ""), 0 if text.lstrip("+-")[:2] in ("0x", "0o", "0b") else 10
+                )
             except ValueError:
                 return text
         if kind == "float":
@@ -131,7 +148,11 @@ class Builder:
             except ValueError:
                 return text
         if kind not in ("str", "timestamp"):
-            self.source.error(node.start_mark.index, f"the YAML tag `{node.tag}` is not supported", "delete the tag")
+            self.source.error(
+                node.start_mark.index,
+                f"the YAML tag `{node.tag}` is not supported",
+                "delete the tag",
+            )
         return text
 
 

@@ -83,7 +83,8 @@ def markdown() -> str:
     parts = [_HEAD, _RULES]
     for title, lead, model in _SECTIONS:
         parts.append(
-            f"\n## {title}\n\n{lead + chr(10) + chr(10) if lead else ''}| key | value | default | |\n|---|---|---|---|\n"
+            f"\n## {title}\n\n{lead + chr(10) + chr(10) if lead else ''}| key | value | "
+            "default | |\n|---|---|---|---|\n"
         )
         inherited = d.SceneFields.model_fields if model is d.SceneEntry else {}
         schema = model.model_json_schema()
@@ -96,7 +97,9 @@ def markdown() -> str:
 
 
 def _type(field: dict[str, Any], schema: dict[str, Any]) -> str:
-    options = [o for o in field.get("anyOf") or field.get("oneOf") or [field] if o.get("type") != "null"]
+    options = [
+        o for o in field.get("anyOf") or field.get("oneOf") or [field] if o.get("type") != "null"
+    ]
     return " or ".join(dict.fromkeys(_one(option, schema) for option in options))
 
 
@@ -113,7 +116,12 @@ def _one(option: dict[str, Any], schema: dict[str, Any]) -> str:
         return f"list of {_type(option['items'], schema)}"
     if option.get("type") == "object":
         return "mapping"
-    words = {"string": "text", "integer": "whole number", "number": "number", "boolean": "true or false"}
+    words = {
+        "string": "text",
+        "integer": "whole number",
+        "number": "number",
+        "boolean": "true or false",
+    }
     bounds = [
         f"{sign} {option[k]:g}"
         for k, sign in (("minimum", "≥"), ("exclusiveMinimum", ">"), ("maximum", "≤"))

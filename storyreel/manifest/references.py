@@ -68,7 +68,9 @@ class References:
             self.drafts.unknown_scene((*path, "scene"), ref.scene)
             return None
         if ref.offset_frames and ref.frame == "first":
-            self.drafts.error((*path, "offset_frames"), "`offset_frames` goes with `frame: last`", "delete it")
+            self.drafts.error(
+                (*path, "offset_frames"), "`offset_frames` goes with `frame: last`", "delete it"
+            )
         return SceneImage(ref.scene, ref.frame, ref.offset_frames)
 
     def _keyframe(self, name: str, path: YamlPath) -> Image | None:
@@ -90,12 +92,18 @@ class References:
             text = self.texts.replace(text)
         if text.startswith(("http://", "https://")):
             if not _is_complete(text):
-                self.drafts.error(path, f"`{text}` is not a complete URL", "write the whole address, without spaces")
+                self.drafts.error(
+                    path,
+                    f"`{text}` is not a complete URL",
+                    "write the whole address, without spaces",
+                )
                 return None
             return UrlImage(text, keyframe)
         if "://" in text or text.startswith("data:"):
             scheme = text.partition(":")[0]
-            self.drafts.error(path, f"`{scheme}:` is not supported for a picture", "use https://, or a file path")
+            self.drafts.error(
+                path, f"`{scheme}:` is not supported for a picture", "use https://, or a file path"
+            )
             return None
         self.files.setdefault(text, path)
         return FileImage(text, keyframe)
@@ -106,7 +114,9 @@ class References:
         for name in self.document.keyframes:
             if name not in self.used_keyframes:
                 at = source.at(("keyframes", name), key=True)
-                source.error(at, f"keyframe `{name}` is never used", "use it or delete it", Severity.WARNING)
+                source.error(
+                    at, f"keyframe `{name}` is never used", "use it or delete it", Severity.WARNING
+                )
 
     # ---- videos
 
@@ -154,11 +164,15 @@ class References:
             draft = drafts[circle[0]]
             place = next(p for s, p in self.upstream(draft) if s == circle[1])
             if len(circle) == 2:
-                self.drafts.error(place, f"scene `{circle[0]}` is made from itself", "name another scene")
+                self.drafts.error(
+                    place, f"scene `{circle[0]}` is made from itself", "name another scene"
+                )
                 continue
             chain = " needs ".join(circle)
             self.drafts.error(
-                place, f"scenes are made from each other in a circle: {chain}", "cut the circle with a keyframe"
+                place,
+                f"scenes are made from each other in a circle: {chain}",
+                "cut the circle with a keyframe",
             )
 
 
@@ -174,7 +188,9 @@ def _circles(edges: dict[str, list[str]]) -> Iterator[list[str]]:
     """Yield each circle as its nodes, the first one again at the end. Depth first, no recursion."""
     is_done: dict[str, bool] = {}
     for start in edges:
-        trail: list[tuple[str, Iterator[str]]] = [(start, iter(edges[start]))] if start not in is_done else []
+        trail: list[tuple[str, Iterator[str]]] = (
+            [(start, iter(edges[start]))] if start not in is_done else []
+        )
         while trail:
             node, children = trail[-1]
             is_done[node] = False

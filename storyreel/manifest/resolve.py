@@ -18,15 +18,29 @@ from storyreel.manifest.storyboard import Remix, Scene
 from storyreel.manifest.texts import Texts
 
 _NOT_FOR_REMIX = (
-    "model", "seconds", "size", "mode", "first_frame", "end_frame", "reference_images", "reference_video", "fit", "extras"
-)  # fmt: skip
+    "model",
+    "seconds",
+    "size",
+    "mode",
+    "first_frame",
+    "end_frame",
+    "reference_images",
+    "reference_video",
+    "fit",
+    "extras",
+)
 
 
 class Resolver:
     """Makes the scenes of a document. Notes each fault at its place in `source`."""
 
     def __init__(
-        self, source: Source, document: Document, broken: set[YamlPath], catalog: Catalog, variables: Mapping[str, str]
+        self,
+        source: Source,
+        document: Document,
+        broken: set[YamlPath],
+        catalog: Catalog,
+        variables: Mapping[str, str],
     ) -> None:
         self.source = source
         self.document = document
@@ -49,7 +63,11 @@ class Resolver:
     def _scene(self, draft: Draft) -> None:
         """Make the scene. Before it, make the scenes that it is a remix of."""
         line = [draft]
-        while isinstance(ref := line[-1].entry.remix_of, str) and ref in self.drafts.by_id and ref not in self.scenes:
+        while (
+            isinstance(ref := line[-1].entry.remix_of, str)
+            and ref in self.drafts.by_id
+            and ref not in self.scenes
+        ):
             above = self.drafts.by_id[ref]
             if above in line:
                 return  # a circle: noted already
@@ -93,7 +111,8 @@ class Resolver:
             if name in draft.own:
                 self.source.error(
                     self.source.at(("scenes", draft.index, name), key=True),
-                    f"a remix takes no `{name}`; it inherits model, seconds and size from its source",
+                    f"a remix takes no `{name}`; it inherits model, seconds and size from "
+                    "its source",
                     f"delete `{name}`",
                 )
         ref = draft.entry.remix_of
@@ -102,8 +121,11 @@ class Resolver:
             model = self.catalog.models.get(name) or next(iter(self.catalog.models.values()))
             remix, defaults = Remix(None, ref.video_id), model.defaults
             inherited: dict[str, Any] = {
-                "model": name, "seconds": defaults.seconds, "size": defaults.size, "mode": defaults.mode
-            }  # fmt: skip
+                "model": name,
+                "seconds": defaults.seconds,
+                "size": defaults.size,
+                "mode": defaults.mode,
+            }
         else:
             if ref not in self.drafts.by_id:
                 self.drafts.unknown_scene(("scenes", draft.index, "remix_of"), str(ref))
@@ -111,14 +133,30 @@ class Resolver:
             if base is None:
                 return None
             remix = Remix(ref, None)
-            inherited = {"model": base.model, "seconds": base.seconds, "size": base.size, "mode": base.mode}
+            inherited = {
+                "model": base.model,
+                "seconds": base.seconds,
+                "size": base.size,
+                "mode": base.mode,
+            }
         return self._build(
-            draft, **inherited, first_frame=None, end_frame=None, references=(), video=None, remix=remix, fit="refuse"
+            draft,
+            **inherited,
+            first_frame=None,
+            end_frame=None,
+            references=(),
+            video=None,
+            remix=remix,
+            fit="refuse",
         )
 
     def _build(self, draft: Draft, **fields: Any) -> Scene:
         entry, style = draft.entry, self.document.style
-        prefix, suffix = ("", "") if self.drafts.value(draft, "style") == "none" else (style.prefix, style.suffix)
+        prefix, suffix = (
+            ("", "")
+            if self.drafts.value(draft, "style") == "none"
+            else (style.prefix, style.suffix)
+        )
 
         def composed(text: str) -> str:
             return self.texts.replace(prompts.compose(prefix, text, suffix))
@@ -150,5 +188,9 @@ class Resolver:
             return
         guess = nearest(name, self.catalog.models)
         hint = f"; did you mean `{guess}`?" if guess else ""
-        fix = f"write `{guess}`" if guess else f"known models: {models}; add one with a catalogue of your own"
+        fix = (
+            f"write `{guess}`"
+            if guess
+            else f"known models: {models}; add one with a catalogue of your own"
+        )
         self.drafts.error(draft.path("model"), f"unknown model `{name}`{hint}", fix)

@@ -54,22 +54,32 @@ class Rules:
     # ---- one rule a method
 
     def _prompt(self, draft: Draft, scene: Scene, model: Model) -> None:
-        for name, text in (("prompt", scene.prompt), ("fallback_prompt", scene.fallback_prompt or "")):
+        for name, text in (
+            ("prompt", scene.prompt),
+            ("fallback_prompt", scene.fallback_prompt or ""),
+        ):
             if len(text) > model.prompt_max and not self.r.drafts.is_broken(draft, name):
                 self._error(
                     ("scenes", draft.index, name),
-                    f"the {name.replace('_', ' ')} has {len(text)} characters with style and variables; "
+                    f"the {name.replace('_', ' ')} has {len(text)} characters with style "
+                    "and variables; "
                     f"{scene.model} takes {model.prompt_max}",
                     f"shorten it, or the style, by {len(text) - model.prompt_max} characters",
                 )
 
     def _takes(self, draft: Draft, scene: Scene) -> None:
-        if scene.pick is not None and scene.pick > scene.takes and not self.r.drafts.is_broken(draft, "takes"):
+        if (
+            scene.pick is not None
+            and scene.pick > scene.takes
+            and not self.r.drafts.is_broken(draft, "takes")
+        ):
             self._error(
                 draft.path("pick"),
-                f"`pick: {scene.pick}` but there {'is' if scene.takes == 1 else 'are'} only {scene.takes} "
+                f"`pick: {scene.pick}` but there {'is' if scene.takes == 1 else 'are'} "
+                f"only {scene.takes} "
                 f"take{'s' * (scene.takes != 1)}",
-                f"{'delete `pick`' if scene.takes == 1 else f'pick 1 to {scene.takes}'}, or set `takes: {scene.pick}`",
+                f"{'delete `pick`' if scene.takes == 1 else f'pick 1 to {scene.takes}'}, "
+                f"or set `takes: {scene.pick}`",
             )
 
     def _combined(self, draft: Draft, scene: Scene) -> None:
@@ -98,7 +108,11 @@ class Rules:
                 self._error(at, f"{scene.model} has no `{name}`", f"delete `{name}`")
                 continue
             unit = " seconds" if name == "seconds" else ""
-            self._error(at, f"{scene.model} does not sell {name} {value}", f"use {listing(sold)}{unit}{where}")
+            self._error(
+                at,
+                f"{scene.model} does not sell {name} {value}",
+                f"use {listing(sold)}{unit}{where}",
+            )
 
     def _asked(self, draft: Draft, name: str) -> tuple[YamlPath, str]:
         """Return (place, hint) of a value. An inherited one is shown at the scene's own model,
@@ -117,37 +131,62 @@ class Rules:
                 self._instead("first_frame"),
             )
         if end and not model.end_frame.allowed:
-            self._error(draft.path("end_frame"), f"{scene.model} takes no end frame", self._instead("end_frame"))
-        elif end and not first and model.end_frame.needs_first and not self.r.drafts.is_broken(draft, "first_frame"):
+            self._error(
+                draft.path("end_frame"),
+                f"{scene.model} takes no end frame",
+                self._instead("end_frame"),
+            )
+        elif (
+            end
+            and not first
+            and model.end_frame.needs_first
+            and not self.r.drafts.is_broken(draft, "first_frame")
+        ):
             if self.r.drafts.value(draft, "first_frame") is None:
                 self._error(
-                    draft.path("end_frame"), "an end frame without a first frame", "add `first_frame:` to the scene"
+                    draft.path("end_frame"),
+                    "an end frame without a first frame",
+                    "add `first_frame:` to the scene",
                 )
         elif end and model.end_frame.honoured_in and scene.mode not in model.end_frame.honoured_in:
             modes = listing(model.end_frame.honoured_in)
             self._error(
                 draft.path("end_frame"),
-                f"{scene.model} in mode {scene.mode} accepts an end frame but is known to ignore it",
+                f"{scene.model} in mode {scene.mode} accepts an end frame but is known to "
+                "ignore it",
                 f"use mode {modes}",
                 Severity.WARNING,
             )
         if scene.references:
             self._references(draft, scene, model)
-        if not first and not scene.references and not scene.video and not self.r.drafts.is_broken(draft, "first_frame"):
+        if (
+            not first
+            and not scene.references
+            and not scene.video
+            and not self.r.drafts.is_broken(draft, "first_frame")
+        ):
             self._text_only(draft, scene, model)
 
     def _demands(self, draft: Draft, scene: Scene, model: Model) -> None:
         for one in demands.unmet(scene, model):
             if not self.r.drafts.is_broken(draft, one.field):
-                at = self.source.at((*self._frame_place(draft, one.field), *one.place), key=one.field == "extras")
+                at = self.source.at(
+                    (*self._frame_place(draft, one.field), *one.place), key=one.field == "extras"
+                )
                 self.source.error(at, one.message, one.fix)
 
     def _frame_place(self, draft: Draft, role: str) -> YamlPath:
         """Return the place of a frame; a frame from `chain: true` is at the scene itself."""
-        return draft.path(role) if self.r.drafts.value(draft, role) is not None else ("scenes", draft.index)
+        return (
+            draft.path(role)
+            if self.r.drafts.value(draft, role) is not None
+            else ("scenes", draft.index)
+        )
 
     def _instead(self, role: str) -> str:
-        fits = [n for n, m in self.catalog.models.items() if getattr(m, role).allowed and not m.life]
+        fits = [
+            n for n, m in self.catalog.models.items() if getattr(m, role).allowed and not m.life
+        ]
         return f"delete it, or use {listing(fits)}" if fits else "delete it"
 
     def _references(self, draft: Draft, scene: Scene, model: Model) -> None:
@@ -176,7 +215,8 @@ class Rules:
         if not rule.allowed:
             self._error(
                 place,
-                f"{scene.model} makes video from a picture only, and scene `{draft.id}` has no first frame",
+                f"{scene.model} makes video from a picture only, and scene `{draft.id}` "
+                "has no first frame",
                 "add `first_frame:`, or use a model that works from text",
             )
         elif rule.beyond:
@@ -200,15 +240,25 @@ class Rules:
                 continue
             above = self.scenes[image.scene]
             above_model = self.catalog.models.get(above.model)
-            if above_model is None or above.size not in above_model.sizes or scene.size not in model.sizes:
+            if (
+                above_model is None
+                or above.size not in above_model.sizes
+                or scene.size not in model.sizes
+            ):
                 continue
             width, height = above_model.output_size(above.size, above.mode)
             if abs(_ratio((width, height)) / want - 1) > RATIO_TOLERANCE:
-                place = self._frame_place(draft, role) if "." not in role else draft.path("reference_images")
+                place = (
+                    self._frame_place(draft, role)
+                    if "." not in role
+                    else draft.path("reference_images")
+                )
                 self._error(
                     place,
-                    f"the {image.label} is {width}x{height}, another shape than this scene's {scene.size}",
-                    f"give both scenes one shape, or add `fit: crop` or `fit: pad` to scene `{draft.id}`",
+                    f"the {image.label} is {width}x{height}, another shape than this "
+                    f"scene's {scene.size}",
+                    "give both scenes one shape, or add `fit: crop` or `fit: pad` to "
+                    f"scene `{draft.id}`",
                 )
 
     def _video(self, draft: Draft, scene: Scene, model: Model) -> None:
@@ -220,7 +270,9 @@ class Rules:
         if rule is None or not rule.allowed:
             fits = [n for n, m in self.catalog.models.items() if m.reference_video]
             self._error(
-                path, f"{scene.model} takes no reference video", f"use {listing(fits)}" if fits else "delete it"
+                path,
+                f"{scene.model} takes no reference video",
+                f"use {listing(fits)}" if fits else "delete it",
             )
             return
         above = self.scenes.get(video.scene or "")
@@ -229,14 +281,16 @@ class Rules:
             if not rule.min_s <= above.seconds <= rule.max_s:
                 self._error(
                     (*path, "scene"),
-                    f"the clip of `{above.id}` lasts {above.seconds} s; {scene.model} takes {rule.min_s:g} to {rule.max_s:g} s",
+                    f"the clip of `{above.id}` lasts {above.seconds} s; {scene.model} "
+                    f"takes {rule.min_s:g} to {rule.max_s:g} s",
                     f"make `{above.id}` {rule.min_s:g} to {rule.max_s:g} s long",
                 )
             sides = above_model.output_size(above.size, above.mode)
             if min(sides) < rule.min_px or max(sides) > rule.max_px:
                 self._error(
                     (*path, "scene"),
-                    f"the clip of `{above.id}` is {sides[0]}x{sides[1]}; {scene.model} takes sides of "
+                    f"the clip of `{above.id}` is {sides[0]}x{sides[1]}; {scene.model} "
+                    "takes sides of "
                     f"{rule.min_px} to {rule.max_px} pixels",
                     f"make `{above.id}` in another size",
                 )
@@ -245,7 +299,8 @@ class Rules:
         if not model.remix.documented and scene.remix and scene.remix.scene:
             self._error(
                 ("scenes", draft.index, "remix_of"),
-                f"remix is documented for sora-2 only, not for {scene.model}; the API may refuse it",
+                f"remix is documented for sora-2 only, not for {scene.model}; the API may "
+                "refuse it",
                 "try it on one scene first",
                 Severity.WARNING,
             )
@@ -262,14 +317,23 @@ class Rules:
         if model.life is None:
             return
         verb = "was announced to end" if model.life.ends <= self.today else "is announced to end"
-        fix = f"move to {model.life.successor}" if model.life.successor else "plan for another model"
+        fix = (
+            f"move to {model.life.successor}" if model.life.successor else "plan for another model"
+        )
         self._error(
-            draft.path("model"), f"{scene.model} {verb} on {model.life.ends.isoformat()}", fix, Severity.WARNING
+            draft.path("model"),
+            f"{scene.model} {verb} on {model.life.ends.isoformat()}",
+            fix,
+            Severity.WARNING,
         )
 
     def _money(self, draft: Draft, scene: Scene, model: Model) -> None:
         budget = self.r.document.budget
-        if budget is None or scene.seconds not in model.seconds or (scene.mode and scene.mode not in model.modes):
+        if (
+            budget is None
+            or scene.seconds not in model.seconds
+            or (scene.mode and scene.mode not in model.modes)
+        ):
             return
         price = model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
         if price is None:
@@ -282,17 +346,21 @@ class Rules:
             self._error(
                 draft.path("model"),
                 f"{scene.model} is priced in {price.currency}; the budget is in {budget.currency}",
-                f"set the budget in {price.currency}, or give the model a {budget.currency} price in your catalogue",
+                f"set the budget in {price.currency}, or give the model a "
+                f"{budget.currency} price in your catalogue",
             )
         elif budget.limit < price.high and budget.limit > Decimal(0):
             self._error(
                 ("budget", "limit"),
-                f"the budget of {budget.limit} {budget.currency} does not cover one clip of scene `{draft.id}` ({price.high})",
+                f"the budget of {budget.limit} {budget.currency} does not cover one clip "
+                f"of scene `{draft.id}` ({price.high})",
                 "raise `limit`",
                 Severity.WARNING,
             )
 
-    def _error(self, path: YamlPath, message: str, fix: str, severity: Severity = Severity.ERROR) -> None:
+    def _error(
+        self, path: YamlPath, message: str, fix: str, severity: Severity = Severity.ERROR
+    ) -> None:
         self.source.error(self.source.at(path), message, fix, severity)
 
 

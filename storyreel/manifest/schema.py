@@ -21,16 +21,28 @@ def of_storyboard(catalog: Catalog | None = None) -> dict[str, Any]:
     entry["required"] = ["id", "prompt"]
     # optional in the code only so that our own message reports them missing
     for name in entry["required"]:
-        (text,) = (kind for kind in entry["properties"][name].pop("anyOf") if kind["type"] == "string")
+        (text,) = (
+            kind for kind in entry["properties"][name].pop("anyOf") if kind["type"] == "string"
+        )
         entry["properties"][name] |= text
         entry["properties"][name].pop("default")
     entry["properties"]["prompt"]["pattern"] = r"\S"
     schema["required"] = ["scenes"]
-    schema["properties"]["scenes"] = {"type": "array", "minItems": 1, "items": {"$ref": "#/$defs/SceneEntry"}}
+    schema["properties"]["scenes"] = {
+        "type": "array",
+        "minItems": 1,
+        "items": {"$ref": "#/$defs/SceneEntry"},
+    }
     for name in ("SceneFields", "SceneEntry"):
         parts[name]["properties"]["model"]["examples"] = list(catalog.models)
-        parts[name]["allOf"] = [_sold(model_id, model) for model_id, model in catalog.models.items()]
-    return {"$schema": DIALECT, "title": "Storyreel storyboard", **{k: v for k, v in schema.items() if k != "title"}}
+        parts[name]["allOf"] = [
+            _sold(model_id, model) for model_id, model in catalog.models.items()
+        ]
+    return {
+        "$schema": DIALECT,
+        "title": "Storyreel storyboard",
+        **{k: v for k, v in schema.items() if k != "title"},
+    }
 
 
 def of_catalog() -> dict[str, Any]:

@@ -71,7 +71,9 @@ def _path(loc: tuple[int | str, ...], data: Any) -> YamlPath:
 
 
 def _holds(data: Any, step: int | str) -> bool:
-    return (isinstance(data, dict) and step in data) or (isinstance(data, list) and isinstance(step, int))
+    return (isinstance(data, dict) and step in data) or (
+        isinstance(data, list) and isinstance(step, int)
+    )
 
 
 def _leave_out(data: Any, path: YamlPath) -> None:
@@ -117,17 +119,25 @@ def _unknown_key(source: Source, path: YamlPath) -> None:
     key, parent = str(path[-1]), path[:-1]
     keys = list(_part(parent).model_fields)
     if parent == ("defaults",) and key in _SCENE_ONLY:
-        source.error(source.at(path, key=True), f"`{key}` cannot be a default", "write it in each scene")
+        source.error(
+            source.at(path, key=True), f"`{key}` cannot be a default", "write it in each scene"
+        )
         return
     guess = nearest(key, keys)
     hint = f"; did you mean `{guess}`?" if guess else ""
-    fix = f"write `{guess}`, or delete the key" if guess else f"delete it; known keys here: {', '.join(keys)}"
+    fix = (
+        f"write `{guess}`, or delete the key"
+        if guess
+        else f"delete it; known keys here: {', '.join(keys)}"
+    )
     if " " in key and not guess:
         fix = "put a text that holds a comma or `: ` in quotes"
     source.error(source.at(path, key=True), f"unknown key `{key}`{hint}", fix)
 
 
-def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, name: str) -> tuple[str, str]:
+def _words(
+    kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, name: str
+) -> tuple[str, str]:
     """Return (message, fix) for an error of shape."""
     value = detail["input"]
     given = _given(value)
@@ -140,12 +150,20 @@ def _words(kind: str, ctx: dict[str, Any], detail: ErrorDetails, shown: str, nam
         return f"{shown} is {given}", _pattern_fix(name, str(ctx["pattern"]), value)
     if kind in ("greater_than_equal", "less_than_equal", "greater_than", "less_than"):
         bound = next(iter(ctx.values()))
-        word = {"greater_than_equal": "at least", "less_than_equal": "at most"}.get(kind, kind.replace("_", " "))
-        return f"{shown} is {given}; it must be {word} {bound}", f"use a number that is {word} {bound}"
+        word = {"greater_than_equal": "at least", "less_than_equal": "at most"}.get(
+            kind, kind.replace("_", " ")
+        )
+        return (
+            f"{shown} is {given}; it must be {word} {bound}",
+            f"use a number that is {word} {bound}",
+        )
     if kind == "string_too_short":
         return f"{shown} is empty", f"give {shown} a value, or delete it"
     if kind == "value_error":
-        return f"{shown} is {given}; it {ctx.get('error')}", "write a plain amount, e.g. `40` or `12.50`"
+        return (
+            f"{shown} is {given}; it {ctx.get('error')}",
+            "write a plain amount, e.g. `40` or `12.50`",
+        )
     return _mistyped(kind, detail, shown)
 
 
@@ -207,7 +225,9 @@ def _pattern_fix(name: str, pattern: str, value: Any) -> str:
     if name == "url":
         return "use a public address that begins with https://"
     if name == "id":
-        slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in str(value).lower()).strip("-")[:63]
+        slug = "".join(c if c.isascii() and c.isalnum() else "-" for c in str(value).lower()).strip(
+            "-"
+        )[:63]
         tip = f"; e.g. `{slug}`" if slug else ""
         return f"use 1 to 63 of a-z, 0-9 and -, beginning with a letter or digit{tip}"
     return f"it must match {pattern}"

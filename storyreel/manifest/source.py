@@ -30,7 +30,8 @@ def read(path: Path, name: str) -> Source:
     try:
         if path.is_dir():
             raise UsageError(
-                f"{name} is a folder, and there is no storyboard.yaml in it", fix="name the YAML file that you mean"
+                f"{name} is a folder, and there is no storyboard.yaml in it",
+                fix="name the YAML file that you mean",
             )
         size = path.stat().st_size
         raw = b"" if size > MAX_BYTES else path.read_bytes()
@@ -38,7 +39,9 @@ def read(path: Path, name: str) -> Source:
         raise _missing(path, name) from error
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"cannot read {name}: {reason}", fix="check the path and its permissions") from error
+        raise UsageError(
+            f"cannot read {name}: {reason}", fix="check the path and its permissions"
+        ) from error
     if size > MAX_BYTES:
         source = Source(name, "")
         source.error(
@@ -56,7 +59,9 @@ def _missing(path: Path, name: str) -> UsageError:
     if guess is None:
         fix = "check the path, or make a storyboard with `storyreel init`"
         return UsageError(f"there is no file {name}", fix=fix)
-    return UsageError(f"there is no file {name}; did you mean {near / guess}?", fix=f"name {near / guess}")
+    return UsageError(
+        f"there is no file {name}; did you mean {near / guess}?", fix=f"name {near / guess}"
+    )
 
 
 def parse(raw: bytes, name: str) -> Source:
@@ -66,12 +71,16 @@ def parse(raw: bytes, name: str) -> Source:
     except UnicodeDecodeError as error:
         good = raw[: error.start].decode("utf-8-sig", "ignore")
         source = Source(name, good + "?")
-        source.error(len(good), f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8")
+        source.error(
+            len(good), f"byte 0x{raw[error.start]:02x} is not UTF-8", "save the file as UTF-8"
+        )
         return source
     source = Source(name, text)
     for bad in _CONTROL.finditer(text):
         source.error(
-            bad.start(), f"control character U+{ord(bad[0]):04X} is not allowed in YAML", "delete this character"
+            bad.start(),
+            f"control character U+{ord(bad[0]):04X} is not allowed in YAML",
+            "delete this character",
         )
         return source
     node = _compose(source)
@@ -94,10 +103,18 @@ def _compose(source: Source) -> Node | None:
         source.error(0, f"not YAML: {error}", "check the file's syntax")
         return None
     if node is None or (isinstance(node, ScalarNode) and str(node.tag).endswith(":null")):
-        source.error(0, "the storyboard is empty", "start from `storyreel init`, or add `version: 1` and `scenes:`")
+        source.error(
+            0,
+            "the storyboard is empty",
+            "start from `storyreel init`, or add `version: 1` and `scenes:`",
+        )
         return None
     if not isinstance(node, MappingNode):
-        source.error(node.start_mark.index, "a storyboard is a mapping of keys to values", "begin with `version: 1`")
+        source.error(
+            node.start_mark.index,
+            "a storyboard is a mapping of keys to values",
+            "begin with `version: 1`",
+        )
         return None
     return node
 

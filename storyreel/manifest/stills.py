@@ -21,7 +21,9 @@ HARD_LIMIT_BYTES = 64 * 1024 * 1024
 def _like(text: str) -> tuple[str, ...]:
     """Return the suffixes to guess among: pictures for a picture, sounds for a sound."""
     suffix = Path(text).suffix.lower()
-    return next((kind for kind in (_PICTURES, _SOUNDS) if suffix in kind), () if suffix else _PICTURES)
+    return next(
+        (kind for kind in (_PICTURES, _SOUNDS) if suffix in kind), () if suffix else _PICTURES
+    )
 
 
 class Stills:
@@ -39,7 +41,8 @@ class Stills:
         for name, place in self.r.document.keyframes.items():
             if "://" not in place and not place.startswith("data:"):
                 self._look(
-                    prompts.replace(place, self.r.texts.variables) if "${" in place else place, ("keyframes", name)
+                    prompts.replace(place, self.r.texts.variables) if "${" in place else place,
+                    ("keyframes", name),
                 )
         for place, path in self.r.references.files.items():  # also of scenes that have faults
             self._look(place, path)
@@ -74,20 +77,28 @@ class Stills:
             file = (self.folder / text).resolve()
             if not file.is_relative_to(self.folder):
                 self.source.error(
-                    at, f"`{text}` leaves the storyboard's folder", "move the file into the folder of the storyboard"
+                    at,
+                    f"`{text}` leaves the storyboard's folder",
+                    "move the file into the folder of the storyboard",
                 )
                 return None
             if not file.exists():
                 guess = nearest(text, ["previous"]) or nearby.guess(self.folder, text, _like(text))
                 hint = f"; did you mean `{guess}`?" if guess else ""
-                fix = f"write `{guess}`" if guess else "check the path; it starts at the storyboard's folder"
+                fix = (
+                    f"write `{guess}`"
+                    if guess
+                    else "check the path; it starts at the storyboard's folder"
+                )
                 self.source.error(at, f"there is no file `{text}`{hint}", fix)
                 return None
             if not file.is_file():
                 self.source.error(at, f"`{text}` is not a file", "name a file")
                 return None
         except (OSError, RuntimeError, ValueError) as error:
-            self.source.error(at, f"`{text}` cannot be opened: {error}", "check the path and its permissions")
+            self.source.error(
+                at, f"`{text}` cannot be opened: {error}", "check the path and its permissions"
+            )
             return None
         return file
 
@@ -107,11 +118,15 @@ class Stills:
             self.seen[text] = still.inspect(file, HARD_LIMIT_BYTES)
         except MediaError as error:
             self.source.error(
-                self.source.at(path), f"`{text}` {error.message}", error.fix or "use a PNG or JPEG picture"
+                self.source.at(path),
+                f"`{text}` {error.message}",
+                error.fix or "use a PNG or JPEG picture",
             )
         return self.seen[text]
 
-    def _judge(self, image: FileImage, path: YamlPath, model: Model, name: str, size: str, fit: str) -> None:
+    def _judge(
+        self, image: FileImage, path: YamlPath, model: Model, name: str, size: str, fit: str
+    ) -> None:
         facts = self._look(image.path, path)
         if facts is None:
             return
@@ -119,15 +134,23 @@ class Stills:
         rule, at = model.image, self.source.at(path)
         if kind not in rule.formats:
             self.source.error(
-                at, f"`{image.path}` is {kind.upper()}; {name} takes {listing(rule.formats)}", "convert it to PNG"
+                at,
+                f"`{image.path}` is {kind.upper()}; {name} takes {listing(rule.formats)}",
+                "convert it to PNG",
             )
         if rule.max_bytes and count > rule.max_bytes:
             self.source.error(
                 at,
-                f"`{image.path}` has {count / 2**20:.1f} MiB; {name} takes {rule.max_bytes / 2**20:g} MiB",
+                f"`{image.path}` has {count / 2**20:.1f} MiB; {name} takes "
+                f"{rule.max_bytes / 2**20:g} MiB",
                 "save it smaller, e.g. as JPEG",
             )
-        if rule.exact_size and fit == "refuse" and (width, height) != parse_size(size) and size in model.sizes:
+        if (
+            rule.exact_size
+            and fit == "refuse"
+            and (width, height) != parse_size(size)
+            and size in model.sizes
+        ):
             self.source.error(
                 at,
                 f"`{image.path}` is {width}x{height}; {name} at size {size} takes exactly {size}",
@@ -136,11 +159,15 @@ class Stills:
         elif rule.min_px and min(width, height) < rule.min_px and not rule.exact_size:
             self.source.error(
                 at,
-                f"`{image.path}` is {width}x{height}; {name} takes sides of at least {rule.min_px} pixels",
+                f"`{image.path}` is {width}x{height}; {name} takes sides of at least "
+                f"{rule.min_px} pixels",
                 "use a larger picture",
             )
         ratio = max(width, height) / min(width, height)
         if rule.max_ratio and ratio > rule.max_ratio and not rule.exact_size:
             self.source.error(
-                at, f"`{image.path}` is {ratio:.2f} times as long as wide; {name} takes {rule.max_ratio:g}", "crop it"
+                at,
+                f"`{image.path}` is {ratio:.2f} times as long as wide; {name} takes "
+                f"{rule.max_ratio:g}",
+                "crop it",
             )

@@ -26,7 +26,10 @@ class UrlImage:
 
 @dataclass(frozen=True, slots=True)
 class FileImage:
-    """A still beside the storyboard; `path` is relative to the storyboard's folder. `keyframe` is its name, if any."""
+    """A still beside the storyboard; `path` is relative to the storyboard's folder.
+
+    `keyframe` is its name, if any.
+    """
 
     path: str
     keyframe: str | None = None

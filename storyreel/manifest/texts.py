@@ -36,9 +36,13 @@ class Texts:
         entry, broken = draft.entry, self.drafts.broken
         path: YamlPath = ("scenes", draft.index)
         if entry.prompt is None and (*path, "prompt") not in broken and path not in broken:
-            self.drafts.error(path, f"scene `{draft.id}` has no `prompt`", "add `prompt:` with what to show")
+            self.drafts.error(
+                path, f"scene `{draft.id}` has no `prompt`", "add `prompt:` with what to show"
+            )
         elif entry.prompt is not None and not entry.prompt.strip():
-            self.drafts.error((*path, "prompt"), "`prompt` is empty", "say what to show, in 1 to 2500 characters")
+            self.drafts.error(
+                (*path, "prompt"), "`prompt` is empty", "say what to show, in 1 to 2500 characters"
+            )
         for name in ("prompt", "caption", "fallback_prompt"):
             text = getattr(entry, name)
             if text:
@@ -48,15 +52,25 @@ class Texts:
         """Note each `${…}` in the text at `path` that has no value, or is never closed."""
         self.used |= prompts.used(text)
         for bad in prompts.bad_variables(text, self.variables):
-            if bad.name is not None and not self.drafts.broken.isdisjoint({("vars", bad.name), ("vars",)}):
+            if bad.name is not None and not self.drafts.broken.isdisjoint(
+                {("vars", bad.name), ("vars",)}
+            ):
                 continue
             at = self.source.within(path, bad.text, bad.occurrence)
             if bad.name is None:
-                self.source.error(at, "`${` is never closed", "write `${name}`, or `$${` for the characters themselves")
+                self.source.error(
+                    at,
+                    "`${` is never closed",
+                    "write `${name}`, or `$${` for the characters themselves",
+                )
                 continue
             guess = nearest(bad.name, self.variables)
             hint = f"; did you mean `${{{guess}}}`?" if guess else ""
-            fix = f"write `${{{guess}}}`" if guess else f"add `{bad.name}:` under `vars`, or pass --var {bad.name}=…"
+            fix = (
+                f"write `${{{guess}}}`"
+                if guess
+                else f"add `{bad.name}:` under `vars`, or pass --var {bad.name}=…"
+            )
             self.source.error(at, f"unknown variable `{bad.text}`{hint}", fix)
 
     def replace(self, text: str) -> str:
@@ -71,9 +85,13 @@ class Texts:
                 hint = f"; did you mean `{guess}`?" if guess else ""
                 names = ", ".join(self.document.vars) or "none"
                 self.drafts.error(
-                    ("vars",), f"--var {name}: the storyboard has no such variable{hint}", f"its variables: {names}"
+                    ("vars",),
+                    f"--var {name}: the storyboard has no such variable{hint}",
+                    f"its variables: {names}",
                 )
         for name in self.document.vars:
             if name not in self.used:
                 at = self.source.at(("vars", name), key=True)
-                self.source.error(at, f"variable `{name}` is never used", "use it or delete it", Severity.WARNING)
+                self.source.error(
+                    at, f"variable `{name}` is never used", "use it or delete it", Severity.WARNING
+                )

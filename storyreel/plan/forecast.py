@@ -28,7 +28,9 @@ def critical_path(storyboard: Storyboard, planned: Mapping[str, ScenePlan]) -> t
     return tuple(reversed(path))
 
 
-def expected(storyboard: Storyboard, planned: Mapping[str, ScenePlan], slots: int) -> tuple[float, float]:
+def expected(
+    storyboard: Storyboard, planned: Mapping[str, ScenePlan], slots: int
+) -> tuple[float, float]:
     """(low, high) wall-clock in seconds with `slots` jobs at once, each started as soon as its turn
     comes.
     """

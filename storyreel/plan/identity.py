@@ -44,7 +44,9 @@ class Identity:
 
     @property
     def recorded(self) -> str:
-        """The form that the ledger holds: an address without its query, which may be a signature."""
+        """The form that the ledger holds: an address without its query, which may be a
+        signature.
+        """
         return str(self).partition("?")[0] if self.kind is Kind.ADDRESS else str(self)
 
     @property
@@ -54,7 +56,11 @@ class Identity:
 
     def is_of_another_take(self, other: Identity | None) -> bool:
         """Is `other` the same picture or clip, of another take?"""
-        return self.is_made_here and other is not None and replace(other, take=self.take) == self != other
+        return (
+            self.is_made_here
+            and other is not None
+            and replace(other, take=self.take) == self != other
+        )
 
 
 def parse(text: str) -> Identity | None:
@@ -83,4 +89,8 @@ class Input:
 
     def out_of(self, before: Identity | None) -> Input:
         """The same input, out of the take that `before` came from if it differs in nothing else."""
-        return replace(self, identity=before or self.identity) if self.identity.is_of_another_take(before) else self
+        return (
+            replace(self, identity=before or self.identity)
+            if self.identity.is_of_another_take(before)
+            else self
+        )

@@ -18,9 +18,25 @@ from storyreel.plan.takes import first_of, made_again, take_order
 
 # The room's door: other rooms need this module only.
 __all__ = [
-    "Action", "Elsewhere", "Plan", "PriceRange", "ScenePlan", "Snapshot", "TakePlan", "agreement", "bill", "first_of",
-    "keeps_to", "made_again", "make", "plan_scene", "price", "take_order", "with_downstream", "with_upstream",
-]  # fmt: skip
+    "Action",
+    "Elsewhere",
+    "Plan",
+    "PriceRange",
+    "ScenePlan",
+    "Snapshot",
+    "TakePlan",
+    "agreement",
+    "bill",
+    "first_of",
+    "keeps_to",
+    "made_again",
+    "make",
+    "plan_scene",
+    "price",
+    "take_order",
+    "with_downstream",
+    "with_upstream",
+]
 
 
 def make(
@@ -40,7 +56,9 @@ def make(
     for scene in storyboard.ordered():
         forced = scene.id in force and (selected is None or scene.id in selected)
         one = plan_scene(scene, storyboard, catalog, snapshot, planned, forced=forced)
-        planned[scene.id] = one if selected is None or scene.id in selected else _left_out(one, snapshot)
+        planned[scene.id] = (
+            one if selected is None or scene.id in selected else _left_out(one, snapshot)
+        )
     path = forecast.critical_path(storyboard, planned)
     in_file_order = tuple(planned[scene.id] for scene in storyboard.scenes)
     return Plan(storyboard, in_file_order, path, forecast.expected(storyboard, planned, slots))
@@ -59,7 +77,12 @@ def plan_scene(
     model = catalog.models[scene.model]
     request = Request(scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, above))
     rows = takes.of_request(request, storyboard, snapshot)
-    if scene.fallback_prompt and not forced and rows and all(row.state is State.FAILED for row in rows):
+    if (
+        scene.fallback_prompt
+        and not forced
+        and rows
+        and all(row.state is State.FAILED for row in rows)
+    ):
         softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
         return plan_scene(softer, storyboard, catalog, snapshot, above)
     keeps = not rows and storyboard.policy.on_upstream_change == "keep"
@@ -115,11 +138,18 @@ def _left_out(planned: ScenePlan, snapshot: Snapshot) -> ScenePlan:
 
     The clip that it has is shown, even from before a change.
     """
-    here = tuple(take for take in planned.takes if take.action not in (Action.SUBMIT, Action.BLOCKED))
-    planned = dataclasses.replace(planned, action=Action.SKIP, reason="not asked for", takes=here, blocked_by=None)
+    here = tuple(
+        take for take in planned.takes if take.action not in (Action.SUBMIT, Action.BLOCKED)
+    )
+    planned = dataclasses.replace(
+        planned, action=Action.SKIP, reason="not asked for", takes=here, blocked_by=None
+    )
     own = snapshot.collected(planned.scene.id)
     if here or not own:
         return planned
     whole = [take for take in own if take.key == own[-1].key and take.id not in snapshot.missing]
-    before = [TakePlan(Action.REUSE, "not asked for: its clip is of before a change", t.ordinal, t) for t in whole]
+    before = [
+        TakePlan(Action.REUSE, "not asked for: its clip is of before a change", t.ordinal, t)
+        for t in whole
+    ]
     return dataclasses.replace(planned, key=own[-1].key, takes=tuple(before)) if before else planned

@@ -17,7 +17,9 @@ def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str
     """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no
     known price.
     """
-    parts = [f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()]
+    parts = [
+        f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()
+    ]
     if parts and unpriced:
         parts.append(f"{counted(unpriced, 'job')} of no known price")
     return " + ".join(parts) or "no known price"
@@ -35,9 +37,14 @@ def agreement(plan: Plan) -> str:
     sent and its price.
     """
     scenes = [
-        [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)] for p in plan.scenes
+        [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)]
+        for p in plan.scenes
     ]
-    paid = [[p.scene.id, p.key, p.scene.fallback_prompt, str(p.price)] for p in plan.scenes for _ in range(p.to_make)]
+    paid = [
+        [p.scene.id, p.key, p.scene.fallback_prompt, str(p.price)]
+        for p in plan.scenes
+        for _ in range(p.to_make)
+    ]
     return f"{_short(scenes)}:{'.'.join(_short(one) for one in paid)}"
 
 
@@ -57,7 +64,9 @@ def _short(value: object) -> str:
 def check_limit(limit: Decimal | None, name: str) -> None:
     """Raises `UsageError` where a budget is no amount of money."""
     if limit is not None and (not limit.is_finite() or limit < 0):
-        raise UsageError(f"{name} is {limit}, which is not an amount of money", fix="give a number of 0 or more")
+        raise UsageError(
+            f"{name} is {limit}, which is not an amount of money", fix="give a number of 0 or more"
+        )
 
 
 def currency_of(plans: Iterable[Plan], currency: str | None = None) -> str | None:
@@ -72,15 +81,19 @@ def currency_of(plans: Iterable[Plan], currency: str | None = None) -> str | Non
         scene = planned.scene
         if planned.price is None:
             raise UsageError(
-                f"no price is known for {scene.model} (scene `{scene.id}`), so no budget can be kept",
-                fix="give the model `prices` in a catalogue of your own (docs/add-a-model.md), or leave the budget away",
+                f"no price is known for {scene.model} (scene `{scene.id}`), so no budget "
+                "can be kept",
+                fix="give the model `prices` in a catalogue of your own "
+                "(docs/add-a-model.md), or leave the budget away",
             )
         if currency and planned.price.currency != currency:
             whose = f"scene `{first.scene.id}` is" if first else "the budget is"
             raise UsageError(
-                f"scene `{scene.id}` ({scene.model}) is priced in {planned.price.currency}; {whose} in {currency}, and no "
+                f"scene `{scene.id}` ({scene.model}) is priced in "
+                f"{planned.price.currency}; {whose} in {currency}, and no "
                 "budget can be kept over two currencies",
-                fix=f"run the scenes of one currency at a time with --only, give {scene.model} a {currency} price in a "
+                fix="run the scenes of one currency at a time with --only, give "
+                f"{scene.model} a {currency} price in a "
                 "catalogue of your own, or leave the budget away",
             )
         if currency is None:

@@ -47,7 +47,10 @@ def _changed_input(request: Request, last: Take, above: Mapping[str, ScenePlan])
         if before and before.recorded == one.identity.recorded:
             continue
         if one.identity.is_of_another_take(before):
-            return f"scene `{one.scene}` {'will be' if _is_remade(above, one.scene) else 'was'} made again"
+            return (
+                f"scene `{one.scene}` {'will be' if _is_remade(above, one.scene) else 'was'} "
+                "made again"
+            )
         is_bytes = before and before.kind is one.identity.kind is Kind.BYTES
         return f"{role} bytes changed" if is_bytes else f"{role} changed"
     removed = set(last.inputs) - set(request.inputs)
@@ -59,7 +62,9 @@ def _is_remade(above: Mapping[str, ScenePlan], scene_id: str | None) -> bool:
     return planned is not None and planned.action in (Action.SUBMIT, Action.WAIT_UPSTREAM)
 
 
-def together(takes: Sequence[TakePlan], scene: Scene, above: Mapping[str, ScenePlan]) -> tuple[Action, str]:
+def together(
+    takes: Sequence[TakePlan], scene: Scene, above: Mapping[str, ScenePlan]
+) -> tuple[Action, str]:
     """The scene's action and reason out of its takes'."""
     by_action = {take.action: take.reason for take in reversed(takes)}
     if Action.SUBMIT in by_action:
@@ -82,7 +87,11 @@ class Block:
     reason: str
 
 
-_WITHOUT_CLIP = {Action.SKIP: "left out", Action.HELD: "held", Action.FAILED: "failed: moderation blocked it"}
+_WITHOUT_CLIP = {
+    Action.SKIP: "left out",
+    Action.HELD: "held",
+    Action.FAILED: "failed: moderation blocked it",
+}
 
 
 def block(scene: Scene, above: Mapping[str, ScenePlan]) -> Block | None:
@@ -92,7 +101,13 @@ def block(scene: Scene, above: Mapping[str, ScenePlan]) -> Block | None:
         if planned is not None and planned.used is not None:
             continue
         if planned and planned.blocked_by and planned.blocked_by != name:
-            return Block(planned.blocked_by, f"needs `{name}`, which is blocked by `{planned.blocked_by}`")
+            return Block(
+                planned.blocked_by, f"needs `{name}`, which is blocked by `{planned.blocked_by}`"
+            )
         action = planned.action if planned else Action.SKIP
-        return Block(name, f"needs `{name}`, which is {_WITHOUT_CLIP.get(action, 'without the take that is picked')}")
+        return Block(
+            name,
+            f"needs `{name}`, which is "
+            f"{_WITHOUT_CLIP.get(action, 'without the take that is picked')}",
+        )
     return None

@@ -65,13 +65,19 @@ class Request:
         """
         ids = {role: str(one.identity) for role, one in self.inputs.items()}
         parts = self.parts()
-        hashed = parts if self._is_of_the_first_version(ids) else {"body": self.body(ids), "fit": parts.get("fit")}
+        hashed = (
+            parts
+            if self._is_of_the_first_version(ids)
+            else {"body": self.body(ids), "fit": parts.get("fit")}
+        )
         text = json.dumps([hashed, ids], sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _is_of_the_first_version(self, ids: Mapping[str, str]) -> bool:
         body = self.body(ids)
-        return any(dataclasses.replace(self, dialect=one).body(ids) == body for one in _first_dialects())
+        return any(
+            dataclasses.replace(self, dialect=one).body(ids) == body for one in _first_dialects()
+        )
 
     def body(self, sent: Mapping[str, str]) -> dict[str, Any]:
         """The JSON to send. `sent` maps the role of each input to its address or base64.
@@ -120,7 +126,11 @@ class Request:
 def _settings_of(take: Take) -> dict[str, Any]:
     """The body that a ledger holds, without the fields that name an input of it."""
     labels = {str(one.get("from")) for one in take.inputs.values()}
-    return {name: value for name, value in take.request.items() if name == "prompt" or not labels & set(_leaves(value))}
+    return {
+        name: value
+        for name, value in take.request.items()
+        if name == "prompt" or not labels & set(_leaves(value))
+    }
 
 
 def _leaves(value: Any) -> Iterator[str]:

@@ -42,7 +42,9 @@ class Snapshot:
     def elsewhere_by_key(self) -> dict[str, list[Elsewhere]]:
         """The takes of other ledgers by key, whole clips first; each job once."""
         found: dict[str, dict[str, Elsewhere]] = {}
-        for one in sorted(self.elsewhere, key=lambda e: (not e.is_whole, e.take.ordinal, e.take.id)):
+        for one in sorted(
+            self.elsewhere, key=lambda e: (not e.is_whole, e.take.ordinal, e.take.id)
+        ):
             found.setdefault(one.take.key, {}).setdefault(one.take.job_id or f"#{one.take.id}", one)
         return {key: list(jobs.values()) for key, jobs in found.items()}
 

@@ -27,7 +27,9 @@ class Takes:
         self._key = key
         self._snapshot = snapshot
         self._wanted = max(request.scene.takes, snapshot.retakes.get((self._scene, key), 0))
-        self._ordinals = [take.ordinal for take in snapshot.by_key.get(key, []) if take.scene == self._scene]
+        self._ordinals = [
+            take.ordinal for take in snapshot.by_key.get(key, []) if take.scene == self._scene
+        ]
 
     @property
     def has_new(self) -> bool:
@@ -38,13 +40,19 @@ class Takes:
         """Add the takes of the ledger. `are_kept`: a scene above them changed, and they stay."""
         found = existing(rows, self._snapshot, self._scene)[: self._wanted]
         why = "kept, though a scene above it changed"
-        self.found += [dataclasses.replace(take, reason=why) for take in found] if are_kept else found
+        self.found += (
+            [dataclasses.replace(take, reason=why) for take in found] if are_kept else found
+        )
 
     def add_elsewhere(self, jobs: Collection[str]) -> None:
         """Add takes of other ledgers where some are missing; `jobs` are those that this ledger has
         itself.
         """
-        others = [one for one in self._snapshot.elsewhere_by_key.get(self._key, []) if one.take.job_id not in jobs]
+        others = [
+            one
+            for one in self._snapshot.elsewhere_by_key.get(self._key, [])
+            if one.take.job_id not in jobs
+        ]
         found = from_elsewhere(others[: max(0, self._wanted - len(self.found))], self._ordinals)
         self.found += found
         self._ordinals += [take.ordinal for take in found]
@@ -59,12 +67,16 @@ class Takes:
         """Add those that are still missing."""
         top = self._top
         ordinals = range(top + 1, top + 1 + self._wanted - len(self.found))
-        self.found += [TakePlan(Action.SUBMIT, reason, ordinal, place=ordinal) for ordinal in ordinals]
+        self.found += [
+            TakePlan(Action.SUBMIT, reason, ordinal, place=ordinal) for ordinal in ordinals
+        ]
 
     def block(self, reason: str) -> None:
         """None of the new ones can be made."""
         self.found = [
-            dataclasses.replace(take, action=Action.BLOCKED, reason=reason) if take.action is Action.SUBMIT else take
+            dataclasses.replace(take, action=Action.BLOCKED, reason=reason)
+            if take.action is Action.SUBMIT
+            else take
             for take in self.found
         ]
 
@@ -81,7 +93,9 @@ def of_request(request: Request, storyboard: Storyboard, snapshot: Snapshot) -> 
     found = [
         take
         for take in snapshot.by_key.get(request.key, [])
-        if not take.superseded and (take.scene == scene_id or take.scene not in storyboard.by_id) and _counts(take)
+        if not take.superseded
+        and (take.scene == scene_id or take.scene not in storyboard.by_id)
+        and _counts(take)
     ]
     return sorted(found, key=partial(take_order, scene_id))
 
@@ -120,7 +134,10 @@ def existing(rows: list[Take], snapshot: Snapshot, scene_id: str) -> list[TakePl
         places.setdefault(first_of(row, beside).id, []).append(row)
     found = []
     for first, here in places.items():
-        older = [_existing(row, snapshot.missing, scene_id) for row in sorted(here, key=lambda row: row.id)]
+        older = [
+            _existing(row, snapshot.missing, scene_id)
+            for row in sorted(here, key=lambda row: row.id)
+        ]
         newest = older.pop()
         instead = next((one for one in reversed(older) if one.action is Action.REUSE), None)
         found.append(dataclasses.replace(newest, instead=instead, place=beside[first].ordinal))
@@ -141,12 +158,18 @@ def forced(one: TakePlan, key: str, ordinal: int) -> TakePlan:
     way.
     """
     row = one.row
-    if row is None or (one.action is Action.RESUME and row.state is not State.COLLECTED and not row.error_class):
-        return dataclasses.replace(one, reason=f"{one.reason}; --force takes it up and makes no second one")
+    if row is None or (
+        one.action is Action.RESUME and row.state is not State.COLLECTED and not row.error_class
+    ):
+        return dataclasses.replace(
+            one, reason=f"{one.reason}; --force takes it up and makes no second one"
+        )
     instead = one if one.action is Action.REUSE else one.instead
     replaces = row.id if row.key == key else None
     place = one.place if replaces else ordinal
-    return TakePlan(Action.SUBMIT, "forced", ordinal, replaces=replaces, instead=instead, place=place)
+    return TakePlan(
+        Action.SUBMIT, "forced", ordinal, replaces=replaces, instead=instead, place=place
+    )
 
 
 def _existing(take: Take, missing: frozenset[int], scene_id: str) -> TakePlan:
@@ -160,7 +183,10 @@ def _state(take: Take, is_missing: bool) -> tuple[Action, str]:
     """What a run does with a take of the ledger, and why."""
     match take.state:
         case State.COLLECTED if is_missing and take.error_class == "expired":
-            return Action.RESUME, f"clip missing on disk, and its link was dead at the last try; {made_again(take)}"
+            return (
+                Action.RESUME,
+                f"clip missing on disk, and its link was dead at the last try; {made_again(take)}",
+            )
         case State.COLLECTED if is_missing:
             return Action.RESUME, "clip missing on disk: fetched again while its link lives"
         case State.COLLECTED:
@@ -175,7 +201,10 @@ def _state(take: Take, is_missing: bool) -> tuple[Action, str]:
             return Action.HELD, f"held: {take.error_message}"
         case _:
             why = take.error_message or "the run ended"
-            return Action.HELD, f"held: the answer to its request was lost at {_clock(take)} ({why})"
+            return (
+                Action.HELD,
+                f"held: the answer to its request was lost at {_clock(take)} ({why})",
+            )
 
 
 def from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> list[TakePlan]:
@@ -190,7 +219,9 @@ def from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> lis
         used.add(ordinal)
         name = f"scene `{one.take.scene}` of storyboard `{one.take.storyboard}` in {one.place}"
         if one.is_whole:
-            plans.append(TakePlan(Action.REUSE, f"taken from {name}", ordinal, source=one, place=ordinal))
+            plans.append(
+                TakePlan(Action.REUSE, f"taken from {name}", ordinal, source=one, place=ordinal)
+            )
         else:
             reason = (
                 f"paid for already as {name}, and not collected there ({one.take.state}); "
@@ -202,7 +233,11 @@ def from_elsewhere(found: Iterable[Elsewhere], ordinals: Collection[int]) -> lis
 
 def made_again(row: Take) -> str:
     """How to make a clip again that is gone, and for how much."""
-    cost = f"for {row.price} {row.currency}" if row.price is not None else "at a price that is not known"
+    cost = (
+        f"for {row.price} {row.currency}"
+        if row.price is not None
+        else "at a price that is not known"
+    )
     return f"`storyreel run FILE --force {row.scene}` makes it again, {cost}"
 
 

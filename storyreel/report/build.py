@@ -47,9 +47,9 @@ def build(  # noqa: PLR0913  each becomes a part of the report
 ) -> RunReport:
     """Return the report.
 
-    `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take of
-    the storyboard, of all runs; without it, the takes of the outcomes. A `forced` scene is good only
-    if all its takes are. A scene that is `left_out` keeps no run from being completed.
+    `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take
+    of the storyboard, of all runs; without it, the takes of the outcomes. A `forced` scene is good
+    only if all its takes are. A scene that is `left_out` keeps no run from being completed.
     """
     sorted_outcomes = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
     by_scene: dict[str, list[Outcome]] = {}
@@ -71,7 +71,9 @@ def build(  # noqa: PLR0913  each becomes a part of the report
         status="completed" if is_whole else "partial" if is_something else "failed",
         stopped=stopped,
         warnings=[*warnings, *_concerns(storyboard, sorted_outcomes), *(cut.notes if cut else [])],
-        scenes=[_scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in sorted_outcomes],
+        scenes=[
+            _scene(o, (frames or {}).get(o.row.id if o.row else -1, {})) for o in sorted_outcomes
+        ],
         cut=cut,
         cut_error=cut_error,
         totals=_totals(states.values(), rows, run_id, currency),
@@ -79,7 +81,9 @@ def build(  # noqa: PLR0913  each becomes a part of the report
     )
 
 
-def _totals(statuses: Collection[Status], rows: list[Take], run_id: str, currency: str | None) -> Totals:
+def _totals(
+    statuses: Collection[Status], rows: list[Take], run_id: str, currency: str | None
+) -> Totals:
     """Add up. `currency` is that of the prices, where nothing is paid for yet."""
     spent, double = money.spent(rows)
     now, _ = money.spent(row for row in rows if row.run_id == run_id)
@@ -119,7 +123,10 @@ def _concerns(storyboard: Storyboard, outcomes: list[Outcome]) -> list[str]:
         found += [f"{name}: {damage}" for damage in clip.damage or ()]
         below = starts.get(outcome.scene.id)
         if below:
-            found += [f"{name}: {concern}; {', '.join(below)} starts from it" for concern in clip.concerns or ()]
+            found += [
+                f"{name}: {concern}; {', '.join(below)} starts from it"
+                for concern in clip.concerns or ()
+            ]
     return found
 
 
@@ -133,8 +140,16 @@ def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
             message=outcome.error_message or outcome.reason,
             fix=outcome.fix,
         )
-    clip = replace(row.clip, mtime_ns=None) if row and row.clip else None  # no two machines have one
-    estimate = row.price if row and row.price is not None else outcome.price.high if outcome.price else None
+    clip = (
+        replace(row.clip, mtime_ns=None) if row and row.clip else None
+    )  # no two machines have one
+    estimate = (
+        row.price
+        if row and row.price is not None
+        else outcome.price.high
+        if outcome.price
+        else None
+    )
     return SceneReport(
         id=scene.id,
         take=outcome.take,
@@ -189,5 +204,7 @@ def _past(row: Take) -> PastTake:
         clip=row.clip.path if row.clip else None,
         error_class=row.error_class,
         timing=_timing(row),
-        price=PriceReport(estimate=None if row.price is None else amount(row.price), currency=row.currency),
+        price=PriceReport(
+            estimate=None if row.price is None else amount(row.price), currency=row.currency
+        ),
     )

@@ -38,7 +38,11 @@ class ErrorReport(_Part):
     @model_serializer(mode="wrap")
     def _without_empty_fix(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         known: dict[str, Any] = dump(self)
-        return known if self.fix is not None else {name: v for name, v in known.items() if name != "fix"}
+        return (
+            known
+            if self.fix is not None
+            else {name: v for name, v in known.items() if name != "fix"}
+        )
 
 
 class Timing(_Part):
@@ -111,7 +115,10 @@ class PastTake(_Part):
 
 
 class SeamReport(_Part):
-    """Where two scenes meet in the film; see `media.seam.Seam`. `doubled`: one picture, shown once."""
+    """Where two scenes meet in the film; see `media.seam.Seam`.
+
+    `doubled`: one picture, shown once.
+    """
 
     above: str
     below: str
@@ -138,7 +145,10 @@ class CutReport(_Part):
 
 
 class Totals(_Part):
-    """Sums. `spent_estimate` and `spent_by_currency` are over the workspace's life, `spent_this_run` is not."""
+    """Sums.
+
+    `spent_estimate` and `spent_by_currency` are over the workspace's life, `spent_this_run` is not.
+    """
 
     scenes: int
     completed: int
@@ -170,7 +180,10 @@ class Totals(_Part):
 
 
 class RunReport(_Part):
-    """The whole run. Paths are relative to the workspace. It has no secret and no signed address."""
+    """The whole run.
+
+    Paths are relative to the workspace. It has no secret and no signed address.
+    """
 
     format: Literal[1] = 1
     storyboard: str

@@ -19,7 +19,9 @@ def spent(rows: Iterable[Take]) -> tuple[dict[str, Decimal], Decimal]:
             continue
         double += row.price * max(0, row.submissions - 1)
         if row.state in CHARGED and row.submissions:
-            found[row.currency or ""] = found.get(row.currency or "", Decimal(0)) + row.price * row.submissions
+            found[row.currency or ""] = (
+                found.get(row.currency or "", Decimal(0)) + row.price * row.submissions
+            )
     return found, double
 
 

@@ -14,7 +14,10 @@ from storyreel.plan.make import Action, Plan, ScenePlan, TakePlan
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The outcome of one take. `take` is its number in the workspace, None if it was never begun."""
+    """The outcome of one take.
+
+    `take` is its number in the workspace, None if it was never begun.
+    """
 
     scene: Scene
     status: Status
@@ -42,18 +45,32 @@ def as_it_is(planned: ScenePlan) -> list[Outcome]:
     if planned.action is Action.BLOCKED:
         message = f"scene `{planned.blocked_by}` has no usable clip"
         found.append(
-            Outcome(scene, Status.BLOCKED, planned.reason, None, None, ErrorKind.UPSTREAM, None, message, price)
+            Outcome(
+                scene,
+                Status.BLOCKED,
+                planned.reason,
+                None,
+                None,
+                ErrorKind.UPSTREAM,
+                None,
+                message,
+                price,
+            )
         )
     elif away := [one for one in planned.takes if one.action is Action.HELD and one.source]:
         found += [held_elsewhere(planned, one) for one in away]
     elif not found:
-        reason = planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
+        reason = (
+            planned.reason if planned.action is Action.SKIP else f"not made yet: {planned.reason}"
+        )
         found.append(Outcome(scene, Status.SKIPPED, reason, price=price))
     return found
 
 
 def held_elsewhere(planned: ScenePlan, one: TakePlan, number: int | None = None) -> Outcome:
-    """Return the outcome of a take that another ledger holds, with the command that fetches it there."""
+    """Return the outcome of a take that another ledger holds, with the command that fetches it
+    there.
+    """
     return Outcome(
         planned.scene,
         Status.HELD,
@@ -73,12 +90,20 @@ def _in_ledger(planned: ScenePlan, one: TakePlan, row: Take) -> Outcome:
         kind = row.error_class
         reason = f"{kind}: {one.reason}" if kind else one.reason
         status = Status.FAILED if kind else Status.SKIPPED
-        return Outcome(planned.scene, status, reason, row, row.take, kind, None, one.reason, planned.price)
+        return Outcome(
+            planned.scene, status, reason, row, row.take, kind, None, one.reason, planned.price
+        )
     return outcome_of(planned.scene, row, one.reason, planned.price, used=is_used, reused=True)
 
 
 def outcome_of(
-    scene: Scene, row: Take, reason: str, price: PriceRange | None, *, used: bool = False, reused: bool = False
+    scene: Scene,
+    row: Take,
+    reason: str,
+    price: PriceRange | None,
+    *,
+    used: bool = False,
+    reused: bool = False,
 ) -> Outcome:
     """Return the outcome that a ledger row stands for."""
     status = status_of(row, reused=reused)
@@ -95,7 +120,16 @@ def outcome_of(
         case _:
             assert_never(status)
     return Outcome(
-        scene, status, reason, row, row.take, row.error_class, row.error_code, row.error_message, price, used
+        scene,
+        status,
+        reason,
+        row,
+        row.take,
+        row.error_class,
+        row.error_code,
+        row.error_message,
+        price,
+        used,
     )
 
 

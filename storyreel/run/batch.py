@@ -1,4 +1,6 @@
-"""One storyboard, many films: a table whose every row gives the storyboard's variables other values."""
+"""One storyboard, many films: a table whose every row gives the storyboard's variables other
+values.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ KEY = "id"  # the column that names a row's film
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of the table: its number as an editor shows it (the head is 1), its film's name, its variables."""
+    """A line of the table: its number as an editor shows it (the head is 1), its film's name, its
+    variables.
+    """
 
     number: int
     name: str
@@ -52,7 +56,8 @@ class BadRows(UsageError):
 def folder_of(storyboard: Path, *, simulate: bool) -> Path:
     """Where a batch's results are, if no other folder is named: in the storyboard's project."""
     return (
-        projects.find(storyboard, read_settings()).runs / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
+        projects.find(storyboard, read_settings()).runs
+        / f"{storyboard.stem}-batch{'.simulated' if simulate else ''}"
     )
 
 
@@ -67,16 +72,23 @@ def read(path: Path) -> list[Row]:
     columns = [str(name).strip() for name in table.columns]
     lines: list[str] = []
     rows: list[Row] = []
-    for twice in [name for name, count in Counter(columns).items() if count > 1 or re.search(r"\.\d+$", name)]:
+    for twice in [
+        name for name, count in Counter(columns).items() if count > 1 or re.search(r"\.\d+$", name)
+    ]:
         lines.append(f"column `{twice}` is there twice")
     for number, values in enumerate(table.itertuples(index=False, name=None), start=2):
         cells = {name: _text(value) for name, value in zip(columns, values, strict=True)}
         if not any(cells.values()):
             continue  # spreadsheets end in empty lines
-        lines += [f"row {number}, column `{name}`: empty" for name, text in cells.items() if not text]
+        lines += [
+            f"row {number}, column `{name}`: empty" for name, text in cells.items() if not text
+        ]
         name = slug(cells.get(KEY) or str(number))
         if not name:
-            lines.append(f"row {number}, column `{KEY}`: `{cells[KEY]}` gives no name; use letters a-z and digits")
+            lines.append(
+                f"row {number}, column `{KEY}`: `{cells[KEY]}` gives no name; use letters "
+                "a-z and digits"
+            )
         rows.append(Row(number, name, cells))
     for name, count in Counter(row.name for row in rows if row.name).items():
         if count > 1:
@@ -85,11 +97,15 @@ def read(path: Path) -> list[Row]:
     if lines:
         raise BadRows(lines)
     if not rows:
-        raise UsageError(f"{path} has no rows", fix="add a line under the head; the head names the variables")
+        raise UsageError(
+            f"{path} has no rows", fix="add a line under the head; the head names the variables"
+        )
     return rows
 
 
-def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[Row, Prepared, Plan]]:
+def prepare(
+    template: Request, rows: Sequence[Row], folder: Path
+) -> list[tuple[Row, Prepared, Plan]]:
     """Check every row's storyboard and plan it. Writes nothing.
 
     Raises:
@@ -99,7 +115,8 @@ def prepare(template: Request, rows: Sequence[Row], folder: Path) -> list[tuple[
     lines: list[str] = []
     unknown = sorted({name for row in rows for name in row.variables} - variables - {KEY})
     lines += [
-        f"column `{name}`: the storyboard has no variable of that name; it has {_quoted_list(variables)}"
+        f"column `{name}`: the storyboard has no variable of that name; it has "
+        f"{_quoted_list(variables)}"
         for name in unknown
     ]
     made: list[tuple[Row, Prepared, Plan]] = []
@@ -157,7 +174,8 @@ def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
     """
     if agreed is not None and agreed != agreement(plans):
         raise UsageError(
-            "the storyboard, a picture, the table, or what the ledger holds changed after the price was agreed to; nothing "
+            "the storyboard, a picture, the table, or what the ledger holds changed "
+            "after the price was agreed to; nothing "
             f"was sent. As it is now: {bill(plans)}",
             fix="run the same command again, and agree to the price as it is now",
         )
@@ -166,11 +184,17 @@ def check_agreed(agreed: str | None, plans: Sequence[Plan]) -> None:
 def bill(plans: Sequence[Plan]) -> str:
     """What all rows together would pay for: `2 films, 4 jobs, about 10.00 CNY`."""
     jobs = counted(sum(one.jobs for one in plans), "job")
-    return f"{counted(len(plans), 'film')}, {jobs}, about {price(cost(plans), sum(one.unpriced for one in plans))}"
+    return (
+        f"{counted(len(plans), 'film')}, {jobs}, about "
+        f"{price(cost(plans), sum(one.unpriced for one in plans))}"
+    )
 
 
 def summarise(folder: Path, title: str, reports: Mapping[str, RunReport | None]) -> Path:
-    """Write `summary.csv` and `summary.html` over all rows, by name; returns the page's path. None: that run never began."""
+    """Write `summary.csv` and `summary.html` over all rows, by name; returns the page's path.
+
+    None: that run never began.
+    """
     import pandas
 
     frame = pandas.DataFrame([_line(name, report) for name, report in reports.items()])
@@ -184,24 +208,40 @@ def _line(name: str, report: RunReport | None) -> dict[str, Any]:
         return {"row": name, "status": "not run"}
     totals = report.totals
     return {
-        "row": name, "status": report.status, "scenes": totals.scenes, **totals.counts, "spent": totals.spent_estimate, "currency": totals.currency,
-        "stopped": report.stopped, "film": f"{name}/final.mp4" if report.cut else None, "report": f"{name}/report/report.html",
-    }  # fmt: skip
+        "row": name,
+        "status": report.status,
+        "scenes": totals.scenes,
+        **totals.counts,
+        "spent": totals.spent_estimate,
+        "currency": totals.currency,
+        "stopped": report.stopped,
+        "film": f"{name}/final.mp4" if report.cut else None,
+        "report": f"{name}/report/report.html",
+    }
 
 
 def _page(title: str, frame: Any) -> str:
     def link(path: Any) -> str:
-        return f'<a href="{html.escape(path)}">{html.escape(path)}</a>' if isinstance(path, str) else ""
+        return (
+            f'<a href="{html.escape(path)}">{html.escape(path)}</a>'
+            if isinstance(path, str)
+            else ""
+        )
 
     shown = {name: link for name in ("film", "report") if name in frame.columns}
-    others = {name: lambda value: html.escape(str(value)) for name in frame.columns if name not in shown}
+    others = {
+        name: lambda value: html.escape(str(value)) for name in frame.columns if name not in shown
+    }
     table = frame.to_html(index=False, na_rep="", escape=False, formatters=others | shown, border=0)
     style = (
-        ":root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;margin:24px}div{overflow-x:auto}"
-        "table{border-collapse:collapse}td,th{padding:4px 10px;text-align:left;border-bottom:1px solid #8886}"
+        ":root{color-scheme:light dark}body{font:15px/1.5 "
+        "system-ui,sans-serif;margin:24px}div{overflow-x:auto}"
+        "table{border-collapse:collapse}td,th{padding:4px "
+        "10px;text-align:left;border-bottom:1px solid #8886}"
     )
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" '
+        'content="width=device-width">'
         f"<title>{html.escape(title)}</title><style>{style}</style><h1>{html.escape(title)}</h1><div>{table}</div></html>\n"
     )
 
@@ -210,7 +250,9 @@ def _table(path: Path) -> Any:
     import pandas
 
     readers = {
-        ".csv": lambda: pandas.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig"),
+        ".csv": lambda: pandas.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig"
+        ),
         ".xlsx": lambda: pandas.read_excel(path, dtype=str, keep_default_na=False),
         ".parquet": lambda: pandas.read_parquet(path),
     }
@@ -219,7 +261,9 @@ def _table(path: Path) -> Any:
     try:
         return readers[path.suffix.lower()]()
     except ImportError as error:
-        raise UsageError(f"{path.suffix} files need one more package", fix="pip install 'storyreel[tables]'") from error
+        raise UsageError(
+            f"{path.suffix} files need one more package", fix="pip install 'storyreel[tables]'"
+        ) from error
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
         raise UsageError(

@@ -15,7 +15,10 @@ from storyreel.run.session import Progress
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One film of a batch: the batch's id, the film's own, and what the films share. Outside a batch all are None."""
+    """One film of a batch: the batch's id, the film's own, and what the films share.
+
+    Outside a batch all are None.
+    """
 
     batch: str | None = None
     name: str | None = None
@@ -35,8 +38,9 @@ def _ignore_end(report: RunReport, stopped: StoryreelError | None) -> None:
 class Caller:
     """Hand one to a run that you start. A run of a deployment has one that does nothing.
 
-    `progress` hears of each step, `ended` of the report and of what stopped the run. `task_runs` counts the task runs
-    that were begun, by flow run: so many must be final in Prefect's server before it may end.
+    `progress` hears of each step, `ended` of the report and of what stopped the run. `task_runs`
+    counts the task runs that were begun, by flow run: so many must be final in Prefect's server
+    before it may end.
     """
 
     progress: Callable[[Progress], None] = _ignore_progress
@@ -44,8 +48,15 @@ class Caller:
     member: Member = Member()
     task_runs: Counter[str] = field(default_factory=Counter)
 
-    def of_film(self, row: str, member: Member, ended: Callable[[RunReport, StoryreelError | None], None]) -> Caller:
-        """The caller of one film of a batch: its progress is shown under the row's name, its task runs count here."""
+    def of_film(
+        self, row: str, member: Member, ended: Callable[[RunReport, StoryreelError | None], None]
+    ) -> Caller:
+        """The caller of one film of a batch: its progress is shown under the row's name, its task
+        runs count here.
+        """
         return dataclasses.replace(
-            self, member=member, ended=ended, progress=lambda progress: self.progress(progress.of(row))
+            self,
+            member=member,
+            ended=ended,
+            progress=lambda progress: self.progress(progress.of(row)),
         )

@@ -1,4 +1,6 @@
-"""Refuses a run that could not send what it must, or that nobody agreed to, before anything is spent."""
+"""Refuses a run that could not send what it must, or that nobody agreed to, before anything is
+spent.
+"""
 
 from __future__ import annotations
 
@@ -35,10 +37,13 @@ def check_ready(prepared: Prepared, plan: Plan) -> None:
         _require_lasting(prepared)
     if prepared.settings.api_key is None:
         raise UsageError(
-            "OPENAI_API_KEY is not set", fix="export OPENAI_API_KEY=…, or rehearse for nothing with --simulate"
+            "OPENAI_API_KEY is not set",
+            fix="export OPENAI_API_KEY=…, or rehearse for nothing with --simulate",
         )
     if cannot_publish(prepared.settings):
-        scene = first_to_publish(prepared.storyboard, prepared.catalog, {p.scene.id for p in plan.scenes if p.to_make})
+        scene = first_to_publish(
+            prepared.storyboard, prepared.catalog, {p.scene.id for p in plan.scenes if p.to_make}
+        )
         if scene:
             raise no_store(scene)
 
@@ -58,15 +63,18 @@ def _require_lasting(prepared: Prepared) -> None:
             top = place.resolve().relative_to(temporary).parts[:1]
             if top and _PASSING.match(top[0]):
                 raise UsageError(
-                    f"results would be in {place}, a folder that Prefect's worker deletes after this run: "
+                    f"results would be in {place}, a folder that Prefect's worker deletes "
+                    "after this run: "
                     "each run would pay again",
-                    fix="set STORYREEL_WORKSPACE to a folder that stays, in the worker's environment, "
+                    fix="set STORYREEL_WORKSPACE to a folder that stays, in the worker's "
+                    "environment, "
                     "or pull with set_working_directory",
                 )
 
 
 def budget_currency(prepared: Prepared, plan: Plan) -> str | None:
-    """The currency of the budgets of a request; None where there are none, or nothing is to be paid for.
+    """The currency of the budgets of a request; None where there are none, or nothing is to be paid
+    for.
 
     Raises:
         UsageError: they cannot be held against the prices of the plan.
@@ -86,14 +94,16 @@ def budget_currency(prepared: Prepared, plan: Plan) -> str | None:
 
 
 def check_agreed(agreed: str | None, plan: Plan) -> None:
-    """Refuse a plan that is not the one whose price was agreed to; `agreed` is its `plan.agreement`, None if nobody asked.
+    """Refuse a plan that is not the one whose price was agreed to; `agreed` is its
+    `plan.agreement`, None if nobody asked.
 
     Raises:
         UsageError: it is another.
     """
     if agreed is not None and not plans.keeps_to(plan, agreed):
         raise UsageError(
-            "the storyboard, one of its pictures, or what the ledger holds changed after the price was agreed to; "
+            "the storyboard, one of its pictures, or what the ledger holds changed after "
+            "the price was agreed to; "
             f"nothing was sent. As it is now: {plans.bill(plan)}",
             fix="run the same command again, and agree to the price as it is now",
         )

@@ -29,13 +29,14 @@ async def collect(
 ) -> Take:
     """Fetch the clip of a completed take and return its collected row.
 
-    For a dead link a fresh one is asked for (see `delivery`); a damaged file is fetched again, and kept aside where it
-    stays so. From the one decode that verifies the clip come its strip and, where it is long enough for them, the
-    `stills` that `take_frames` will be asked for.
+    For a dead link a fresh one is asked for (see `delivery`); a damaged file is fetched again, and
+    kept aside where it stays so. From the one decode that verifies the clip come its strip and,
+    where it is long enough for them, the `stills` that `take_frames` will be asked for.
 
     Raises:
         LinkExpired: the clip is gone from the API.
-        DownloadError, MediaError: it did not arrive in a usable state. The take stays `completed`: the next run tries again.
+        DownloadError, MediaError: it did not arrive in a usable state. The take stays `completed`:
+        the next run tries again.
     """
     path = session.workspace.clip(take.scene, take.take)
     part = path.with_name(f".{path.name}.part")
@@ -84,19 +85,25 @@ def _kind(error: DownloadError | MediaError) -> ErrorKind:
 
 
 def _set_aside(part: Path, path: Path, error: MediaError) -> MediaError:
-    """Keep a damaged clip that was paid for, under a name that says so; what is no mp4 at all is no clip."""
+    """Keep a damaged clip that was paid for, under a name that says so; what is no mp4 at all is no
+    clip.
+    """
     with contextlib.suppress(FileNotFoundError):
         with part.open("rb") as file:
             is_mp4 = file.read(8)[4:] == b"ftyp"
         if is_mp4:
             move_whole(part, path)
-            return MediaError(f"{error.message}; kept as {path.name}", fix="run again: it is fetched once more")
+            return MediaError(
+                f"{error.message}; kept as {path.name}", fix="run again: it is fetched once more"
+            )
         part.unlink()
     return error
 
 
 async def take_frames(session: Session, take: Take, names: list[str]) -> list[str]:
-    """Write the stills `names` (`first`, `last`, `last-3`) of a collected take as PNG; returns their relative paths."""
+    """Write the stills `names` (`first`, `last`, `last-3`) of a collected take as PNG; returns
+    their relative paths.
+    """
     wanted = _wanted(session, take, names)
     missing = {name: path for name, path in wanted.items() if not path.exists()}
     if missing:

@@ -14,14 +14,16 @@ from storyreel.ledger.rows import Take
 from storyreel.run.session import Session
 from storyreel.run.waiting import check_home
 
-# Some servers say `completed` seconds before the bytes can be had, and CDNs fail for a minute (gateways.md 1.10).
+# Some servers say `completed` seconds before the bytes can be had, and CDNs fail for a minute
+# (gateways.md 1.10).
 PAUSES_S = (2.0, 4.0, 8.0, 15.0, 30.0, 60.0, 61.0)
 
 
 async def fetch(
     session: Session, take: Take, url: str | None, part: Path, pauses_s: Sequence[float] = PAUSES_S
 ) -> Fetched:
-    """Download a completed take's clip into `part`; each time that fails, the job is asked for a fresh link.
+    """Download a completed take's clip into `part`; each time that fails, the job is asked for a
+    fresh link.
 
     Raises:
         MadeElsewhere: the job is another endpoint's.
@@ -57,9 +59,14 @@ async def _asked(session: Session, take: Take) -> Job:
     except NotFound as error:
         raise LinkExpired(f"the API does not know job {take.job_id}: {error.message}") from error
     except ApiError as error:
-        raise DownloadError(f"the job could not be asked for a fresh link: {error.message}", fix=error.fix) from error
+        raise DownloadError(
+            f"the job could not be asked for a fresh link: {error.message}", fix=error.fix
+        ) from error
     if job.status in (JobStatus.FAILED, JobStatus.CANCELLED):
-        raise DownloadError(f"the API now says that the job is {job.word}: {job.error_message or 'no reason is given'}")
+        raise DownloadError(
+            f"the API now says that the job is {job.word}: "
+            f"{job.error_message or 'no reason is given'}"
+        )
     return job
 
 
@@ -68,7 +75,8 @@ def _link(session: Session, take: Take, job: Job | None) -> str:
     if job is not None and job.candidates:
         shown = ", ".join(links.unsigned(url) for url in job.candidates[:5])
         raise NoLink(
-            f"the API's answer has {len(job.candidates)} links that may be the clip, and none that surely is: {shown}",
+            f"the API's answer has {len(job.candidates)} links that may be the clip, and "
+            f"none that surely is: {shown}",
             fix="tell us of this server: its answer is not one that Storyreel can read",
         )
     return (job.url if job else None) or session.client.content_url(take.job)
@@ -81,7 +89,9 @@ def _explained(session: Session, job: Job | None, error: DownloadError) -> Downl
     if job.by_content and not isinstance(error, LinkExpired):
         return error
     return NoLink(
-        f"the API says `{job.word}`, but its answer has no link to a clip; it has {', '.join(job.keys) or 'nothing'}; "
-        f"asked at {links.host(session.client.base_url)} itself: {error.message.removesuffix(': the link is dead')}",
+        f"the API says `{job.word}`, but its answer has no link to a clip; it has "
+        f"{', '.join(job.keys) or 'nothing'}; "
+        f"asked at {links.host(session.client.base_url)} itself: "
+        f"{error.message.removesuffix(': the link is dead')}",
         fix="run again later; the job is paid for, and is asked about again for nothing",
     )

@@ -1,4 +1,6 @@
-"""What is paid for in other ledgers of a project, under another id, folder or name; and how it is taken over."""
+"""What is paid for in other ledgers of a project, under another id, folder or name; and how it is
+taken over.
+"""
 
 from __future__ import annotations
 
@@ -35,12 +37,16 @@ class Own:
 
 
 def search(project: Project, file: Path, storyboard: str, own: Own) -> tuple[Elsewhere, ...]:
-    """What the ledgers of this project, and of the places that earlier versions used, hold for other names."""
+    """What the ledgers of this project, and of the places that earlier versions used, hold for
+    other names.
+    """
     found: list[Elsewhere] = []
     if own.is_there:
         with readable(own.url, own.project) as ledger:
             beside = _located(ledger.others(storyboard), own.root.parent, project.runs)
-        if own.project == "":  # a shared ledger, and no name that tells projects apart: only this file's own
+        if (
+            own.project == ""
+        ):  # a shared ledger, and no name that tells projects apart: only this file's own
             beside = [one for one in beside if _holds(Path(one.workspace), file)]
         # Rows of a batch run side by side: what another has in flight is its own.
         found += [one for one in beside if one.is_whole or not own.is_batch]
@@ -48,7 +54,10 @@ def search(project: Project, file: Path, storyboard: str, own: Own) -> tuple[Els
         path = folder / "ledger.db"
         if SQLITE + str(path) != own.url and path.exists() and _is_ours(folder, project):
             # A ledger that cannot be read is no reason to end: its own storyboard says so.
-            with contextlib.suppress(StoryreelError, OSError), readable(SQLITE + str(path)) as ledger:
+            with (
+                contextlib.suppress(StoryreelError, OSError),
+                readable(SQLITE + str(path)) as ledger,
+            ):
                 found += _located(ledger.others(""), folder, project.runs)
     return tuple(one for one in found if one.take.endpoint != SIMULATOR)
 
@@ -63,7 +72,10 @@ class Taker:
     run_id: str
 
     def take_over(self, scenes: Iterable[ScenePlan]) -> bool:
-        """Copy every whole clip that the plan takes from elsewhere, and note it at no price. Says whether there was any."""
+        """Copy every whole clip that the plan takes from elsewhere, and note it at no price.
+
+        Says whether there was any.
+        """
         found = [(s.scene.id, t) for s in scenes for t in s.takes if t.source and t.source.is_whole]
         for scene, one in found:
             assert one.source is not None
@@ -75,7 +87,9 @@ def _copy(taker: Taker, scene: str, source: Elsewhere, ordinal: int) -> None:
     take, there = source.take, Workspace(Path(source.workspace))
     ledger, workspace = taker.ledger, taker.workspace
     old = there.root / take.here.path
-    number = max((t.take for t in ledger.takes(taker.storyboard) if t.scene == scene), default=0) + 1
+    number = (
+        max((t.take for t in ledger.takes(taker.storyboard) if t.scene == scene), default=0) + 1
+    )
     new = workspace.clip(scene, number)
     for still in (there.root / "frames" / take.scene).glob(f"take-{take.take}-*"):
         name = still.name.removeprefix(f"take-{take.take}-")
@@ -100,7 +114,9 @@ def _folders(project: Project, file: Path) -> list[Path]:
             found += sorted(path for path in runs.iterdir() if path.is_dir())
     for path in project.named_elsewhere():
         if _holds(path, file):
-            found += [path] if (path / "ledger.db").exists() else [path, path.parent]  # a row of a batch
+            found += (
+                [path] if (path / "ledger.db").exists() else [path, path.parent]
+            )  # a row of a batch
     return list(dict.fromkeys(path.absolute() for path in found))
 
 
@@ -114,14 +130,19 @@ def _holds(workspace: Path, file: Path) -> bool:
 
 
 def _is_ours(folder: Path, project: Project) -> bool:
-    """No rehearsal, and no other project's. A batch's folder is as its rows are; a project may have had another name."""
+    """No rehearsal, and no other project's.
+
+    A batch's folder is as its rows are; a project may have had another name.
+    """
     if folder.name.endswith(".simulated"):
         return False
     for home in (folder, *sorted(homes(folder).values())):
         if owner := Workspace(home).owner():
             file = (home / owner.file).resolve() if owner.file else None
             same = not owner.project or owner.project == project.name
-            return not owner.simulated and (same or bool(file and file.is_relative_to(project.folder)))
+            return not owner.simulated and (
+                same or bool(file and file.is_relative_to(project.folder))
+            )
     return False
 
 
@@ -144,7 +165,9 @@ def _homes_of(names: set[str], folder: Path, runs: Path) -> dict[str, Path]:
 
 
 def homes(place: Path) -> dict[str, Path]:
-    """The workspaces at a folder and up to two below it (a batch's rows), by the storyboard whose results they hold."""
+    """The workspaces at a folder and up to two below it (a batch's rows), by the storyboard whose
+    results they hold.
+    """
     found = {}
     for depth in ("*/*/", "*/", ""):
         for file in place.glob(f"{depth}.storyboard"):
@@ -156,7 +179,9 @@ def homes(place: Path) -> dict[str, Path]:
 
 
 def is_whole(root: Path, clip: Clip | None) -> bool:
-    """Is the clip on disk as it was collected? Size and time are looked at first; the hash only where the time differs."""
+    """Is the clip on disk as it was collected? Size and time are looked at first; the hash only
+    where the time differs.
+    """
     if not clip:
         return False
     path = root / clip.path

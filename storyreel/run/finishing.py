@@ -1,4 +1,6 @@
-"""Film and report of the clips on disk: of a run that has ended, or where no run has anything to do. Spends nothing."""
+"""Film and report of the clips on disk: of a run that has ended, or where no run has anything to
+do. Spends nothing.
+"""
 
 from __future__ import annotations
 
@@ -30,8 +32,8 @@ Shown = list[tuple[str, Take | None]]
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """The film on disk, and why no new one is made of the clips: `error`, or `warning` where only scenes are missing that
-    the run was not asked for. `is_wanted`: a new one can be made now.
+    """The film on disk, and why no new one is made of the clips: `error`, or `warning` where only
+    scenes are missing that the run was not asked for. `is_wanted`: a new one can be made now.
     """
 
     report: CutReport | None = None
@@ -59,7 +61,9 @@ class Film:
         if isinstance(error, OSError):
             error = f"the disk failed: {error}"
         return dataclasses.replace(
-            self, error=error.message if isinstance(error, StoryreelError) else error, is_wanted=False
+            self,
+            error=error.message if isinstance(error, StoryreelError) else error,
+            is_wanted=False,
         )
 
 
@@ -77,7 +81,9 @@ class Ending:
 
 
 def shown(plan: Plan) -> Shown:
-    """(scene id, its used take if the clip is on disk, else the one that it is to replace) of every scene, in film order."""
+    """(scene id, its used take if the clip is on disk, else the one that it is to replace) of every
+    scene, in film order.
+    """
     return [(p.scene.id, p.kept or _instead(p)) for p in plan.scenes]
 
 
@@ -87,13 +93,19 @@ def _instead(scene_plan: ScenePlan) -> Take | None:
 
 
 def why_not(plan: Plan, clips: Shown, film: CutReport | None) -> tuple[str | None, str | None]:
-    """Why no film can be made of these clips: (an error, or None; a warning where only scenes are missing that were not
-    asked for, or None). `film` is the one on disk: it is never replaced by one that shows fewer of the scenes."""
+    """Say why no film can be made of these clips: an error, and a warning; each may be None.
+
+    It is a warning where only scenes are missing that were not asked for. `film` is the one on
+    disk: it is never replaced by one that shows fewer of the scenes.
+    """
     missing = [name for name, take in clips if take is None]
     lost = [name for name in missing if film and name in film.scenes]
     words = None
     if lost:
-        words = f"the film that is here is kept: it shows {', '.join(lost)}, and there is no clip for that now"
+        words = (
+            f"the film that is here is kept: it shows {', '.join(lost)}, and there is no clip "
+            "for that now"
+        )
     elif missing and (plan.storyboard.cut.missing == "refuse" or len(missing) == len(clips)):
         words = f"scenes are missing: {', '.join(missing)}"
     asked = [name for name in missing if plan.scene(name).action is not Action.SKIP]
@@ -101,7 +113,9 @@ def why_not(plan: Plan, clips: Shown, film: CutReport | None) -> tuple[str | Non
 
 
 def finish(prepared: Prepared, plan: Plan) -> RunReport:
-    """Bring report and film up to date where no run has anything to do: write each only where it differs."""
+    """Bring report and film up to date where no run has anything to do: write each only where it
+    differs.
+    """
     plan = planning.take_over(prepared, plan)
     film = Film.before_cut(plan, shown(plan), prepared.workspace)
     if film.is_wanted:
@@ -123,8 +137,8 @@ def cut(
     only: bool = False,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CutReport:
-    """Make `final.mp4`; without `again` only where clips or cut differ from those it was made from, with `only` of the
-    scenes that were asked for and no others.
+    """Make `final.mp4`; without `again` only where clips or cut differ from those it was made from,
+    with `only` of the scenes that were asked for and no others.
 
     Raises:
         UsageError: a scene is missing.
@@ -145,7 +159,8 @@ def make(
     *,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CutReport:
-    """Make the film of these clips, and note what it was made of. `tell` hears of the pictures written, and of how many.
+    """Make the film of these clips, and note what it was made of. `tell` hears of the pictures
+    written, and of how many.
 
     Raises:
         UsageError: a scene is missing.
@@ -160,20 +175,26 @@ def make(
 
 
 def key_of(storyboard: Storyboard, clips: Shown) -> str:
-    """Names the film by what it is made of: the clips in order, the cut's settings, the music's bytes."""
+    """Names the film by what it is made of: the clips in order, the cut's settings, the music's
+    bytes.
+    """
     parts = []
     for scene_id, row in clips:
         scene = storyboard.scene(scene_id)
         clip = row.clip.sha256 if row and row.clip else None
         parts.append([scene_id, clip, scene.transition, scene.caption, scene.title])
-    text = json.dumps([parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)])
+    text = json.dumps(
+        [parts, storyboard.cut.model_dump(mode="json"), storyboard.title, _music(storyboard)]
+    )
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _music(storyboard: Storyboard) -> str | None:
     """What is in the music's file, not only its name."""
     try:
-        return hashlib.sha256(storyboard.music.read_bytes()).hexdigest() if storyboard.music else None
+        return (
+            hashlib.sha256(storyboard.music.read_bytes()).hexdigest() if storyboard.music else None
+        )
     except OSError:
         return None
 
@@ -197,7 +218,10 @@ def remember(workspace: Workspace, key: str, film: CutReport) -> None:
 
 
 def describe(prepared: Prepared, plan: Plan, film: Film) -> RunReport:
-    """The report of what the ledger holds. It is of the run that last paid for something, and its times are that run's."""
+    """The report of what the ledger holds.
+
+    It is of the run that last paid for something, and its times are that run's.
+    """
     history = _history(prepared)
     run_id, started, finished = _last_run(history, files.read(prepared.workspace))
     simulated = prepared.request.simulate
@@ -251,7 +275,9 @@ def _history(prepared: Prepared) -> list[Take]:
 
 
 def _last_run(history: list[Take], before: RunReport | None) -> tuple[str, float, float]:
-    """(id, begun, over) of the run that last paid for something: as its report says, else by the ledger's times."""
+    """(id, begun, over) of the run that last paid for something: as its report says, else by the
+    ledger's times.
+    """
     if not history:
         now = time.time()
         return uuid.uuid4().hex[:12], now, now
@@ -259,7 +285,10 @@ def _last_run(history: list[Take], before: RunReport | None) -> tuple[str, float
     if before is not None and before.run_id == run_id:
         return run_id, before.started_at.timestamp(), before.finished_at.timestamp()
     own = [take for take in history if take.run_id == run_id]
-    ends = [take.collected_at or take.completed_at or take.submitted_at or take.created_at for take in own]
+    ends = [
+        take.collected_at or take.completed_at or take.submitted_at or take.created_at
+        for take in own
+    ]
     return run_id, min(take.created_at for take in own), max(ends)
 
 

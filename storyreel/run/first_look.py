@@ -1,4 +1,6 @@
-"""The first clip of each model in a run is compared with its request before more of that model is paid for."""
+"""The first clip of each model in a run is compared with its request before more of that model is
+paid for.
+"""
 
 from __future__ import annotations
 
@@ -17,13 +19,18 @@ if TYPE_CHECKING:
 
 
 class FirstLook:
-    """What a run knows of each model's first clip. Takes of a model wait here until its first one was compared."""
+    """What a run knows of each model's first clip.
+
+    Takes of a model wait here until its first one was compared.
+    """
 
     def __init__(self, *, accept_differences: bool = False) -> None:
         self._accept_differences = accept_differences
         self._first: dict[str, tuple[int, asyncio.Event]] = {}  # by model: its first finished take
         self._compared: set[str] = set()
-        self._ignored: dict[str, FieldsIgnored] = {}  # by model: how its clip differs from the request
+        self._ignored: dict[
+            str, FieldsIgnored
+        ] = {}  # by model: how its clip differs from the request
 
     def finished(self, model: str, take_id: int) -> None:
         """A job of this model is finished: if it is the first, what follows waits for its clip."""
@@ -32,7 +39,10 @@ class FirstLook:
 
     @contextlib.contextmanager
     def of(self, model: str, take_id: int) -> Iterator[None]:
-        """Within it the take's clip is downloaded and compared. At its end those that wait go on, with a clip or without."""
+        """Within it the take's clip is downloaded and compared.
+
+        At its end those that wait go on, with a clip or without.
+        """
         try:
             yield
         finally:
@@ -41,7 +51,10 @@ class FirstLook:
                 compared.set()
 
     async def wait(self, model: str) -> FieldsIgnored | None:
-        """Wait until the first finished clip of a model was compared. Returns how it differs, if that is not accepted."""
+        """Wait until the first finished clip of a model was compared.
+
+        Returns how it differs, if that is not accepted.
+        """
         if model in self._first:
             await self._first[model][1].wait()
         return self._ignored.get(model)
@@ -54,8 +67,8 @@ class FirstLook:
     def compare(self, session: Session, scene: Scene, take: Take) -> None:
         """Compare the first clip of a model in this run with its request.
 
-        The clip stays, and is used: it is paid for. One that was made in this run stops the run; an earlier one stops it
-        only where more of that model is to be sent.
+        The clip stays, and is used: it is paid for. One that was made in this run stops the run; an
+        earlier one stops it only where more of that model is to be sent.
         """
         from storyreel.run.looking import likenesses  # both import the session that holds this
         from storyreel.run.session import Progress
@@ -63,7 +76,9 @@ class FirstLook:
         if scene.model in self._compared:
             return
         self._compared.add(scene.model)
-        differences = (ignored(scene, take.clip) if take.clip else []) + unlike(likenesses(session, scene, take))
+        differences = (ignored(scene, take.clip) if take.clip else []) + unlike(
+            likenesses(session, scene, take)
+        )
         if not differences:
             return
         words = (

@@ -1,4 +1,6 @@
-"""The pictures and the video of a request, made ready to send: bytes found, made to fit, published or inlined."""
+"""The pictures and the video of a request, made ready to send: bytes found, made to fit, published
+or inlined.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ from storyreel.run.session import Session
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """What to send and what to remember. `images` maps role to URL or base64; `record` goes into ledger and report."""
+    """What to send and what to remember.
+
+    `images` maps role to URL or base64; `record` goes into ledger and report.
+    """
 
     images: dict[str, str]
     video_url: str | None
@@ -60,7 +65,9 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
             images[role] = image.url
             continue
         identity = str(planned.inputs[role].identity)
-        data, kind, note = await session.media(_bytes, session, scene, rule, image, sources, identity)
+        data, kind, note = await session.media(
+            _bytes, session, scene, rule, image, sources, identity
+        )
         record[role]["sha256"] = hashlib.sha256(data).hexdigest()
         if note:
             record[role]["made_to_fit"] = note
@@ -76,7 +83,12 @@ async def prepare(session: Session, planned: ScenePlan, sources: dict[str, Take]
 
 
 def _bytes(
-    session: Session, scene: Scene, rule: ImageRule, image: Image, sources: dict[str, Take], identity: str
+    session: Session,
+    scene: Scene,
+    rule: ImageRule,
+    image: Image,
+    sources: dict[str, Take],
+    identity: str,
 ) -> tuple[bytes, str, str | None]:
     """(bytes, format, what was done to them) of a picture."""
     if isinstance(image, FileImage):
@@ -90,40 +102,57 @@ def _bytes(
     if not rule.exact_size or (width, height) == want:
         return data, kind, None
     how = _fit_method(scene, (width, height), want, is_chained=isinstance(image, SceneImage))
-    return still.fitted(data, want, how), "png", f"{how} from {width}x{height} to {want[0]}x{want[1]}"
+    return (
+        still.fitted(data, want, how),
+        "png",
+        f"{how} from {width}x{height} to {want[0]}x{want[1]}",
+    )
 
 
 def _as_priced(path: Path, image: FileImage, identity: str) -> bytes:
-    """The bytes of the author's picture, if they still are those that the take's key was made of. Raises `UsageError`."""
+    """The bytes of the author's picture, if they still are those that the take's key was made of.
+
+    Raises `UsageError`.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise UsageError(
-            f"the picture `{image.path}` can no longer be read ({error.strerror}); nothing was sent for this scene",
+            f"the picture `{image.path}` can no longer be read ({error.strerror}); "
+            "nothing was sent for this scene",
             fix=f"put `{image.path}` back, then run again",
         ) from error
     if f"sha256:{hashlib.sha256(data).hexdigest()}" != identity:
         raise UsageError(
-            f"the picture `{image.path}` changed after this run began; nothing was sent for this scene",
+            f"the picture `{image.path}` changed after this run began; nothing was sent "
+            "for this scene",
             fix="run again: the plan then prices the scene with the picture as it is now",
         )
     return data
 
 
-def _fit_method(scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chained: bool) -> Any:
-    """How to make a picture fit. A frame of the same shape out of a clip is scaled: its size was never the author's choice."""
+def _fit_method(
+    scene: Scene, have: tuple[int, int], want: tuple[int, int], *, is_chained: bool
+) -> Any:
+    """How to make a picture fit.
+
+    A frame of the same shape out of a clip is scaled: its size was never the author's choice.
+    """
     if is_chained and abs(have[0] * want[1] / (have[1] * want[0]) - 1) < 0.01:
         return "scale"
     if scene.fit in ("crop", "pad"):
         return scene.fit
     raise MediaError(
-        f"a picture for scene `{scene.id}` is {have[0]}x{have[1]}, the model takes {want[0]}x{want[1]}",
+        f"a picture for scene `{scene.id}` is {have[0]}x{have[1]}, the model takes "
+        f"{want[0]}x{want[1]}",
         fix="add `fit: crop` or `fit: pad` to the scene",
     )
 
 
 def _inline(data: bytes, kind: str, rule: ImageRule) -> str:
-    """A picture inside the request: base64, or a data URI, which a multipart body sends as a file."""
+    """A picture inside the request: base64, or a data URI, which a multipart body sends as a
+    file.
+    """
     text = base64.b64encode(data).decode()
     return text if "base64" in rule.by else f"data:image/{kind};base64,{text}"
 
@@ -137,13 +166,17 @@ def _publish(session: Session, data: bytes, kind: str, scene_id: str) -> str:
 def no_store(scene_id: str) -> UsageError:
     """The error of a picture that the API could not fetch."""
     return UsageError(
-        f"scene `{scene_id}` sends a picture that the API must fetch from a public address, and no store is set",
-        fix="set STORYREEL_STORE (README, Settings), name the picture by URL, or rehearse with --simulate",
+        f"scene `{scene_id}` sends a picture that the API must fetch from a public "
+        "address, and no store is set",
+        fix="set STORYREEL_STORE (README, Settings), name the picture by URL, or rehearse "
+        "with --simulate",
     )
 
 
 async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -> str | None:
-    """The address of the reference video: the author's, or that of a scene's job, asked for again while it lives."""
+    """The address of the reference video: the author's, or that of a scene's job, asked for again
+    while it lives.
+    """
     if scene.video is None or scene.video.url:
         return scene.video.url if scene.video else None
     take = sources[scene.video.scene or ""]

@@ -22,12 +22,18 @@ from storyreel.workspace.workers import Workers
 SIMULATED_KEY = "sk-simulated"
 
 
-# The ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits longer than it works.
+# The ledger's thread gives the interpreter up at each statement; by Python's own 5 ms it waits
+# longer than it works.
 SWITCH_S = 0.0005
 
 
-def simulator(request: Request, settings: Settings, root: Path) -> contextlib.AbstractContextManager[str]:
-    """The simulator of a rehearsal in that folder; its jobs stay there over runs. Yields its address."""
+def simulator(
+    request: Request, settings: Settings, root: Path
+) -> contextlib.AbstractContextManager[str]:
+    """The simulator of a rehearsal in that folder; its jobs stay there over runs.
+
+    Yields its address.
+    """
     from storyreel.simulator.serve import rehearsal
 
     return rehearsal(root / ".simulator", request.speed, request.catalog or settings.catalog)
@@ -57,7 +63,9 @@ async def open_session(
         prepared.project.remember(workspace.root)
         settings = prepared.settings
         if request.simulate:
-            address = request.simulator or stack.enter_context(simulator(request, settings, workspace.root))
+            address = request.simulator or stack.enter_context(
+                simulator(request, settings, workspace.root)
+            )
             settings = _rehearsing(settings, address, request.speed)
         ledger = prepared.open_ledger()
         if prepared.is_shared:  # else the workspace's own lock is enough
@@ -79,10 +87,14 @@ async def open_session(
 def _rehearsing(settings: Settings, address: str, speed: float) -> Settings:
     """The settings of a rehearsal on the simulator at this address."""
     key = SecretStr(SIMULATED_KEY)
-    return settings.model_copy(update={"base_url": address, "api_key": key, "store": None, "time_scale": 1 / speed})
+    return settings.model_copy(
+        update={"base_url": address, "api_key": key, "store": None, "time_scale": 1 / speed}
+    )
 
 
-def _session(prepared: Prepared, settings: Settings, ledger: Ledger, client: Client, run_id: str) -> Session:
+def _session(
+    prepared: Prepared, settings: Settings, ledger: Ledger, client: Client, run_id: str
+) -> Session:
     request, budget = prepared.request, prepared.storyboard.budget
     return Session(
         storyboard=prepared.storyboard,

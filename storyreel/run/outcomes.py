@@ -60,7 +60,10 @@ class Log:
 
 
 class Outcomes:
-    """Records outcomes. `begun` maps (scene, take number) to the ledger id of each take that this run paid for."""
+    """Records outcomes.
+
+    `begun` maps (scene, take number) to the ledger id of each take that this run paid for.
+    """
 
     def __init__(self, session: Session, observer: Observer) -> None:
         self.session = session
@@ -73,15 +76,21 @@ class Outcomes:
         self.all.append(outcome)
         self.observer.outcome(outcome)
         if not outcome.status.is_good:  # a take that has a clip has shown itself
-            self.session.tell(Progress(outcome.scene.id, outcome.take or 1, outcome.status, outcome.reason))
+            self.session.tell(
+                Progress(outcome.scene.id, outcome.take or 1, outcome.status, outcome.reason)
+            )
 
-    def add_take(self, scene_plan: ScenePlan, take: Take, reason: str, *, reused: bool = False) -> None:
+    def add_take(
+        self, scene_plan: ScenePlan, take: Take, reason: str, *, reused: bool = False
+    ) -> None:
         """Record what the take's row says."""
         self.add(outcome_of(scene_plan.scene, take, reason, scene_plan.price, reused=reused))
 
     def add_held(self, scene_plan: ScenePlan, number: int, reason: str) -> None:
         """Record that nothing was sent, and that a person or another run decides."""
-        self.add(Outcome(scene_plan.scene, Status.HELD, reason, take=number, price=scene_plan.price))
+        self.add(
+            Outcome(scene_plan.scene, Status.HELD, reason, take=number, price=scene_plan.price)
+        )
 
     def add_held_elsewhere(self, scene_plan: ScenePlan, take_plan: TakePlan, number: int) -> None:
         """Record that another ledger holds the take, with the command that fetches it there."""
@@ -100,36 +109,57 @@ class Outcomes:
             )
         )
 
-    def add_error(self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Exception) -> None:
-        """Record an error as the outcome of its take. Stops the run where nothing more could be kept."""
+    def add_error(
+        self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Exception
+    ) -> None:
+        """Record an error as the outcome of its take.
+
+        Stops the run where nothing more could be kept.
+        """
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
-            self._fail(scene_plan, take, number, ErrorKind.TRANSIENT, self.without_place(error), error.fix)
+            self._fail(
+                scene_plan, take, number, ErrorKind.TRANSIENT, self.without_place(error), error.fix
+            )
         elif isinstance(error, Stopped):
             self._not_started(scene_plan, take, number, error)
         elif isinstance(error, MadeElsewhere):
             self._made_elsewhere(scene_plan, take, number, error)
         elif isinstance(error, StoryreelError) and (kind := _kind(error)):
-            words = error.message + (self._price_again(scene_plan) if kind is ErrorKind.EXPIRED else "")
+            words = error.message + (
+                self._price_again(scene_plan) if kind is ErrorKind.EXPIRED else ""
+            )
             self._fail(scene_plan, take, number, kind, words, error.fix)
         elif isinstance(error, OSError):
             self.disk_failed(error)
-            self._fail(scene_plan, take, number, ErrorKind.MEDIA, f"the disk failed: {error.strerror}")
+            self._fail(
+                scene_plan, take, number, ErrorKind.MEDIA, f"the disk failed: {error.strerror}"
+            )
         else:
             self.add_unexpected(scene_plan, take, number, error)
 
-    def add_unexpected(self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Exception) -> None:
-        """Record an error that no code foresaw. It fails its scene only; what was paid for is in the ledger."""
+    def add_unexpected(
+        self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Exception
+    ) -> None:
+        """Record an error that no code foresaw.
+
+        It fails its scene only; what was paid for is in the ledger.
+        """
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
         self.observer.unexpected(scene_plan.scene.id, error)
         words = f"unexpected {type(error).__name__}: {error}"
         if isinstance(error, StoryreelError):
             words = self.without_place(error)
-        self._fail(scene_plan, take, number, ErrorKind.TRANSIENT, words, getattr(error, "fix", None))
+        self._fail(
+            scene_plan, take, number, ErrorKind.TRANSIENT, words, getattr(error, "fix", None)
+        )
 
     def disk_failed(self, error: OSError) -> None:
-        """Submit nothing more: its clip could not be kept. What is paid for stays in the ledger, to be fetched later."""
+        """Submit nothing more: its clip could not be kept.
+
+        What is paid for stays in the ledger, to be fetched later.
+        """
         self.session.stop(
             StoryreelError(
                 f"the disk failed: {error.strerror}",
@@ -154,7 +184,16 @@ class Outcomes:
         words = f"{kind}: {message}"
         self.add(
             Outcome(
-                scene_plan.scene, Status.FAILED, words, take, number, kind, None, message, scene_plan.price, fix=fix
+                scene_plan.scene,
+                Status.FAILED,
+                words,
+                take,
+                number,
+                kind,
+                None,
+                message,
+                scene_plan.price,
+                fix=fix,
             )
         )
 
@@ -175,12 +214,19 @@ class Outcomes:
         )
         self.add(dataclasses.replace(held, fix=error.fix))
 
-    def _not_started(self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Stopped) -> None:
+    def _not_started(
+        self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Stopped
+    ) -> None:
         take = self._take_now(scene_plan.scene, number, take)
-        reason = f"not started: {self.session.stopped.message if self.session.stopped else error.message}"
+        reason = (
+            "not started: "
+            f"{self.session.stopped.message if self.session.stopped else error.message}"
+        )
         if take is not None and take.job_id:
             reason = f"job {take.job_id} is in flight; the run stopped: {error.message}"
-        self.add(Outcome(scene_plan.scene, Status.SKIPPED, reason, take, number, price=scene_plan.price))
+        self.add(
+            Outcome(scene_plan.scene, Status.SKIPPED, reason, take, number, price=scene_plan.price)
+        )
 
     def _price_again(self, scene_plan: ScenePlan) -> str:
         """What a clip that is gone would cost, and the command that makes it again."""
@@ -190,7 +236,9 @@ class Outcomes:
         return f"; made again it would cost {words}: {command}"
 
     def _take_now(self, scene: Scene, number: int | None, take: Take | None) -> Take | None:
-        """The take's row as it is now, also if it was begun in this run; as it was, where the ledger cannot be read."""
+        """The take's row as it is now, also if it was begun in this run; as it was, where the
+        ledger cannot be read.
+        """
         take_id = take.id if take else self.begun.get((scene.id, number or 0))
         try:
             return None if take_id is None else self.session.ledger.take(take_id)

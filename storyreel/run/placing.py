@@ -49,7 +49,8 @@ def _placed(
     warnings: tuple[manifest.Fault, ...],
     project: projects.Project,
 ) -> Prepared:
-    """Find the workspace: the one that was named, that of the project, or one from an earlier version.
+    """Find the workspace: the one that was named, that of the project, or one from an earlier
+    version.
 
     Raises:
         WorkspaceError: it holds the results of another storyboard, or of another world.
@@ -57,7 +58,11 @@ def _placed(
     folder = f"{storyboard.id}.simulated" if request.simulate else storyboard.id
     root = Path(os.path.normpath((request.workspace or project.runs / folder).absolute()))
     prepared = Prepared(request, settings, catalog, storyboard, Workspace(root), warnings, project)
-    if request.workspace is None and settings.workspace is None and prepared.workspace.owner() is None:
+    if (
+        request.workspace is None
+        and settings.workspace is None
+        and prepared.workspace.owner() is None
+    ):
         for runs in projects.older_places(request.storyboard):
             older = dataclasses.replace(prepared, workspace=Workspace(runs / folder))
             if older.workspace.owner() and older.is_owner():
@@ -72,17 +77,23 @@ def _placed(
 
 
 def _require_project(prepared: Prepared) -> None:
-    """Refuse a project that was renamed where its rows are told apart by its name: they would be paid for again."""
+    """Refuse a project that was renamed where its rows are told apart by its name: they would be
+    paid for again.
+    """
     there = _named_otherwise(prepared) if prepared.settings.database_url else None
     if there:
         raise UsageError(
-            f"this storyboard's takes are in the shared ledger under the project `{there}`, not `{prepared.project.name}`",
-            fix=f"export STORYREEL_PROJECT={shlex.quote(there)}, or put that name back into prefect.yaml",
+            "this storyboard's takes are in the shared ledger under the project "
+            f"`{there}`, not `{prepared.project.name}`",
+            fix=f"export STORYREEL_PROJECT={shlex.quote(there)}, or put that name back into "
+            "prefect.yaml",
         )
 
 
 def _named_otherwise(prepared: Prepared) -> str | None:
-    """The other name under which this project's folder has results: of the storyboard, else of one beside it."""
+    """The other name under which this project's folder has results: of the storyboard, else of one
+    beside it.
+    """
     own, project = prepared.workspace.owner(), prepared.project
     if own and own.project:
         return own.project if own.project != project.name else None
@@ -90,6 +101,11 @@ def _named_otherwise(prepared: Prepared) -> str | None:
     for home in elsewhere.homes(project.runs).values():
         owner = Workspace(home).owner()
         file = (home / owner.file).resolve() if owner and owner.file else None
-        if owner and owner.project and file and projects.find(file, prepared.settings).folder == project.folder:
+        if (
+            owner
+            and owner.project
+            and file
+            and projects.find(file, prepared.settings).folder == project.folder
+        ):
             names.append(owner.project)
     return None if not names or project.name in names else names[0]

@@ -1,4 +1,6 @@
-"""Renders a plan: one coroutine a scene, all started at once, each waiting only for its own upstream scenes."""
+"""Renders a plan: one coroutine a scene, all started at once, each waiting only for its own
+upstream scenes.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,12 @@ class Run:
     """One execution of a plan."""
 
     def __init__(
-        self, session: Session, plan: Plan, snapshot: Snapshot, steps: Steps, observer: Observer | None = None
+        self,
+        session: Session,
+        plan: Plan,
+        snapshot: Snapshot,
+        steps: Steps,
+        observer: Observer | None = None,
     ) -> None:
         self.session = session
         self.plan = plan
@@ -40,7 +47,10 @@ class Run:
         return round(100 * over / max(1, len(self._done)), 1)
 
     async def render(self) -> RunReport:
-        """Render every scene, cut, write the report. What is in flight when the run is stopped is still collected."""
+        """Render every scene, cut, write the report.
+
+        What is in flight when the run is stopped is still collected.
+        """
         started_at = self.session.now()
         loop = asyncio.get_running_loop()
         self._done = {scene_plan.scene.id: loop.create_future() for scene_plan in self.plan.scenes}
@@ -72,7 +82,9 @@ class Run:
                 self._done[scene_plan.scene.id].set_result(result)
 
     async def _render_scene(self, scene_plan: ScenePlan) -> ScenePlan | None:
-        """Render one scene; returns its plan as it came out, or None where nothing can be made from it."""
+        """Render one scene; returns its plan as it came out, or None where nothing can be made from
+        it.
+        """
         scene = scene_plan.scene
         if scene_plan.action is Action.SKIP:
             for outcome in as_it_is(scene_plan):
@@ -85,16 +97,24 @@ class Run:
             if above is None or above.kept is None:
                 return await self._render_without(scene_plan, name, sources)
             upstream[name], sources[name] = above, above.kept
-        result = await self._takes.make(await self._replan(scene, upstream, forced=scene_plan.forced), sources)
+        result = await self._takes.make(
+            await self._replan(scene, upstream, forced=scene_plan.forced), sources
+        )
         if result.used is None and scene.fallback_prompt and _is_moderated(result):
             await self._read_takes()
             result = await self._takes.make(await self._replan(scene, upstream), sources)
         if result.kept is None and self.plan.storyboard.policy.on_failure == "stop":
-            self.session.stop(Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop"))
+            self.session.stop(
+                Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop")
+            )
         return result if result.kept else None
 
-    async def _render_without(self, scene_plan: ScenePlan, upstream: str, sources: Sources) -> ScenePlan | None:
-        """A scene one of whose upstream scenes has no clip: send nothing, but fetch and use what was paid for."""
+    async def _render_without(
+        self, scene_plan: ScenePlan, upstream: str, sources: Sources
+    ) -> ScenePlan | None:
+        """A scene one of whose upstream scenes has no clip: send nothing, but fetch and use what
+        was paid for.
+        """
         if any(take.action in (Action.SUBMIT, Action.BLOCKED) for take in scene_plan.takes):
             self.outcomes.add_blocked(scene_plan, upstream)
         paid = tuple(take for one in scene_plan.takes if (take := one if one.row else one.instead))
@@ -103,12 +123,16 @@ class Run:
         result = await self._takes.make(dataclasses.replace(scene_plan, takes=paid), sources)
         return result if result.kept else None
 
-    async def _replan(self, scene: Scene, upstream: dict[str, ScenePlan], *, forced: bool = False) -> ScenePlan:
+    async def _replan(
+        self, scene: Scene, upstream: dict[str, ScenePlan], *, forced: bool = False
+    ) -> ScenePlan:
         """The plan of a scene now that its upstream scenes have their clips."""
         session, board = self.session, self.plan.storyboard
 
         def plan_now() -> ScenePlan:
-            return plans.plan_scene(scene, board, session.catalog, self._takes.snapshot, upstream, forced=forced)
+            return plans.plan_scene(
+                scene, board, session.catalog, self._takes.snapshot, upstream, forced=forced
+            )
 
         scene_plan = plan_now()
         taker = elsewhere.Taker(board.id, session.ledger, session.workspace, session.run_id)
@@ -125,10 +149,14 @@ class Run:
     # ---- the end
 
     def _clips(self) -> Shown:
-        """(scene id, its used take) of every scene, in film order; None where a scene has no clip or is not over."""
+        """(scene id, its used take) of every scene, in film order; None where a scene has no clip
+        or is not over.
+        """
         results = {name: future.result() for name, future in self._done.items() if future.done()}
         scenes = [scene_plan.scene.id for scene_plan in self.plan.scenes]
-        return [(scene, result.kept if (result := results.get(scene)) else None) for scene in scenes]
+        return [
+            (scene, result.kept if (result := results.get(scene)) else None) for scene in scenes
+        ]
 
     async def _cut(self) -> Film:
         """Make the film, unless something is missing for it: then the one on disk stays."""
@@ -160,22 +188,32 @@ class Run:
             warnings=tuple(warnings),
         )
         outcomes = [*self.outcomes.all, *self._unfinished(history)]
-        return finishing.report_of(self.plan, outcomes, self._clips(), film, ending, history, session.workspace)
+        return finishing.report_of(
+            self.plan, outcomes, self._clips(), film, ending, history, session.workspace
+        )
 
     def _unfinished(self, history: list[Take]) -> list[Outcome]:
         """An outcome for each scene that has none: the run ended before."""
         seen = {outcome.scene.id for outcome in self.outcomes.all}
-        rows = {take.scene: take for take in history if not take.superseded and take.run_id == self.session.run_id}
+        rows = {
+            take.scene: take
+            for take in history
+            if not take.superseded and take.run_id == self.session.run_id
+        }
         return [
             outcome_of(one.scene, rows[one.scene.id], "", one.price)
             if one.scene.id in rows
-            else Outcome(one.scene, Status.SKIPPED, "the run ended before its turn", price=one.price)
+            else Outcome(
+                one.scene, Status.SKIPPED, "the run ended before its turn", price=one.price
+            )
             for one in self.plan.scenes
             if one.scene.id not in seen
         ]
 
     def _history(self) -> list[Take]:
-        """Every take of the storyboard; where the ledger cannot be read any more, what this run knows."""
+        """Every take of the storyboard; where the ledger cannot be read any more, what this run
+        knows.
+        """
         try:
             return self.session.ledger.takes(self.plan.storyboard.id)
         except WorkspaceError as error:
@@ -184,4 +222,6 @@ class Run:
 
 
 def _is_moderated(scene_plan: ScenePlan) -> bool:
-    return any(take.row and take.row.error_class == ErrorKind.MODERATION for take in scene_plan.takes)
+    return any(
+        take.row and take.row.error_class == ErrorKind.MODERATION for take in scene_plan.takes
+    )

@@ -32,12 +32,20 @@ class Request:
     variables: dict[str, str] = field(default_factory=dict)
     budget: Decimal | None = None
     force: tuple[str, ...] = ()
-    accept_differences: bool = False  # go on where the first clip of a model is not what was asked for
+    accept_differences: bool = (
+        False  # go on where the first clip of a model is not what was asked for
+    )
     catalog: Path | None = None
     caps: Caps = NO_CAPS
-    name: str | None = None  # instead of the storyboard's own id: one storyboard, many films (a batch)
-    ledger: Path | None = None  # instead of the workspace's own ledger: shared by the films of a batch
-    simulator: str | None = None  # the address of one that is running, for a rehearsal; else it starts its own
+    name: str | None = (
+        None  # instead of the storyboard's own id: one storyboard, many films (a batch)
+    )
+    ledger: Path | None = (
+        None  # instead of the workspace's own ledger: shared by the films of a batch
+    )
+    simulator: str | None = (
+        None  # the address of one that is running, for a rehearsal; else it starts its own
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +74,9 @@ class Prepared:
     @property
     def is_shared(self) -> bool:
         """Do other storyboards use the same ledger?"""
-        return bool(self.request.ledger or (self.settings.database_url and not self.request.simulate))
+        return bool(
+            self.request.ledger or (self.settings.database_url and not self.request.simulate)
+        )
 
     def is_owner(self) -> bool:
         """May the workspace hold this request's results?"""
@@ -80,14 +90,20 @@ class Prepared:
     def owner(self) -> Owner:
         """Whose results the workspace is to hold."""
         if self.is_bare:
-            return self.workspace.owner() or Owner(self.storyboard.id, None, self.project.name, False)
+            return self.workspace.owner() or Owner(
+                self.storyboard.id, None, self.project.name, False
+            )
         file = os.path.relpath(self.request.storyboard.absolute(), self.workspace.root)
         return Owner(self.storyboard.id, file, self.project.name, self.request.simulate)
 
     @property
     def shared_as(self) -> str | None:
-        """The name that tells this project's rows apart; None where the ledger is not shared between projects."""
-        return self.project.name if self.settings.database_url and not self.request.simulate else None
+        """The name that tells this project's rows apart; None where the ledger is not shared
+        between projects.
+        """
+        return (
+            self.project.name if self.settings.database_url and not self.request.simulate else None
+        )
 
     def open_ledger(self) -> Ledger:
         """The ledger, for writing. Only one that projects share tells them apart."""
@@ -95,7 +111,10 @@ class Prepared:
 
     def has_ledger(self) -> bool:
         """Is there anything to read yet?"""
-        return not self.ledger_url.startswith("sqlite:///") or Path(self.ledger_url.removeprefix("sqlite:///")).exists()
+        return (
+            not self.ledger_url.startswith("sqlite:///")
+            or Path(self.ledger_url.removeprefix("sqlite:///")).exists()
+        )
 
 
 def require_scene(storyboard: Storyboard, name: str) -> None:

@@ -1,4 +1,6 @@
-"""Downloads clips that are paid for and not on disk, of one or many ledgers: what expires first comes first. Submits nothing."""
+"""Downloads clips that are paid for and not on disk, of one or many ledgers: what expires first
+comes first. Submits nothing.
+"""
 
 from __future__ import annotations
 
@@ -37,18 +39,24 @@ class Rescued:
 async def rescue_sessions(
     sessions: Iterable[Session], tell: Callable[[Rescued], None] = lambda rescued: None
 ) -> list[Rescued]:
-    """Poll every job that is in flight, and download every clip that is finished or missing on disk."""
+    """Poll every job that is in flight, and download every clip that is finished or missing on
+    disk.
+    """
     takes = [(s, t) for s in sessions for t in s.ledger.takes(s.storyboard.id) if _is_wanted(s, t)]
     return await rescue_takes(takes, tell)
 
 
 async def rescue_takes(
-    takes: Iterable[tuple[Session, Take]], tell: Callable[[Rescued], None], *, is_patient: bool = True
+    takes: Iterable[tuple[Session, Take]],
+    tell: Callable[[Rescued], None],
+    *,
+    is_patient: bool = True,
 ) -> list[Rescued]:
-    """Poll these jobs and download what is final, a few at a time, begun in the order of the hours that are left.
+    """Poll these jobs and download what is final, a few at a time, begun in the order of the hours
+    that are left.
 
-    `tell` hears of each as it is done. A job in flight that the API does not know is asked about for minutes, and then
-    held; without `is_patient` it is left as it is after one answer.
+    `tell` hears of each as it is done. A job in flight that the API does not know is asked about
+    for minutes, and then held; without `is_patient` it is left as it is after one answer.
     """
     turn = asyncio.Semaphore(AT_ONCE)
 
@@ -67,22 +75,29 @@ def _expires_at(take: Take) -> float:
 
 
 async def rescue(
-    found: Iterable[Prepared], tell: Callable[[Rescued], None], report_error: Callable[[str, StoryreelError], None]
+    found: Iterable[Prepared],
+    tell: Callable[[Rescued], None],
+    report_error: Callable[[str, StoryreelError], None],
 ) -> tuple[list[Rescued], list[str]]:
-    """Open the ledgers of all of these, and download what is missing. Returns what became of each take, and the storyboards
-    that lack nothing. One that is in use, or damaged, goes to `report_error` and keeps no other from being rescued.
+    """Open the ledgers of all of these, and download what is missing. Returns what became of each
+    take, and the storyboards that lack nothing. One that is in use, or damaged, goes to
+    `report_error` and keeps no other from being rescued.
     """
     outcomes: list[Rescued] = []
     opened: list[str] = []
     rest = list(found)
-    while rest:  # a workspace is held once at a time: storyboards that share one come one after the other
+    while (
+        rest
+    ):  # a workspace is held once at a time: storyboards that share one come one after the other
         together = {prepared.workspace.root: prepared for prepared in reversed(rest)}
         rest = [prepared for prepared in rest if together[prepared.workspace.root] is not prepared]
         async with contextlib.AsyncExitStack() as stack:
             sessions = []
             for prepared in together.values():
                 try:
-                    session = await stack.enter_async_context(open_session(prepared, uuid.uuid4().hex[:12]))
+                    session = await stack.enter_async_context(
+                        open_session(prepared, uuid.uuid4().hex[:12])
+                    )
                     sessions.append(session)
                 except StoryreelError as error:
                     report_error(prepared.storyboard.id, error)
@@ -95,7 +110,11 @@ async def rescue(
 def _is_wanted(session: Session, take: Take) -> bool:
     if take.state is State.COLLECTED:
         return take.clip is None or not (session.workspace.root / take.clip.path).exists()
-    return take.job_id is not None and take.state in (State.IN_FLIGHT, State.COMPLETED, State.AMBIGUOUS)
+    return take.job_id is not None and take.state in (
+        State.IN_FLIGHT,
+        State.COMPLETED,
+        State.AMBIGUOUS,
+    )
 
 
 async def _one(session: Session, take: Take, *, is_patient: bool) -> Rescued:
@@ -116,7 +135,11 @@ async def _one(session: Session, take: Take, *, is_patient: bool) -> Rescued:
     except NotYetFound as error:
         return outcome(f"{error.message}; `storyreel rescue` asks again, for minutes", False)
     except (NotFound, LinkExpired) as error:
-        price = f"; made again it would cost about {take.price} {take.currency}" if take.price is not None else ""
+        price = (
+            f"; made again it would cost about {take.price} {take.currency}"
+            if take.price is not None
+            else ""
+        )
         return outcome(f"gone: {error.message}{price}", False)
     except StoryreelError as error:
         return outcome(f"not fetched: {error.with_fix}", False)
@@ -132,7 +155,8 @@ class NotYetFound(NotFound):
 
 
 async def _asked(session: Session, take: Take, *, is_patient: bool) -> Job | Take:
-    """The job; or, where the API says for minutes that it does not know it, the row that was set apart.
+    """The job; or, where the API says for minutes that it does not know it, the row that was set
+    apart.
 
     Raises:
         NotFound: it does not know the job of a take that is not in flight.

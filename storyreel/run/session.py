@@ -38,7 +38,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a scene's take is doing now, or has come to; of the film, which is no scene's, how much of it is cut.
+    """What a scene's take is doing now, or has come to; of the film, which is no scene's, how much
+    of it is cut.
 
     `scene` is empty for the film. `percent` is how much is done, where that is known.
     """
@@ -62,7 +63,10 @@ class Progress:
 
 @dataclass(slots=True)
 class Session:
-    """One run's open things. `stopped` is why nothing more may be submitted, None while all is well."""
+    """One run's open things.
+
+    `stopped` is why nothing more may be submitted, None while all is well.
+    """
 
     storyboard: Storyboard
     catalog: Catalog
@@ -76,7 +80,9 @@ class Session:
     currency: str | None = None
     caps: Caps = NO_CAPS
     tell: Callable[[Progress], None] = lambda progress: None
-    now: Callable[[], float] = time.time  # for what is written down and compared with the API's times
+    now: Callable[[], float] = (
+        time.time
+    )  # for what is written down and compared with the API's times
     clock: Callable[[], float] = (
         time.monotonic
     )  # for how long something takes: no jump of the machine's time touches it
@@ -84,18 +90,26 @@ class Session:
     rng: random.Random = field(default_factory=random.Random)
     simulated: bool = False
     first_look: FirstLook = field(default_factory=FirstLook)
-    echoed: set[str] = field(default_factory=set)  # the models of which an answer named something else, and was shown
-    watched: set[int] = field(default_factory=set)  # the takes whose jobs this run asks about itself
+    echoed: set[str] = field(
+        default_factory=set
+    )  # the models of which an answer named something else, and was shown
+    watched: set[int] = field(
+        default_factory=set
+    )  # the takes whose jobs this run asks about itself
     stopped: StoryreelError | None = None
     slots: Slots = field(default_factory=Slots)
     stop_mark: float | None = None  # when the account was last stopped, as this run began
     _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
-    _media: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media"))
+    _media: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media")
+    )
     workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
 
     @property
     def endpoint(self) -> str:
-        """Where jobs are made: the API's address; of a rehearsal, whose simulator has another at each run, a word."""
+        """Where jobs are made: the API's address; of a rehearsal, whose simulator has another at
+        each run, a word.
+        """
         return SIMULATOR if self.simulated else self.settings.base_url
 
     @property
@@ -132,15 +146,20 @@ class Session:
             raise Stopped(self.stopped.message, fix=self.stopped.fix)
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a ledger call in the one writer thread. It is finished even if the caller is cancelled meanwhile."""
+        """Run a ledger call in the one writer thread.
+
+        It is finished even if the caller is cancelled meanwhile.
+        """
         loop = asyncio.get_running_loop()
-        outer = asyncio.shield(loop.run_in_executor(self._writer, partial(function, *args, **kwargs)))
+        outer = asyncio.shield(
+            loop.run_in_executor(self._writer, partial(function, *args, **kwargs))
+        )
         outer.add_done_callback(_look_at)
         return await outer
 
     async def uninterrupted(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end even if the caller is cancelled meanwhile, however often; the cancellation is passed on
-        afterwards. It stops the session: `work` begins nothing more.
+        """Run `work` to its end even if the caller is cancelled meanwhile, however often; the
+        cancellation is passed on afterwards. It stops the session: `work` begins nothing more.
         """
         task = asyncio.ensure_future(work)
         interrupted: asyncio.CancelledError | None = None
@@ -159,10 +178,13 @@ class Session:
 
     async def media(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run media work beside the event loop, two at a time."""
-        return await asyncio.get_running_loop().run_in_executor(self._media, partial(function, *args, **kwargs))
+        return await asyncio.get_running_loop().run_in_executor(
+            self._media, partial(function, *args, **kwargs)
+        )
 
     async def apart(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run media work in a process of its own, two at a time: a file that kills a decoder does not kill the run.
+        """Run media work in a process of its own, two at a time: a file that kills a decoder does
+        not kill the run.
 
         Raises:
             MediaError: it did.
@@ -180,6 +202,8 @@ class Session:
 
 
 def _look_at(future: asyncio.Future[Any]) -> None:
-    """Look at what went wrong in it, so that asyncio does not report it as never retrieved where nobody waits any more."""
+    """Look at what went wrong in it, so that asyncio does not report it as never retrieved where
+    nobody waits any more.
+    """
     if future.done() and not future.cancelled():
         future.exception()

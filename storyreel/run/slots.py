@@ -1,4 +1,6 @@
-"""Who holds the account's slots, and who still does: jobs that no run watches are asked about while others wait."""
+"""Who holds the account's slots, and who still does: jobs that no run watches are asked about while
+others wait.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ NAMED = 3
 
 
 class Slots:
-    """Frees the slots of jobs that have ended, of every run, storyboard and project that shares the ledger."""
+    """Frees the slots of jobs that have ended, of every run, storyboard and project that shares the
+    ledger.
+    """
 
     def __init__(self) -> None:
         self._asked: dict[int, float] = {}
@@ -26,9 +30,11 @@ class Slots:
         self._one_at_a_time = asyncio.Lock()
 
     async def look(self, session: Session) -> list[Take]:
-        """Ask about every job in flight that this run does not watch itself, each once in 15 s; a GET is free.
+        """Ask about every job in flight that this run does not watch itself, each once in 15 s; a
+        GET is free.
 
-        What is final is written down, and holds no slot any more. Returns the takes that still hold one.
+        What is final is written down, and holds no slot any more. Returns the takes that still hold
+        one.
         """
         async with self._one_at_a_time:
             holders = await session.write(session.ledger.in_flight, session.account)
@@ -69,7 +75,10 @@ class Slots:
 
 def words(holders: Sequence[Take], limit: int) -> str:
     """Which jobs a take waits for: `5 jobs are in flight: night/lamp (qvideo-1), …`."""
-    names = [f"{take.storyboard}/{take.scene} ({take.job_id or 'being sent'})" for take in holders[:NAMED]]
+    names = [
+        f"{take.storyboard}/{take.scene} ({take.job_id or 'being sent'})"
+        for take in holders[:NAMED]
+    ]
     more = f" and {len(holders) - NAMED} more" if len(holders) > NAMED else ""
     count = f"{limit} job{'s are' if limit != 1 else ' is'} in flight"
     return f"{count}: {', '.join(names)}{more}" if names else count

@@ -1,4 +1,7 @@
-"""The steps of a run that have effects outside it. `tasks/` runs them as Prefect tasks, tests as they are."""
+"""The steps of a run that have effects outside it.
+
+`tasks/` runs them as Prefect tasks, tests as they are.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ from storyreel.run.session import Progress, Session
 class Order:
     """One take to pay for.
 
-    `number` is the take's number to show, `sources` holds the used take of each upstream scene. `resend` is a held take
-    that the policy sends once more; `replaces` is the ledger id of a take that is used until this one's clip is on disk.
+    `number` is the take's number to show, `sources` holds the used take of each upstream scene.
+    `resend` is a held take that the policy sends once more; `replaces` is the ledger id of a take
+    that is used until this one's clip is on disk.
     """
 
     scene_plan: ScenePlan
@@ -30,16 +34,24 @@ class Order:
 
 
 class Steps(Protocol):
-    """What a run does to the world, one step after the other. Each returns the take's row as the ledger has it then."""
+    """What a run does to the world, one step after the other.
+
+    Each returns the take's row as the ledger has it then.
+    """
 
     async def submit(self, order: Order) -> Take | None:
-        """Pay for one take through the ledger's gate. Returns None where another run has paid for it."""
+        """Pay for one take through the ledger's gate.
+
+        Returns None where another run has paid for it.
+        """
 
     async def wait(self, take: Take) -> Take:
         """Poll the job until it is final."""
 
     async def collect(self, take: Take, stills: Sequence[str]) -> Take:
-        """Download the clip, verify it, move it into the workspace, and write the stills that other scenes start from."""
+        """Download the clip, verify it, move it into the workspace, and write the stills that other
+        scenes start from.
+        """
 
     async def write_stills(self, take: Take, stills: Sequence[str]) -> None:
         """Write those stills of a clip that is on disk already."""

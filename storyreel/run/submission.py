@@ -42,9 +42,11 @@ NOTE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts to wri
 async def submit(
     session: Session, planned: ScenePlan, number: int, ready: Ready, replaces: int | None = None
 ) -> Take | None:
-    """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released, failed).
+    """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released,
+    failed).
 
-    `number` is for display; `replaces` is the row that is used until this take's clip is here. Returns None where another run has paid for it meanwhile.
+    `number` is for display; `replaces` is the row that is used until this take's clip is here.
+    Returns None where another run has paid for it meanwhile.
 
     Raises:
         Stopped: the run was stopped, before or by this request; nothing was paid for by it.
@@ -105,7 +107,9 @@ class _Pauses:
         session = self._session
         self._unsent += 1
         if self._unsent == TRIES_NOT_SENT:
-            stop = Unreachable(error.message, fix="check OPENAI_BASE_URL and the network, then run again")
+            stop = Unreachable(
+                error.message, fix="check OPENAI_BASE_URL and the network, then run again"
+            )
             session.stop(stop)
             raise stop from error
         await session.sleep(2.0**self._unsent * pace(session.settings.time_scale))
@@ -138,13 +142,17 @@ class _Pauses:
             self._since = session.clock()
         elif session.clock() - self._since > LIMITED_S * scale:
             stop = StillLimited(
-                f"the API has answered for {LIMITED_S * scale:.0f} s that there are too many requests, while no job of yours "
+                f"the API has answered for {LIMITED_S * scale:.0f} s that there are too "
+                "many requests, while no job of yours "
                 f"was running: {error.message}",
-                fix="look at the account's quota and its plan, and whether others use this key; then run again",
+                fix="look at the account's quota and its plan, and whether others use this "
+                "key; then run again",
             )
             session.stop(stop)
             raise stop from error
-        asks = f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
+        asks = (
+            f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
+        )
         self._show(f"{asks}; it says: {error.message}", error.message)
         until = session.now() + wait * session.rng.uniform(1.0, 1.25)
         await session.write(session.ledger.cool_down, session.account, until)
@@ -153,7 +161,9 @@ class _Pauses:
         """Wait for a part of the account's cool-down, whoever's request began it."""
         pause = max(0.01, until - self._session.now())
         if not self._shown:
-            self._show(f"the account waits {_seconds(pause)}: the API had too many requests", "the account")
+            self._show(
+                f"the account waits {_seconds(pause)}: the API had too many requests", "the account"
+            )
         await self._session.sleep(min(pause, 5.0))
 
     def _show(self, words: str, kind: str) -> None:
@@ -166,11 +176,13 @@ def _seconds(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds >= 1 else "less than 1 s"
 
 
-async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int) -> Take:
+async def _attempt(
+    session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int
+) -> Take:
     """Reserve, POST once, and write the answer down; never left half done by a cancellation.
 
-    Returns the row: in flight, ambiguous, refused (released) or moderated (failed). Raises what the caller may try again
-    after it was written down as not accepted.
+    Returns the row: in flight, ambiguous, refused (released) or moderated (failed). Raises what the
+    caller may try again after it was written down as not accepted.
     """
     session.check()
     take = await session.write(
@@ -183,7 +195,9 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
         stop_mark=session.stop_mark,
     )
     if session.stopped:  # meanwhile; nothing was sent
-        await session.write(session.ledger.released, take.id, ErrorKind.TRANSIENT, None, session.stopped.message)
+        await session.write(
+            session.ledger.released, take.id, ErrorKind.TRANSIENT, None, session.stopped.message
+        )
         session.check()
     session.tell(Progress(planned.scene.id, number, Stage.SUBMITTING))
     try:
@@ -191,12 +205,20 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
     except AnswerLost as error:
         return await session.write(session.ledger.lost, take.id, error.with_fix)
     except Moderated as error:
-        return await session.write(session.ledger.failed, take.id, ErrorKind.MODERATION, error.code, error.with_fix)
+        return await session.write(
+            session.ledger.failed, take.id, ErrorKind.MODERATION, error.code, error.with_fix
+        )
     except RequestRefused as error:
-        return await session.write(session.ledger.released, take.id, ErrorKind.INVALID, error.code, error.with_fix)
+        return await session.write(
+            session.ledger.released, take.id, ErrorKind.INVALID, error.code, error.with_fix
+        )
     except ApiError as error:
         await session.write(
-            session.ledger.released, take.id, _KINDS.get(type(error), ErrorKind.TRANSIENT), error.code, error.with_fix
+            session.ledger.released,
+            take.id,
+            _KINDS.get(type(error), ErrorKind.TRANSIENT),
+            error.code,
+            error.with_fix,
         )
         raise
     noted = await _note(session, take, job)
@@ -205,31 +227,44 @@ async def _attempt(session: Session, planned: ScenePlan, ready: Ready, intent: I
 
 
 def _warn_of_echo(session: Session, planned: ScenePlan, take: Take, job: Job) -> None:
-    """Show at once, and once a model, where the answer names another length or size than was asked for."""
+    """Show at once, and once a model, where the answer names another length or size than was asked
+    for.
+    """
     found = comparison.echoed(planned.scene, job.seconds, job.size)
     if found and planned.scene.model not in session.echoed:
         session.echoed.add(planned.scene.model)
-        words = f"warning: the answer for {planned.scene.model} differs from the request: {'; '.join(found)}"
+        words = (
+            f"warning: the answer for {planned.scene.model} differs from the request: "
+            f"{'; '.join(found)}"
+        )
         session.tell(Progress(take.scene, take.take, Stage.GENERATING, words))
 
 
 async def _note(session: Session, take: Take, job: Job) -> Take:
-    """Write the job's id down: the one fact that cannot be had again. Tried for a minute, then said.
+    """Write the job's id down: the one fact that cannot be had again. Tried for a minute, then
+    said.
 
     Raises:
         WorkspaceError: it cannot be written; the message has the id, and how to adopt it.
     """
     name = f"scene `{take.scene}` take {take.take}"
-    adopt = f"storyreel resolve {session.storyboard.path} {take.scene} --take {take.take} --adopt {job.id}"
+    adopt = (
+        f"storyreel resolve {session.storyboard.path} {take.scene} --take {take.take} --adopt "
+        f"{job.id}"
+    )
     for pause in (*NOTE_PAUSES_S, None):
         try:
             return await session.write(session.ledger.submitted, take.id, job.id)
         except Exception as error:  # whatever it is: what was paid for must not be lost with it
-            words = f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
+            words = (
+                f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
+            )
             session.tell(Progress(take.scene, take.take, Stage.SUBMITTING, words))
             logging.getLogger(__name__).error("%s", words)
             if pause is None:
-                raise WorkspaceError(words, fix=f"make the ledger writable, then: {adopt}") from error
+                raise WorkspaceError(
+                    words, fix=f"make the ledger writable, then: {adopt}"
+                ) from error
         await session.sleep(pause or 0.0)
     raise AssertionError("not reached")
 
@@ -244,11 +279,16 @@ _KINDS: dict[type[ApiError], ErrorKind] = {
 
 def _may_resubmit(session: Session, take: Take) -> bool:
     """Under `on_ambiguous: resubmit` exactly one more request may follow a lost answer."""
-    return session.storyboard.policy.on_ambiguous == "resubmit" and take.submissions == 1 and not session.stopped
+    return (
+        session.storyboard.policy.on_ambiguous == "resubmit"
+        and take.submissions == 1
+        and not session.stopped
+    )
 
 
 async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
-    """Send a held take once more, whatever became of the first request. The possible double charge is counted.
+    """Send a held take once more, whatever became of the first request. The possible double charge
+    is counted.
 
     Raises:
         Stopped: the budget does not cover it.

@@ -1,4 +1,6 @@
-"""Makes the takes of a scene: each from where it stands in the ledger to its clip and its stills."""
+"""Makes the takes of a scene: each from where it stands in the ledger to its clip and its
+stills.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +23,22 @@ Sources = Mapping[str, Take]  # the used take of each upstream scene
 
 
 class Takes:
-    """Makes takes. `snapshot` is what ledger and disk held when the run began, or later: set a newer one at will."""
+    """Makes takes.
 
-    def __init__(self, session: Session, plan: Plan, snapshot: Snapshot, steps: Steps, outcomes: Outcomes) -> None:
+    `snapshot` is what ledger and disk held when the run began, or later: set a newer one at will.
+    """
+
+    def __init__(
+        self, session: Session, plan: Plan, snapshot: Snapshot, steps: Steps, outcomes: Outcomes
+    ) -> None:
         self.session = session
         self.snapshot = snapshot
         self.steps = steps
         self.outcomes = outcomes
         self._stills = wanted_stills(plan)
         self._turn = asyncio.Semaphore(session.settings.max_in_flight)
-        # Few submit at once, and each to its end: what is sent is in the ledger as soon as it is answered.
+        # Few submit at once, and each to its end: what is sent is in the ledger as soon as it is
+        # answered.
         self._gate = asyncio.Semaphore(AT_ONCE)
 
     async def make(self, scene_plan: ScenePlan, sources: Sources) -> ScenePlan:
@@ -41,9 +49,13 @@ class Takes:
                 group.create_task(self._fill(scene_plan, take_plan, number, sources))
                 for take_plan, number in zip(scene_plan.takes, numbers, strict=True)
             ]
-        return dataclasses.replace(scene_plan, takes=in_order(scene_plan.scene, [task.result() for task in tasks]))
+        return dataclasses.replace(
+            scene_plan, takes=in_order(scene_plan.scene, [task.result() for task in tasks])
+        )
 
-    async def _fill(self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources) -> TakePlan:
+    async def _fill(
+        self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
+    ) -> TakePlan:
         """One take as it came out; where it has no clip, the one that it was to replace."""
         take = await self.make_one(scene_plan, take_plan, number, sources)
         if take is not None and take.state is State.COLLECTED:
@@ -51,7 +63,9 @@ class Takes:
             place = take.ordinal if is_in_place else take_plan.place
             return TakePlan(Action.REUSE, take_plan.reason, take.ordinal, take, place=place)
         if take_plan.instead and take_plan.instead.row:
-            kept = await self.make_one(scene_plan, take_plan.instead, take_plan.instead.row.take, sources)
+            kept = await self.make_one(
+                scene_plan, take_plan.instead, take_plan.instead.row.take, sources
+            )
             if kept is not None:
                 return dataclasses.replace(take_plan.instead, place=take_plan.place)
         ordinal = take.ordinal if take else take_plan.ordinal
@@ -70,7 +84,9 @@ class Takes:
                 next_free += 1
         return numbers
 
-    async def make_one(self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources) -> Take | None:
+    async def make_one(
+        self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
+    ) -> Take | None:
         """One take from where it stands to its stills, with its outcome recorded.
 
         Returns its row, None where it has none or its clip cannot be had.
@@ -87,7 +103,9 @@ class Takes:
             if take is None:
                 outcomes.add_held(scene_plan, number, "another run is making this take")
                 return None
-            outcomes.add_take(scene_plan, take, take_plan.reason, reused=take_plan.action is Action.REUSE)
+            outcomes.add_take(
+                scene_plan, take, take_plan.reason, reused=take_plan.action is Action.REUSE
+            )
             return take
         except Exception as error:  # a take's error is that take's: its siblings go on
             outcomes.add_error(scene_plan, take, number, error)
@@ -96,7 +114,9 @@ class Takes:
     async def _run_steps(
         self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
     ) -> Take | None:
-        """Submit, wait, collect, stills: what is left of it, one after the other in this coroutine."""
+        """Submit, wait, collect, stills: what is left of it, one after the other in this
+        coroutine.
+        """
         scene = scene_plan.scene
         take = await self._finish_job(scene_plan, take_plan, number, sources)
         if take is None:
@@ -124,8 +144,15 @@ class Takes:
         scene, take = scene_plan.scene, take_plan.row
         if take_plan.action is Action.SUBMIT:
             if self._turn.locked():
-                self._show(scene, number, Stage.WAITING, slots.words((), self.session.settings.max_in_flight))
-            async with self._turn:  # a step begins when its turn has come; across processes the ledger decides
+                self._show(
+                    scene,
+                    number,
+                    Stage.WAITING,
+                    slots.words((), self.session.settings.max_in_flight),
+                )
+            async with (
+                self._turn
+            ):  # a step begins when its turn has come; across processes the ledger decides
                 order = Order(scene_plan, number, sources, resend=take, replaces=take_plan.replaces)
                 return await self._submit_and_wait(order)
         if scene_plan.forced and take_plan.action is Action.RESUME:
@@ -148,7 +175,9 @@ class Takes:
         return take
 
     def _has_stills(self, take: Take, names: Sequence[str]) -> bool:
-        return all(self.session.workspace.frame(take.scene, take.take, name).exists() for name in names)
+        return all(
+            self.session.workspace.frame(take.scene, take.take, name).exists() for name in names
+        )
 
     def _show(self, scene: Scene, number: int, state: Stage | Status, detail: str = "") -> None:
         self.session.tell(Progress(scene.id, number, state, detail))
@@ -157,14 +186,21 @@ class Takes:
 def in_order(scene: Scene, takes: Sequence[TakePlan]) -> tuple[TakePlan, ...]:
     """The takes in the order of the next plan.
 
-    Takes made side by side get their ordinals as they come to the gate. The next plan must find the same one to be the
-    first: else the scenes made from it would be stale, and paid for again.
+    Takes made side by side get their ordinals as they come to the gate. The next plan must find the
+    same one to be the first: else the scenes made from it would be stale, and paid for again.
     """
-    return tuple(sorted(takes, key=lambda take: plans.take_order(scene.id, take) if take.row else (True, take.ordinal)))
+    return tuple(
+        sorted(
+            takes,
+            key=lambda take: plans.take_order(scene.id, take) if take.row else (True, take.ordinal),
+        )
+    )
 
 
 def wanted_stills(plan: Plan) -> dict[str, list[str]]:
-    """The stills that each scene's clip is asked for: `last`, and those that other scenes start from."""
+    """The stills that each scene's clip is asked for: `last`, and those that other scenes start
+    from.
+    """
     names = {scene_plan.scene.id: {"last"} for scene_plan in plan.scenes}
     for scene_plan in plan.scenes:
         for _, image in scene_plan.scene.images:

@@ -19,11 +19,16 @@ RenderFilm = Callable[[Row, Prepared, Plan, Ended], Coroutine[Any, Any, str]]
 
 
 async def render_films(
-    films: Sequence[tuple[Row, Prepared, Plan]], parallel: int, render: RenderFilm, log: Callable[[str], None]
+    films: Sequence[tuple[Row, Prepared, Plan]],
+    parallel: int,
+    render: RenderFilm,
+    log: Callable[[str], None],
 ) -> Reports:
-    """Render each film that has work, at most `parallel` at once; bring report and film of the others up to date.
+    """Render each film that has work, at most `parallel` at once; bring report and film of the
+    others up to date.
 
-    `render` starts one run, hands its report to the last argument, and returns how it ended in words.
+    `render` starts one run, hands its report to the last argument, and returns how it ended in
+    words.
     """
     turn = asyncio.Semaphore(max(1, parallel))
     reports: Reports = {row.name: None for row, _, _ in films}

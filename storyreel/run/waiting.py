@@ -8,7 +8,15 @@ from storyreel.api.answers import Job, JobStatus
 from storyreel.api.polling import Expected, next_delay
 from storyreel.api.refusals import failure_class
 from storyreel.api.verdict import Doubt, pace
-from storyreel.errors import ApiError, DeadlinePassed, KeyRefused, MadeElsewhere, NotFound, RateLimited, Stage
+from storyreel.errors import (
+    ApiError,
+    DeadlinePassed,
+    KeyRefused,
+    MadeElsewhere,
+    NotFound,
+    RateLimited,
+    Stage,
+)
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.run.session import Progress, Session
@@ -22,7 +30,8 @@ LAST_CHANCE_S = 60.0  # a job that is past its deadline already is still asked a
 async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | None]:
     """Ask about the take's job until it is final; return its row and the result URL.
 
-    The row is completed, failed, or, where the API says for minutes that it does not know the job, held with its id.
+    The row is completed, failed, or, where the API says for minutes that it does not know the job,
+    held with its id.
 
     Raises:
         MadeElsewhere: the job is another endpoint's; nothing was asked.
@@ -32,7 +41,9 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
     check_home(session, take)
     model = session.catalog.models[scene.model]
     low, high = (wait * session.settings.time_scale for wait in model.wait(scene.seconds))
-    seen = await session.write(session.ledger.durations, session.account, scene.model, scene.seconds)
+    seen = await session.write(
+        session.ledger.durations, session.account, scene.model, scene.seconds
+    )
     expected = Expected.of(low, high, seen)
     watch = _Watch.begun(session, take, model.deadline_s * max(session.settings.time_scale, 0.02))
     doubt = Doubt(session.clock, session.settings.time_scale)
@@ -54,7 +65,9 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
                 continue
             doubt.clear()
             watch.noted(session, scene, take, job)
-            is_unlinked = job.status is JobStatus.COMPLETED and job.url is None and not job.by_content
+            is_unlinked = (
+                job.status is JobStatus.COMPLETED and job.url is None and not job.by_content
+            )
             if is_unlinked and no_url < NO_URL_TIMES:
                 no_url += 1
                 continue
@@ -69,7 +82,10 @@ async def wait(session: Session, scene: Scene, take: Take) -> tuple[Take, str | 
 
 
 def check_home(session: Session, take: Take) -> None:
-    """Raises `MadeElsewhere` where the take's job was made at another endpoint. A different key at the same one is fine."""
+    """Raises `MadeElsewhere` where the take's job was made at another endpoint.
+
+    A different key at the same one is fine.
+    """
     home = getattr(take, "endpoint", None)
     if home and home.rstrip("/") != session.endpoint.rstrip("/"):
         raise MadeElsewhere(
@@ -79,7 +95,9 @@ def check_home(session: Session, take: Take) -> None:
 
 
 async def _ask(session: Session, scene: Scene, take: Take, watch: _Watch) -> Job | NotFound | None:
-    """One question: the job, the API's word that it does not know it, or None where the answer says nothing."""
+    """One question: the job, the API's word that it does not know it, or None where the answer says
+    nothing.
+    """
     try:
         return await session.client.retrieve(take.job)
     except NotFound as error:
@@ -92,16 +110,19 @@ async def _ask(session: Session, scene: Scene, take: Take, watch: _Watch) -> Job
         await session.sleep(min(error.retry_after_s or 5.0, 60.0))
     except ApiError as error:
         watch.heard(error)
-        session.tell(Progress(scene.id, take.take, Stage.GENERATING, f"asking again: {error.message}"))
+        session.tell(
+            Progress(scene.id, take.take, Stage.GENERATING, f"asking again: {error.message}")
+        )
     return None
 
 
 @dataclass(slots=True)
 class _Watch:
-    """The clock of one wait: since when, until when, what the API said last, and whether all of it was seen.
+    """The clock of one wait: since when, until when, what the API said last, and whether all of it
+    was seen.
 
-    How long a job took is learned only from a wait that saw all of it, on our own clock: neither a server's clock that is an hour
-    off nor a night's pause teaches anything.
+    How long a job took is learned only from a wait that saw all of it, on our own clock: neither a
+    server's clock that is an hour off nor a night's pause teaches anything.
     """
 
     began: float
@@ -128,23 +149,31 @@ class _Watch:
         await session.sleep(seconds)
 
     def heard(self, error: ApiError) -> None:
-        """Remember what the API said instead of answering; how long the job takes is not seen meanwhile."""
+        """Remember what the API said instead of answering; how long the job takes is not seen
+        meanwhile.
+        """
         self.last = error.message
         self.is_whole = False
 
     def noted(self, session: Session, scene: Scene, take: Take, job: Job) -> None:
-        """Remember, and show, what the API says of the job; a word that is new to us is shown as such, once."""
+        """Remember, and show, what the API says of the job; a word that is new to us is shown as
+        such, once.
+        """
         self.last = job.word or "a job without a status"
         self.is_whole = self.is_whole and session.clock() <= self.due + UNPLANNED_S
         if job.is_new_word and job.word != self.new_word and not job.status.is_final:
             self.new_word = job.word
-            words = f"the API says `{job.word}`, a word that Storyreel does not know: taken for running"
+            words = (
+                f"the API says `{job.word}`, a word that Storyreel does not know: taken for running"
+            )
             session.tell(Progress(scene.id, take.take, Stage.GENERATING, words))
             return
         session.tell(Progress(scene.id, take.take, Stage.GENERATING, _detail(job)))
 
     def seen_done(self, session: Session) -> float | None:
-        """How long the job took from sent to seen done, in seconds; None where not all of it was seen."""
+        """How long the job took from sent to seen done, in seconds; None where not all of it was
+        seen.
+        """
         return self.elapsed(session) if self.is_whole else None
 
     def check_deadline(self, session: Session) -> None:
@@ -160,7 +189,9 @@ def _long(seconds: float) -> str:
     return f"{seconds / 60:.0f} minutes" if seconds >= 120 else f"{seconds:.0f} s"
 
 
-async def conclude(session: Session, take: Take, job: Job, polls: int, watched_s: float | None = None) -> Take:
+async def conclude(
+    session: Session, take: Take, job: Job, polls: int, watched_s: float | None = None
+) -> Take:
     """Write down that a job is over; returns the row, completed or failed."""
     if job.status is JobStatus.COMPLETED:
         return await session.write(
@@ -173,14 +204,19 @@ async def conclude(session: Session, take: Take, job: Job, polls: int, watched_s
         )
     message = job.error_message or f"the API ended the job as {job.word}"
     kind = failure_class(job.error_code, job.error_message)
-    return await session.write(session.ledger.failed, take.id, kind, job.error_code, message, polls=polls)
+    return await session.write(
+        session.ledger.failed, take.id, kind, job.error_code, message, polls=polls
+    )
 
 
 async def set_apart(session: Session, take: Take, error: NotFound, polls: int) -> Take:
-    """Write down that the API does not know a job any more: held, counted as paid, made again by a person's word only."""
+    """Write down that the API does not know a job any more: held, counted as paid, made again by a
+    person's word only.
+    """
     message = (
         f"the API has said for minutes that it does not know job {take.job_id}: {error.message} "
-        f"(Fix: `storyreel rescue` asks about it again; `storyreel resolve` gives it up, or adopts another job)"
+        "(Fix: `storyreel rescue` asks about it again; `storyreel resolve` gives it up, "
+        "or adopts another job)"
     )
     return await session.write(session.ledger.unknown, take.id, error.code, message, polls=polls)
 
@@ -193,4 +229,6 @@ def _plausible(session: Session, take: Take, completed_at: float | None) -> floa
 
 
 def _detail(job: Job) -> str:
-    return f"{job.word} {job.progress:.0f} %" if job.progress and 0 < job.progress <= 100 else job.word
+    return (
+        f"{job.word} {job.progress:.0f} %" if job.progress and 0 < job.progress <= 100 else job.word
+    )

@@ -1,4 +1,6 @@
-"""The stand-in API: an ASGI app that speaks the API's document to the letter, or OpenAI's own shape, and renders real clips."""
+"""The stand-in API: an ASGI app that speaks the API's document to the letter, or OpenAI's own
+shape, and renders real clips.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,10 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Simulator:
-    """Routes and what they share. `truth` counts what was accepted, refused and billed, for tests to look at."""
+    """Routes and what they share.
+
+    `truth` counts what was accepted, refused and billed, for tests to look at.
+    """
 
     def __init__(
         self,
@@ -52,9 +57,17 @@ class Simulator:
         self.gateway = gateway = self.profile.gateway
         jobs.number_ids = gateway is not None and gateway.ids == "number"
         jobs.at_once = gateway is not None and gateway.at_once
-        self._answered: Counter[tuple[str, str]] = Counter()  # how often, by what was asked for and the job
+        self._answered: Counter[tuple[str, str]] = (
+            Counter()
+        )  # how often, by what was asked for and the job
         self.limits = Limits(max_running, per_minute, credit)
-        self.truth: dict[str, Any] = {"accepted": [], "refused": [], "retrieved": 0, "downloads": 0, "keys": []}
+        self.truth: dict[str, Any] = {
+            "accepted": [],
+            "refused": [],
+            "retrieved": 0,
+            "downloads": 0,
+            "keys": [],
+        }
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -67,7 +80,9 @@ class Simulator:
             Route("/simulator/faults", self._set_faults, methods=["PUT"]),
         ]
         if self.profile.has_content:
-            routes.append(Route("/v1/videos/{id}/content", self._api(self._content), methods=["GET"]))
+            routes.append(
+                Route("/v1/videos/{id}/content", self._api(self._content), methods=["GET"])
+            )
         if self.gateway is None:
             routes.append(Route("/openapi.json", self._document, methods=["GET"]))
         if self.gateway is None and self.profile.is_lax:
@@ -110,7 +125,13 @@ class Simulator:
         except Refused as error:
             self.truth["refused"].append({"why": error.message})
             raise
-        accepted = {"id": job.id, "account": job.account, "prompt": job.prompt, "model": job.model, "kind": kind}
+        accepted = {
+            "id": job.id,
+            "account": job.account,
+            "prompt": job.prompt,
+            "model": job.model,
+            "kind": kind,
+        }
         self.truth["accepted"].append(accepted)
         if fault and fault.do == "hang":
             await asyncio.sleep(fault.seconds)
@@ -144,7 +165,9 @@ class Simulator:
             wanted = replace(wanted, seconds=min(model.seconds))
         if "size" in ignores:
             wanted = replace(wanted, size=model.defaults.size)
-        return replace(wanted, images=tuple(given for given in wanted.images if given.role not in ignores))
+        return replace(
+            wanted, images=tuple(given for given in wanted.images if given.role not in ignores)
+        )
 
     def _moderate(self, prompt: str) -> None:
         """Refuse a prompt at once, where this kind of server does; elsewhere its job fails."""
@@ -183,10 +206,14 @@ class Simulator:
         return await self._answer(request, job, fault)
 
     def _early(self, what: str, job: SimJob, answers: tuple[Said, ...]) -> Response | None:
-        """The answer to one of the first requests of this kind for a job, where this server has another one for them."""
+        """The answer to one of the first requests of this kind for a job, where this server has
+        another one for them.
+        """
         at = self._answered[what, job.id]
         self._answered[what, job.id] += 1
-        return JSONResponse(answers[at].body, answers[at].status or 200) if at < len(answers) else None
+        return (
+            JSONResponse(answers[at].body, answers[at].status or 200) if at < len(answers) else None
+        )
 
     async def _list(self, request: Request) -> Response:
         self._authorised(request)
@@ -206,7 +233,10 @@ class Simulator:
             jobs = jobs[ids.index(query["after"]) + 1 :]
         page = [self._describe(request, job) for job in jobs[: int(limit)]]
         body = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
-        body |= {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
+        body |= {
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+        }
         return JSONResponse(body)
 
     async def _delete(self, request: Request) -> Response:
@@ -230,7 +260,8 @@ class Simulator:
         if variant not in ("thumbnail", "spritesheet"):
             raise Refused("variant is video, thumbnail or spritesheet")
         return Response(
-            await asyncio.to_thread(describe.picture, await self.jobs.clip(job), variant), media_type="image/jpeg"
+            await asyncio.to_thread(describe.picture, await self.jobs.clip(job), variant),
+            media_type="image/jpeg",
         )
 
     async def _file(self, request: Request) -> Response:
@@ -260,7 +291,11 @@ class Simulator:
         return JSONResponse(document(self.profile.name))
 
     async def _truth(self, request: Request) -> Response:
-        body = {"jobs": len(self.jobs.jobs), "running": self.jobs.running(), "billed": str(self.jobs.billed)}
+        body = {
+            "jobs": len(self.jobs.jobs),
+            "running": self.jobs.running(),
+            "billed": str(self.jobs.billed),
+        }
         return JSONResponse(self.truth | body)
 
     async def _set_faults(self, request: Request) -> Response:
@@ -304,7 +339,9 @@ class Simulator:
             return describe.lax(self.jobs, job)
         return describe.strict(self.jobs, job, str(request.base_url), new=new)
 
-    async def _answer(self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False) -> Response:
+    async def _answer(
+        self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False
+    ) -> Response:
         body = self._describe(request, job, new=new)
         if fault and fault.do == "word" and isinstance(body, dict):
             body["status"] = fault.word
@@ -317,9 +354,17 @@ class Simulator:
         if self.gateway is None:
             return 200
         has_failed = self.jobs.status(job) == "failed" and not new
-        return self.gateway.failed_status if has_failed else self.gateway.created_status if new else 200
+        return (
+            self.gateway.failed_status
+            if has_failed
+            else self.gateway.created_status
+            if new
+            else 200
+        )
 
-    def _fate(self, model: str, seconds: int, mode: str | None, prompt: str, fault: Fault | None) -> dict[str, Any]:
+    def _fate(
+        self, model: str, seconds: int, mode: str | None, prompt: str, fault: Fault | None
+    ) -> dict[str, Any]:
         """What will become of the job, and what it costs."""
         fails = None
         if describe.MODERATED in prompt:

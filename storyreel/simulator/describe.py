@@ -1,4 +1,6 @@
-"""A job in the API's words: as its document writes it, as OpenAI's published schema does, or as another server would."""
+"""A job in the API's words: as its document writes it, as OpenAI's published schema does, or as
+another server would.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,10 @@ BLOCKED_CODE = "moderation_blocked"
 
 
 def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
-    """By the API's document: absent where there is nothing to say, the result as a signed link. `base` ends in a slash."""
+    """By the API's document: absent where there is nothing to say, the result as a signed link.
+
+    `base` ends in a slash.
+    """
     status = "queued" if new else jobs.status(job)
     created = int(job.created_at)
     fields: dict[str, Any] = {"id": job.id, "object": "video", "model": job.model}
@@ -30,7 +35,11 @@ def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
         fields["mode"] = job.mode
     if job.remixed_from:
         fields["remixed_from_video_id"] = job.remixed_from
-    fields |= {"status": status, "created_at": created, "updated_at": created if new else int(jobs.now())}
+    fields |= {
+        "status": status,
+        "created_at": created,
+        "updated_at": created if new else int(jobs.now()),
+    }
     fields |= {"seconds": str(job.seconds), "size": job.size}
     done = int(job.created_at + job.takes_s)
     if status == "completed":
@@ -38,7 +47,9 @@ def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
         fields |= {"completed_at": done, "expires_at": done + RESULT_LIFE_S}
         if "no_url" not in job.flags:
             url = base + signed_path(job, expires)
-            fields["task_result"] = {"videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]}
+            fields["task_result"] = {
+                "videos": [{"id": f"{job.id}-1", "url": url, "duration": str(job.seconds)}]
+            }
     if status == "failed":
         fields |= {"completed_at": done, "error": job.fails}
     return fields
@@ -53,7 +64,11 @@ def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
         "id": job.id,
         "object": "video",
         "model": job.model,
-        "status": word if is_final or word == "queued" else "queued" if word == "initializing" else "in_progress",
+        "status": word
+        if is_final or word == "queued"
+        else "queued"
+        if word == "initializing"
+        else "in_progress",
         "progress": jobs.progress(job),
         "created_at": int(job.created_at),
         "completed_at": done if is_final else None,
@@ -69,7 +84,13 @@ def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
 def gateway(kind: Gateway, jobs: Jobs, job: SimJob, base: str, *, new: bool) -> Any:
     """As a server of this kind writes it. `base` ends in a slash."""
     word = "queued" if new else jobs.status(job)
-    stage = "queued" if word in ("queued", "initializing") else word if word in ("completed", "failed") else "running"
+    stage = (
+        "queued"
+        if word in ("queued", "initializing")
+        else word
+        if word in ("completed", "failed")
+        else "running"
+    )
     template = {"completed": kind.completed, "failed": kind.failed}.get(stage, kind.running)
     values = _values(jobs, job, base) | {"status": kind.words[stage]}
     return fill(kind.created if new else template, values)

@@ -26,13 +26,21 @@ def plain(body: Mapping[str, Any], model: Model, dialect: Dialect) -> dict[str, 
         value = _read(left, getattr(dialect, part))
         if value is not _MISSING:
             read[part] = str(value)
-    images = [image for name, role in _ROLES.items() for image in _images(left, getattr(dialect, name), role)]
+    images = [
+        image
+        for name, role in _ROLES.items()
+        for image in _images(left, getattr(dialect, name), role)
+    ]
     videos = [one for one, _ in _items(left, dialect.reference_video)]
     for path in (*dialect.constants, *(_below(dialect, name) for name in model.extras)):
         _take(left, path)
     if unknown := sorted(name for name, value in left.items() if value not in ({}, [])):
         raise Refused(f"unknown field {unknown[0]}")
-    return {**read, **({"image_list": images} if images else {}), **({"video_list": videos} if videos else {})}
+    return {
+        **read,
+        **({"image_list": images} if images else {}),
+        **({"video_list": videos} if videos else {}),
+    }
 
 
 def _below(dialect: Dialect, name: str) -> str:
@@ -78,7 +86,11 @@ def _items(body: dict[str, Any], place: Any) -> Iterator[tuple[dict[str, str], s
         found: dict[str, str] = {}
         if _fits(place.item, entry, found):
             entries.remove(entry)
-            names = {"$": "video_url", "$refer_type": "refer_type", "$keep_original_sound": "keep_original_sound"}
+            names = {
+                "$": "video_url",
+                "$refer_type": "refer_type",
+                "$keep_original_sound": "keep_original_sound",
+            }
             yield {names[word]: value for word, value in found.items()}, found["$"]
 
 
@@ -92,5 +104,7 @@ def _fits(item: Any, entry: Any, found: dict[str, str]) -> bool:
         return same and all(_fits(one, entry[name], found) for name, one in item.items())
     if isinstance(item, list):
         same = isinstance(entry, list) and len(item) == len(entry)
-        return same and all(_fits(one, other, found) for one, other in zip(item, entry, strict=True))
+        return same and all(
+            _fits(one, other, found) for one, other in zip(item, entry, strict=True)
+        )
     return bool(item == entry)

@@ -14,7 +14,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from storyreel.errors import UsageError
 
 GATEWAY_PAGE = (
-    "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+    "<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad "
+    "Gateway</h1></center></body></html>"
 )
 Where = Literal["create", "remix", "retrieve", "content"]
 
@@ -22,26 +23,47 @@ Where = Literal["create", "remix", "retrieve", "content"]
 class Fault(BaseModel):
     """One rule. It strikes where all of its conditions hold; `do` says what happens.
 
-    `status` answers with `status`, `headers` and `body`, or a body of the given `form`; `lose_before` drops the connection
-    without taking the request; `lose_after` takes it and then drops the connection; `hang` waits `seconds` and then drops;
-    `slow` answers byte by byte over `seconds`; `garbage` answers with a gateway's page. Of a job: `fail` ends it as failed
-    with `code`; `no_url` completes without a URL; `stuck` never finishes; `word` writes `word` for every status;
-    `wrong`, `silent`, `long_sound` and `odd_rate` make another clip than was asked for. Of its bytes: `truncate` and `empty`
-    spoil them, `break` drops the connection half way, `expire` gives a dead link.
+    `status` answers with `status`, `headers` and `body`, or a body of the given `form`;
+    `lose_before` drops the connection without taking the request; `lose_after` takes it and then
+    drops the connection; `hang` waits `seconds` and then drops; `slow` answers byte by byte over
+    `seconds`; `garbage` answers with a gateway's page. Of a job: `fail` ends it as failed with
+    `code`; `no_url` completes without a URL; `stuck` never finishes; `word` writes `word` for every
+    status; `wrong`, `silent`, `long_sound` and `odd_rate` make another clip than was asked for. Of
+    its bytes: `truncate` and `empty` spoil them, `break` drops the connection half way, `expire`
+    gives a dead link.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     on: Where = "create"
-    nth: list[Annotated[int, Field(ge=1)]] | None = Field(None, description="which requests of this kind, from 1")
-    prompt: str | None = Field(None, description="a regular expression that the prompt must contain")
+    nth: list[Annotated[int, Field(ge=1)]] | None = Field(
+        None, description="which requests of this kind, from 1"
+    )
+    prompt: str | None = Field(
+        None, description="a regular expression that the prompt must contain"
+    )
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     times: int | None = Field(None, description="strike so often, then never again")
     do: Literal[
-        "status", "lose_before", "lose_after", "hang", "slow", "garbage",
-        "fail", "no_url", "stuck", "word", "wrong", "silent", "long_sound", "odd_rate",
-        "truncate", "empty", "break", "expire",
-    ]  # fmt: skip
+        "status",
+        "lose_before",
+        "lose_after",
+        "hang",
+        "slow",
+        "garbage",
+        "fail",
+        "no_url",
+        "stuck",
+        "word",
+        "wrong",
+        "silent",
+        "long_sound",
+        "odd_rate",
+        "truncate",
+        "empty",
+        "break",
+        "expire",
+    ]
     status: Annotated[int, Field(ge=200, le=599)] = 500
     form: Literal["json", "string", "text", "html", "empty"] = "empty"
     body: str = ""
@@ -55,7 +77,9 @@ class Fault(BaseModel):
     def text(self) -> str:
         """The body of a `status` answer."""
         forms = {
-            "json": json.dumps({"error": {"message": self.message, "type": self.code, "code": self.code}}),
+            "json": json.dumps(
+                {"error": {"message": self.message, "type": self.code, "code": self.code}}
+            ),
             "string": json.dumps({"error": self.message, "status": False}),
             "text": self.message,
             "html": GATEWAY_PAGE,
@@ -98,7 +122,9 @@ def load(path: Path, seed: int = 0) -> Faults:
     try:
         return parse(YAML(typ="safe").load(path.read_text("utf-8")), seed)
     except (OSError, YAMLError) as error:
-        raise UsageError(f"cannot read the faults file {path}: {error}", fix="check the path and its YAML") from error
+        raise UsageError(
+            f"cannot read the faults file {path}: {error}", fix="check the path and its YAML"
+        ) from error
 
 
 def parse(rules: Any, seed: int = 0) -> Faults:
@@ -106,4 +132,6 @@ def parse(rules: Any, seed: int = 0) -> Faults:
     try:
         return Faults([Fault.model_validate(rule) for rule in rules or []], seed)
     except (ValidationError, TypeError) as error:
-        raise UsageError(f"the faults are not right: {error}", fix="see docs/simulator.md") from error
+        raise UsageError(
+            f"the faults are not right: {error}", fix="see docs/simulator.md"
+        ) from error

@@ -1,4 +1,6 @@
-"""Request bodies as OpenAI's own SDK sends them: multipart forms with nested fields in either of two notations."""
+"""Request bodies as OpenAI's own SDK sends them: multipart forms with nested fields in either of
+two notations.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ _NESTED = re.compile(r"\[([^\[\]]*)\]")
 
 
 async def read_form(request: Request) -> dict[str, Any]:
-    """The form as the JSON body would have been: `a[0][b]=x` and `a=[{"b": "x"}]` both give `{"a": [{"b": "x"}]}`.
+    """The form as the JSON body would have been: `a[0][b]=x` and `a=[{"b": "x"}]` both give `{"a":
+    [{"b": "x"}]}`.
 
     Uploaded files come out as bytes.
     """

@@ -21,7 +21,12 @@ class Said:
 
 
 _ERROR = {"error": {"message": "$message", "type": "$code", "code": "$code"}}
-_WORDS = {"queued": "queued", "running": "in_progress", "completed": "completed", "failed": "failed"}
+_WORDS = {
+    "queued": "queued",
+    "running": "in_progress",
+    "completed": "completed",
+    "failed": "failed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +69,26 @@ _VIDEO = {
     "seconds": "$seconds",
 }
 _VIDEO |= {"size": "$size", "created_at": "$created"}
-_VIDEO_MS = _VIDEO | {"task_id": "$id", "created_at": "$created_ms", "completed_at": "$completed_ms"}
+_VIDEO_MS = _VIDEO | {
+    "task_id": "$id",
+    "created_at": "$created_ms",
+    "completed_at": "$completed_ms",
+}
 _FAILED = _VIDEO | {"error": {"code": "$code", "message": "$message"}}
-_KLING = {"task_id": "$id", "task_status": "$status", "created_at": "$created_ms", "updated_at": "$completed_ms"}
+_KLING = {
+    "task_id": "$id",
+    "task_status": "$status",
+    "created_at": "$created_ms",
+    "updated_at": "$completed_ms",
+}
 _DASH = {"task_id": "$id", "task_status": "$status"}
-_ROW = {"task_id": "$id", "platform": "50", "status": "$status", "progress": "$progress%", "submit_time": "$created"}
+_ROW = {
+    "task_id": "$id",
+    "platform": "50",
+    "status": "$status",
+    "progress": "$progress%",
+    "submit_time": "$created",
+}
 
 
 def _row(**more: Any) -> dict[str, Any]:

@@ -27,12 +27,21 @@ ODD = {"wrong", "silent", "long_sound", "odd_rate"}
 ODD_FPS = Fraction(30000, 1001)
 SHORT_SIDE_PX = 324  # at least; stills need 300, and 16:9 is exact at 576x324
 RESULT_LIFE_S = 7 * 24 * 3600
-_STAGES = ((0.03, "initializing"), (0.15, "queued"), (0.90, "in_progress"), (0.95, "downloading"), (1.0, "uploading"))
+_STAGES = (
+    (0.03, "initializing"),
+    (0.15, "queued"),
+    (0.90, "in_progress"),
+    (0.95, "downloading"),
+    (1.0, "uploading"),
+)
 
 
 @dataclass(slots=True)
 class SimJob:
-    """One accepted job. `stills` are sha256 of the given pictures by role; times are Unix seconds."""
+    """One accepted job.
+
+    `stills` are sha256 of the given pictures by role; times are Unix seconds.
+    """
 
     id: str
     model: str
@@ -52,7 +61,9 @@ class SimJob:
 
 
 class Jobs:
-    """Keeps the jobs, in memory and, where `folder` is given, on disk, so that a restart goes on where it was."""
+    """Keeps the jobs, in memory and, where `folder` is given, on disk, so that a restart goes on
+    where it was.
+    """
 
     def __init__(
         self,
@@ -109,7 +120,9 @@ class Jobs:
         draw = random.Random(f"{self._seed}:{number}").uniform(low, high)
         now = self.now()
         job = SimJob(
-            id=f"{int(now * 1e3)}{number:04d}" if self.number_ids else f"qvideo-sim-{int(now * 1e9)}{number:04d}",
+            id=f"{int(now * 1e3)}{number:04d}"
+            if self.number_ids
+            else f"qvideo-sim-{int(now * 1e9)}{number:04d}",
             created_at=now,
             takes_s=0.0 if self.at_once else draw / self.speed,
             take=take,
@@ -143,7 +156,9 @@ class Jobs:
     def running(self) -> int:
         """How many jobs are not final; jobs that are final are not looked at again."""
         with self._lock:
-            self._open = [job for job in self._open if self.status(job) not in ("completed", "failed")]
+            self._open = [
+                job for job in self._open if self.status(job) not in ("completed", "failed")
+            ]
             return len(self._open)
 
     def progress(self, job: SimJob) -> int:
@@ -160,7 +175,9 @@ class Jobs:
         return name
 
     async def clip(self, job: SimJob) -> Path:
-        """The rendered clip; made when it is first asked for, and once for all jobs that look the same."""
+        """The rendered clip; made when it is first asked for, and once for all jobs that look the
+        same.
+        """
         odd = sorted(set(job.flags) & ODD)
         parts = [job.model, job.prompt, job.seconds, job.size, job.mode, job.stills, job.take, odd]
         look = json.dumps(parts, sort_keys=True)
@@ -174,7 +191,9 @@ class Jobs:
 
     def _render(self, job: SimJob, path: Path) -> None:
         model = self.catalog.models[job.model]
-        by_size = job.model in rules.MODELS and job.model != "kling-video-o1"  # the document's own words
+        by_size = (
+            job.model in rules.MODELS and job.model != "kling-video-o1"
+        )  # the document's own words
         size = parse_size(job.size) if by_size else model.output_size(job.size, job.mode)
         if "wrong" in job.flags:
             size = (size[1], size[0])
@@ -202,8 +221,8 @@ class Jobs:
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Return the size in pixels of a clip that is made smaller. Both sides are multiples of 4, as the film needs them,
-    and no smaller than the API accepts in a still.
+    """Return the size in pixels of a clip that is made smaller. Both sides are multiples of 4, as
+    the film needs them, and no smaller than the API accepts in a still.
     """
     if scale == 1:
         return size

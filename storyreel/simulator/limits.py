@@ -15,7 +15,10 @@ MINUTE_S = 60
 
 @dataclass(slots=True)
 class Limits:
-    """None: no limit. `credit` is spent once jobs for that much are made, whatever their currencies."""
+    """None: no limit.
+
+    `credit` is spent once jobs for that much are made, whatever their currencies.
+    """
 
     max_running: int | None = None
     per_minute: int | None = None
@@ -38,5 +41,7 @@ class Limits:
         if len(self._recent) >= per_minute:
             wait = max(1, round(self._recent[0] + MINUTE_S - now))
             headers = {"Retry-After": str(wait)}
-            raise Refused("too many requests", status=429, code="rate_limit_exceeded", headers=headers)
+            raise Refused(
+                "too many requests", status=429, code="rate_limit_exceeded", headers=headers
+            )
         self._recent.append(now)

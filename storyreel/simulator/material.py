@@ -1,6 +1,7 @@
 """The pictures and videos that requests name: fetched, checked and kept.
 
-A rehearsal works without a network: a card takes the place of what cannot be fetched, with a warning.
+A rehearsal works without a network: a card takes the place of what cannot be fetched, with a
+warning.
 """
 
 from __future__ import annotations
@@ -33,9 +34,14 @@ def warn_on_stderr(words: str) -> None:
 
 
 class Material:
-    """Fetches what requests name. `with_cards`: a card stands in for what cannot be fetched; else the request is refused."""
+    """Fetches what requests name.
 
-    def __init__(self, jobs: Jobs, *, with_cards: bool = False, warn: Callable[[str], None] = warn_on_stderr) -> None:
+    `with_cards`: a card stands in for what cannot be fetched; else the request is refused.
+    """
+
+    def __init__(
+        self, jobs: Jobs, *, with_cards: bool = False, warn: Callable[[str], None] = warn_on_stderr
+    ) -> None:
         self._jobs = jobs
         self._with_cards = with_cards
         self._warn = warn
@@ -45,7 +51,11 @@ class Material:
     async def picture(self, given: rules.Given, wanted: Wanted) -> str:
         """Fetch or take a picture, check it, and keep it; returns its sha256. Raises `Refused`."""
         try:
-            data = given.data if given.data is not None else await self._fetch(given.url or "", rules.MAX_IMAGE_BYTES)
+            data = (
+                given.data
+                if given.data is not None
+                else await self._fetch(given.url or "", rules.MAX_IMAGE_BYTES)
+            )
         except Refused as error:
             if not self._with_cards:
                 raise
@@ -53,13 +63,18 @@ class Material:
         try:
             with Image.open(io.BytesIO(data)) as picture:
                 picture.load()
-                offered.check_image(picture.format or "", picture.size, len(data), wanted, self._jobs.catalog)
+                offered.check_image(
+                    picture.format or "", picture.size, len(data), wanted, self._jobs.catalog
+                )
         except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
             raise Refused(f"{given.role} is not a picture") from error
         return self._jobs.keep_still(data)
 
     async def video(self, url: str, size: str) -> dict[str, str]:
-        """Fetch a reference video and keep its outer pictures, which the new clip will wear. Raises `Refused`."""
+        """Fetch a reference video and keep its outer pictures, which the new clip will wear.
+
+        Raises `Refused`.
+        """
         try:
             data = await self._fetch(url, MAX_VIDEO_BYTES)
         except Refused as error:
@@ -109,6 +124,7 @@ class Material:
         if name not in self._warned:
             self._warned.add(name)
             self._warn(
-                f"{error.message}; in this rehearsal a card stands in for it. A real run sends the address itself"
+                f"{error.message}; in this rehearsal a card stands in for it. A real run "
+                "sends the address itself"
             )
         return self._jobs.keep_still(card(name, *parse_size(size)))

@@ -1,8 +1,8 @@
 """What the stand-in API accepts for the models of the catalogue that it was given.
 
-A model that the document describes, and that the catalogue has as it was packaged, keeps the document's rules (`rules`, written
-from the document alone, so that those and our checks test each other). Of a model of one's own nothing but its entry is known:
-it is held to that.
+A model that the document describes, and that the catalogue has as it was packaged, keeps the
+document's rules (`rules`, written from the document alone, so that those and our checks test each
+other). Of a model of one's own nothing but its entry is known: it is held to that.
 """
 
 from __future__ import annotations
@@ -48,18 +48,25 @@ def read(body: Any, catalog: Catalog, *, lax: bool = False) -> Wanted:
     if not is_usual:
         body = dialects.plain(body, model, catalog.dialect_of(model))
     return _by_entry(
-        rules.lenient(body) if lax else body, name, model, is_listed=not is_usual or model.dialect == "lists"
+        rules.lenient(body) if lax else body,
+        name,
+        model,
+        is_listed=not is_usual or model.dialect == "lists",
     )
 
 
 def _by_entry(body: dict[str, Any], name: str, model: Model, *, is_listed: bool) -> Wanted:
     rules.check_fields(body)
     prompt = rules.read_prompt(body, model.prompt_max)
-    seconds = rules.choice(body, "seconds", _first(str(model.defaults.seconds), map(str, model.seconds)))
+    seconds = rules.choice(
+        body, "seconds", _first(str(model.defaults.seconds), map(str, model.seconds))
+    )
     size = rules.choice(body, "size", _first(model.defaults.size, model.sizes))
     mode = None
     if model.modes:
-        mode = rules.choice(body, "mode", _first(model.defaults.mode or model.modes[0], model.modes))
+        mode = rules.choice(
+            body, "mode", _first(model.defaults.mode or model.modes[0], model.modes)
+        )
     elif "mode" in body:
         raise Refused(f"{name} has no modes")
     images = rules.listed(body, most=_most(model)) if is_listed else rules.referenced(body, name)
@@ -88,7 +95,9 @@ def _most(model: Model) -> int:
     return max(2, model.reference_images.max if model.reference_images else 0)
 
 
-def _check_inputs(name: str, model: Model, images: list[Given], video_url: str | None, *, is_listed: bool) -> None:
+def _check_inputs(
+    name: str, model: Model, images: list[Given], video_url: str | None, *, is_listed: bool
+) -> None:
     roles = [given.role for given in images]
     takes = {
         "first_frame": model.first_frame.allowed,
@@ -108,8 +117,12 @@ def _check_inputs(name: str, model: Model, images: list[Given], video_url: str |
         raise Refused(f"{name} takes pictures by their address only")
 
 
-def check_image(kind: str, size: tuple[int, int], count: int, wanted: Wanted, catalog: Catalog) -> None:
-    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels, bytes."""
+def check_image(
+    kind: str, size: tuple[int, int], count: int, wanted: Wanted, catalog: Catalog
+) -> None:
+    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels,
+    bytes.
+    """
     if is_documented(wanted.model, catalog):
         rules.check_image(kind, size, count, wanted)
         return

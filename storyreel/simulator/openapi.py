@@ -22,20 +22,34 @@ def document(profile: str) -> dict[str, Any]:
         "Create": _create(),
     }
     paths: dict[str, Any] = {
-        "/v1/videos": {"post": _operation("create", body=_body("Create"), refusals=(400, 402, 413, 429, 503))},
+        "/v1/videos": {
+            "post": _operation("create", body=_body("Create"), refusals=(400, 402, 413, 429, 503))
+        },
         "/v1/videos/{id}": {"get": _operation("retrieve", by_id=True, refusals=(404,))},
         "/v1/videos/{id}/remix": {
-            "post": _operation("remix", by_id=True, body=_body("Remix"), refusals=(400, 402, 404, 413, 429))
+            "post": _operation(
+                "remix", by_id=True, body=_body("Remix"), refusals=(400, 402, 404, 413, 429)
+            )
         },
     }
-    schemas["Remix"] = {"type": "object", "required": ["prompt"], "properties": {"prompt": _prompt()}}
+    schemas["Remix"] = {
+        "type": "object",
+        "required": ["prompt"],
+        "properties": {"prompt": _prompt()},
+    }
     if profile == "strict":
         schemas["Remix"]["additionalProperties"] = False
     else:
         schemas |= {"List": _list(), "Deleted": _deleted()}
-        paths["/v1/videos"]["get"] = _operation("list", answer="List", query=_page(), refusals=(400, 404))
-        paths["/v1/videos/{id}"]["delete"] = _operation("delete", answer="Deleted", by_id=True, refusals=(404, 409))
-        content = _operation("content", by_id=True, refusals=(400, 404), query=[_query("variant", _TEXT)])
+        paths["/v1/videos"]["get"] = _operation(
+            "list", answer="List", query=_page(), refusals=(400, 404)
+        )
+        paths["/v1/videos/{id}"]["delete"] = _operation(
+            "delete", answer="Deleted", by_id=True, refusals=(404, 409)
+        )
+        content = _operation(
+            "content", by_id=True, refusals=(400, 404), query=[_query("variant", _TEXT)]
+        )
         content["responses"]["200"] = {
             "description": "the bytes",
             "content": {"video/mp4": {}, "image/jpeg": {}},
@@ -45,7 +59,10 @@ def document(profile: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": f"Storyreel's simulator, {profile} profile", "version": __version__},
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
         "security": [{"key": []}],
     }
 
@@ -84,10 +101,16 @@ def _operation(
         "operationId": name,
         "responses": {
             "200": {"description": "done", "content": _ref(answer)},
-            **{str(status): {"description": "refused", "content": _ref("Error")} for status in (401, *refusals)},
+            **{
+                str(status): {"description": "refused", "content": _ref("Error")}
+                for status in (401, *refusals)
+            },
         },
     }
-    parameters = [*([{"name": "id", "in": "path", "required": True, "schema": _TEXT}] if by_id else []), *(query or [])]
+    parameters = [
+        *([{"name": "id", "in": "path", "required": True, "schema": _TEXT}] if by_id else []),
+        *(query or []),
+    ]
     if parameters:
         operation["parameters"] = parameters
     if body:
@@ -132,11 +155,20 @@ def _strict_video() -> dict[str, Any]:
         "seconds": _TEXT,
         "size": _TEXT,
         "remixed_from_video_id": _TEXT,
-        "task_result": {"type": "object", "required": ["videos"], "properties": {"videos": {"type": "array"}}},
+        "task_result": {
+            "type": "object",
+            "required": ["videos"],
+            "properties": {"videos": {"type": "array"}},
+        },
         "error": {"type": "object"},
     }
     needed = ["id", "object", "model", "status", "created_at", "updated_at", "seconds", "size"]
-    return {"type": "object", "required": needed, "properties": properties, "additionalProperties": False}
+    return {
+        "type": "object",
+        "required": needed,
+        "properties": properties,
+        "additionalProperties": False,
+    }
 
 
 def _lax_video() -> dict[str, Any]:
@@ -179,5 +211,9 @@ def _deleted() -> dict[str, Any]:
 
 
 def _error() -> dict[str, Any]:
-    inner = {"type": "object", "required": ["message"], "properties": {"message": _TEXT, "type": _TEXT, "code": _TEXT}}
+    inner = {
+        "type": "object",
+        "required": ["message"],
+        "properties": {"message": _TEXT, "type": _TEXT, "code": _TEXT},
+    }
     return {"type": "object", "required": ["error"], "properties": {"error": inner}}

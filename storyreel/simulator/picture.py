@@ -29,7 +29,11 @@ Planes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What to render. `first` and `last` are the given stills, None where the model invents them; 0 s of sound is none."""
+    """What to render.
+
+    `first` and `last` are the given stills, None where the model invents them; 0 s of sound is
+    none.
+    """
 
     prompt: str
     label: str
@@ -50,12 +54,18 @@ def render(shot: Shot, path: Path) -> None:
     start, end = _planes(first, shot), _planes(last, shot)
     a, b = Image.fromarray(start), Image.fromarray(end)
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as out:
-        stream = out.add_stream("libx264", rate=shot.fps, options={"crf": "18", "preset": "ultrafast", "threads": "1"})
+        stream = out.add_stream(
+            "libx264", rate=shot.fps, options={"crf": "18", "preset": "ultrafast", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = shot.width, shot.height, "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = BT709
         context.color_range = LIMITED
-        tone = av.open(io.BytesIO(_tone(shot.sound_s, _seed(shot.prompt)[1] % 8)), "r") if shot.sound_s else None
+        tone = (
+            av.open(io.BytesIO(_tone(shot.sound_s, _seed(shot.prompt)[1] % 8)), "r")
+            if shot.sound_s
+            else None
+        )
         track = out.add_stream_from_template(tone.streams.audio[0]) if tone else None
         for i in range(count):
             if i in (0, count - 1):
@@ -91,7 +101,10 @@ def _invented(shot: Shot, phase: float) -> Image.Image:
     draw = ImageDraw.Draw(picture)
     earth = tuple(int(c * 255) for c in colorsys.hsv_to_rgb(ground, 0.4, 0.3))
     rise = h * (0.62 + seed[2] / 1500)
-    draw.polygon([(0, rise), (w * seed[3] / 255, rise - h * 0.12), (w, rise + h * 0.05), (w, h), (0, h)], fill=earth)
+    draw.polygon(
+        [(0, rise), (w * seed[3] / 255, rise - h * 0.12), (w, rise + h * 0.05), (w, h), (0, h)],
+        fill=earth,
+    )
     x, y, r = w * (0.15 + 0.6 * seed[4] / 255 + 0.1 * phase), h * (0.45 - 0.2 * phase), h * 0.09
     light = tuple(int(c * 255) for c in colorsys.hsv_to_rgb((hue + 0.45) % 1, 0.3, 1.0))
     draw.ellipse([x - r, y - r, x + r, y + r], fill=light)
@@ -103,11 +116,17 @@ def card(text: str, width: int, height: int) -> bytes:
     picture = Image.new("RGB", (width, height), (38, 42, 51))
     draw = ImageDraw.Draw(picture)
     draw.rectangle(
-        [width // 40, width // 40, width - width // 40, height - width // 40], outline=(200, 160, 60), width=3
+        [width // 40, width // 40, width - width // 40, height - width // 40],
+        outline=(200, 160, 60),
+        width=3,
     )
     lines = ["not fetched in this rehearsal:", *textwrap.wrap(text, 48)[:4]]
     draw.multiline_text(
-        (width / 2, height / 2), "\n".join(lines), (235, 235, 235), anchor="mm", font=_card_font(width, height)
+        (width / 2, height / 2),
+        "\n".join(lines),
+        (235, 235, 235),
+        anchor="mm",
+        font=_card_font(width, height),
     )
     out = io.BytesIO()
     picture.save(out, "PNG", compress_level=1)
@@ -127,7 +146,9 @@ def _planes(picture: Image.Image, shot: Shot) -> Planes:
 
 
 def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
-    """The camera: in towards a point of the prompt's own, and out again, so that the outer pictures stay untouched."""
+    """The camera: in towards a point of the prompt's own, and out again, so that the outer pictures
+    stay untouched.
+    """
     seed = _seed(shot.prompt)
     share = 1 - ZOOM * math.sin(math.pi * at) ** 2
     left, top = (1 - share) * (0.2 + 0.6 * seed[5] / 255), (1 - share) * (0.2 + 0.6 * seed[6] / 255)
@@ -137,7 +158,9 @@ def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
     def zoomed(plane: Image.Image) -> Planes:
         wide, high = plane.size
         box = (left * wide, top * high, (left + share) * wide, (top + share) * high)
-        return np.asarray(plane.resize(plane.size, Image.Resampling.NEAREST, box))  # 13 times as quick as bilinear
+        return np.asarray(
+            plane.resize(plane.size, Image.Resampling.NEAREST, box)
+        )  # 13 times as quick as bilinear
 
     out[:h] = zoomed(stacked.crop((0, 0, w, h)))
     colours = np.asarray(stacked)[h:].reshape(2, h // 2, w // 2)
@@ -148,7 +171,9 @@ def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
 
 @lru_cache(maxsize=512)
 def _letters(text: str, width: int, height: int, head: float) -> tuple[int, NDArray[np.uint16]]:
-    """(top row, alpha) of a band of text that hangs from `head`, a share of the height; rows and top are even."""
+    """(top row, alpha) of a band of text that hangs from `head`, a share of the height; rows and
+    top are even.
+    """
     block = font.lay(font.tidy(text), max(14, min(width, height) // 26), int(width * 0.86), 2)
     block = font.Block(block.lines[:3], block.size_px)  # a prompt may be long, and is no caption
     mask = Image.new("L", (width, height), 0)
@@ -159,7 +184,8 @@ def _letters(text: str, width: int, height: int, head: float) -> tuple[int, NDAr
 
 
 def _write_over(planes: Planes, shot: Shot, i: int, count: int) -> None:
-    """Draw time code, model, take and prompt into the luma plane, at its top: captions stand at its foot.
+    """Draw time code, model, take and prompt into the luma plane, at its top: captions stand at its
+    foot.
 
     All are gone by the outer pictures.
     """

@@ -1,4 +1,6 @@
-"""The simulator's profiles by name: `strict`, `lax`, and `gateway:NAME` for each kind of neighbour."""
+"""The simulator's profiles by name: `strict`, `lax`, and `gateway:NAME` for each kind of
+neighbour.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,17 @@ from storyreel.errors import UsageError
 from storyreel.simulator.gateways import GATEWAYS, Gateway
 
 GATEWAY = "gateway:"
-ENVIRONMENT = "STORYREEL_SIMULATOR_PROFILE"  # how a rehearsal's simulator, a process of its own, gets it
+ENVIRONMENT = (
+    "STORYREEL_SIMULATOR_PROFILE"  # how a rehearsal's simulator, a process of its own, gets it
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How requests are read and answered. `is_lax`: a server of OpenAI's own shape; a gateway is one, too."""
+    """How requests are read and answered.
+
+    `is_lax`: a server of OpenAI's own shape; a gateway is one, too.
+    """
 
     name: str
     is_lax: bool
@@ -33,9 +40,15 @@ def find(name: str) -> Profile:
     gateway = GATEWAYS.get(name.removeprefix(GATEWAY)) if name.startswith(GATEWAY) else None
     if gateway is None:
         names = [known for known, _ in listed()]
-        near = [close for word in (name, f"{GATEWAY}{name}") for close in difflib.get_close_matches(word, names, 1)]
+        near = [
+            close
+            for word in (name, f"{GATEWAY}{name}")
+            for close in difflib.get_close_matches(word, names, 1)
+        ]
         hint = f"; did you mean `{near[0]}`?" if near else ""
-        raise UsageError(f"unknown profile `{name}`{hint}", fix="`storyreel simulator --profiles` lists them")
+        raise UsageError(
+            f"unknown profile `{name}`{hint}", fix="`storyreel simulator --profiles` lists them"
+        )
     return Profile(name, True, gateway)
 
 

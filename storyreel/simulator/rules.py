@@ -1,4 +1,5 @@
-"""What the API accepts, written from its document and not from our own checks: so that each tests the other.
+"""What the API accepts, written from its document and not from our own checks: so that each tests
+the other.
 
 Source: Qiniu Cloud, video generation (OpenAI-compatible), read 2026-11-22.
 """
@@ -16,7 +17,17 @@ MODELS = ("sora-2", *KLING)
 KLING_SIZES = ("1920x1080", "1080x1920", "1280x720", "720x1280", "1080x1080", "720x720")
 SORA_SIZES = ("1280x720", "720x1280")
 PROMPT_MAX = 2500
-FIELDS = {"model", "prompt", "input_reference", "image_tail", "image_list", "video_list", "seconds", "size", "mode"}
+FIELDS = {
+    "model",
+    "prompt",
+    "input_reference",
+    "image_tail",
+    "image_list",
+    "video_list",
+    "seconds",
+    "size",
+    "mode",
+}
 MAX_IMAGE_BYTES = 10 * 2**20
 
 
@@ -65,7 +76,9 @@ def read(body: Any) -> Wanted:
     check_fields(body)
     model = body.get("model")
     if model not in MODELS:
-        raise Refused(f"the price of the model {model} is not set", status=503, code="quota_exceeded_error")
+        raise Refused(
+            f"the price of the model {model} is not set", status=503, code="quota_exceeded_error"
+        )
     prompt = read_prompt(body)
     kling = model in KLING
     seconds = choice(body, "seconds", ("5", "10") if kling else ("4", "8", "12"))
@@ -86,8 +99,8 @@ def check_fields(body: Mapping[str, Any]) -> None:
 
 
 def read_lax(body: Any) -> Wanted:
-    """The same request as a server of OpenAI's own shape takes it: unknown fields pass, numbers may be numbers, and a
-    picture may be uploaded, or be an object with its URL.
+    """The same request as a server of OpenAI's own shape takes it: unknown fields pass, numbers may
+    be numbers, and a picture may be uploaded, or be an object with its URL.
 
     Raises:
         Refused: it still makes no sense.
@@ -104,7 +117,9 @@ def read_lax(body: Any) -> Wanted:
 
 def lenient(body: Mapping[str, Any]) -> dict[str, Any]:
     """A request in the document's form, of one that takes the liberties of OpenAI's own shape."""
-    known = {name: value for name, value in body.items() if name in FIELDS and value not in (None, "")}
+    known = {
+        name: value for name, value in body.items() if name in FIELDS and value not in (None, "")
+    }
     known.setdefault("model", "sora-2")
     for name in ("seconds", "size"):
         if isinstance(known.get(name), int):
@@ -195,10 +210,16 @@ def listed(body: Mapping[str, Any], *, most: int = 4) -> list[Given]:
 
 
 def _entry(entry: Any) -> Given:
-    if not isinstance(entry, dict) or set(entry) - {"image", "type"} or not isinstance(entry.get("image"), str):
+    if (
+        not isinstance(entry, dict)
+        or set(entry) - {"image", "type"}
+        or not isinstance(entry.get("image"), str)
+    ):
         raise Refused("an image_list entry has `image` and, if need be, `type`")
     role = entry.get("type", "reference")
-    if role not in ("reference", "first_frame", "end_frame") or ("type" in entry and role == "reference"):
+    if role not in ("reference", "first_frame", "end_frame") or (
+        "type" in entry and role == "reference"
+    ):
         raise Refused("type must be first_frame or end_frame")
     text = entry["image"]
     if text.startswith(("http://", "https://")):
@@ -219,10 +240,17 @@ def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, boo
     if not entries:
         return None, False
     entry = entries[0]
-    if not isinstance(entry, dict) or set(entry) - {"video_url", "refer_type", "keep_original_sound"}:
+    if not isinstance(entry, dict) or set(entry) - {
+        "video_url",
+        "refer_type",
+        "keep_original_sound",
+    }:
         raise Refused("a video_list entry has video_url, refer_type and keep_original_sound")
     kind = entry.get("refer_type", "base")
-    if kind not in ("feature", "base") or entry.get("keep_original_sound", "no") not in ("yes", "no"):
+    if kind not in ("feature", "base") or entry.get("keep_original_sound", "no") not in (
+        "yes",
+        "no",
+    ):
         raise Refused("refer_type is feature or base; keep_original_sound is yes or no")
     if kind == "base" and any(given.role != "reference" for given in images):
         raise Refused("a base video cannot be combined with first or end frames")
@@ -230,7 +258,9 @@ def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, boo
 
 
 def check_image(kind: str, size: tuple[int, int], count: int, wanted: Wanted) -> None:
-    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels, bytes."""
+    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels,
+    bytes.
+    """
     width, height = size
     if wanted.model == "kling-video-o1":
         if kind not in ("JPEG", "PNG"):
@@ -238,6 +268,8 @@ def check_image(kind: str, size: tuple[int, int], count: int, wanted: Wanted) ->
         if count > MAX_IMAGE_BYTES:
             raise Refused("an image may have 10 MB")
         if min(size) < 300 or max(size) / min(size) > 2.5:
-            raise Refused(f"image is {width}x{height}: sides of 300 px or more, ratio 1:2.5 to 2.5:1")
+            raise Refused(
+                f"image is {width}x{height}: sides of 300 px or more, ratio 1:2.5 to 2.5:1"
+            )
     elif f"{width}x{height}" != wanted.size:
         raise Refused(f"image is {width}x{height}, size is {wanted.size}: they must be equal")

@@ -39,15 +39,18 @@ def serve(
     extra_catalog: Path | None = None,
     child: bool = False,
 ) -> None:
-    """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in the first line.
-    STORYREEL_SIMULATOR_SCALE makes the pictures smaller (docs/simulator.md).
+    """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in
+    the first line. STORYREEL_SIMULATOR_SCALE makes the pictures smaller (docs/simulator.md).
 
-    As a `child`, a rehearsal's, it also ends when its standard input does, so that it never outlives the run that started it,
-    and works without a network: a card stands in for a picture that cannot be fetched.
+    As a `child`, a rehearsal's, it also ends when its standard input does, so that it never
+    outlives the run that started it, and works without a network: a card stands in for a picture
+    that cannot be fetched.
     """
     rules = fault_rules.load(faults) if faults else None
     with contextlib.ExitStack() as stack:
-        place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="storyreel-simulator-")))
+        place = folder or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="storyreel-simulator-"))
+        )
         jobs = Jobs(catalog.load(extra_catalog), place, speed=speed, scale=read_scale(os.environ))
         listener = _listen(port)
         simulator = Simulator(
@@ -59,7 +62,9 @@ def serve(
             credit=credit,
             with_cards=child,
         )
-        config = uvicorn.Config(simulator.app(), log_level="critical", access_log=False, lifespan="off")
+        config = uvicorn.Config(
+            simulator.app(), log_level="critical", access_log=False, lifespan="off"
+        )
         server = uvicorn.Server(config)
         print(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", flush=True)
         asyncio.run(_until_orphaned(server, listener) if child else server.serve([listener]))
@@ -68,7 +73,9 @@ def serve(
 async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> None:
     async def watch() -> None:
         await asyncio.to_thread(sys.stdin.read)
-        os.kill(os.getpid(), signal.SIGKILL)  # nothing here is worth saving: the journal is written as it goes
+        os.kill(
+            os.getpid(), signal.SIGKILL
+        )  # nothing here is worth saving: the journal is written as it goes
 
     watcher = asyncio.create_task(watch())
     await server.serve([listener])
@@ -76,7 +83,10 @@ async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> No
 
 
 def read_scale(environment: Mapping[str, str]) -> float:
-    """Return the scale of the pictures. It comes from the environment, so that a rehearsal's simulator gets it too."""
+    """Return the scale of the pictures.
+
+    It comes from the environment, so that a rehearsal's simulator gets it too.
+    """
     text = environment.get("STORYREEL_SIMULATOR_SCALE", "1")
     try:
         scale = float(text)
@@ -84,7 +94,8 @@ def read_scale(environment: Mapping[str, str]) -> float:
         scale = 0.0
     if not 0 < scale <= 1:
         raise UsageError(
-            f"STORYREEL_SIMULATOR_SCALE is `{text}`", fix="set it to a number above 0 and up to 1, such as 0.25"
+            f"STORYREEL_SIMULATOR_SCALE is `{text}`",
+            fix="set it to a number above 0 and up to 1, such as 0.25",
         )
     return scale
 
@@ -96,21 +107,33 @@ def _listen(port: int) -> socket.socket:
         listener.bind(("127.0.0.1", port))
     except OSError as error:
         raise UsageError(
-            f"port {port} is taken: {error.strerror}", fix="choose another with --port, or 0 for any"
+            f"port {port} is taken: {error.strerror}",
+            fix="choose another with --port, or 0 for any",
         ) from error
     return listener
 
 
 @contextmanager
 def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> Iterator[str]:
-    """A simulator in a process of its own on a free port; yields its base URL, and ends it afterwards.
+    """A simulator in a process of its own on a free port; yields its base URL, and ends it
+    afterwards.
 
     Raises:
         UsageError: STORYREEL_SIMULATOR_PROFILE names no profile.
         WorkspaceError: it did not start.
     """
     profile = profiles.find(os.environ.get(profiles.ENVIRONMENT) or "strict").name
-    options = ["--profile", profile, "--port", "0", "--speed", str(speed), "--folder", str(folder), "--child"]
+    options = [
+        "--profile",
+        profile,
+        "--port",
+        "0",
+        "--speed",
+        str(speed),
+        "--folder",
+        str(folder),
+        "--child",
+    ]
     if extra_catalog:
         options += ["--catalog", str(extra_catalog)]
     with subprocess.Popen(
@@ -125,7 +148,9 @@ def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> 
             assert process.stdout is not None
             address = process.stdout.readline().strip()
             if not address.startswith("http"):
-                raise WorkspaceError("the simulator did not start", fix="try `storyreel simulator` to see why")
+                raise WorkspaceError(
+                    "the simulator did not start", fix="try `storyreel simulator` to see why"
+                )
             yield address
         finally:
             process.kill()

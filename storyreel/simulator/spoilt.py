@@ -25,9 +25,13 @@ async def spoilt_file(fault: Fault, clip: Path) -> Response:
     """A clip's bytes, as a fault spoils them."""
     data = await asyncio.to_thread(clip.read_bytes)
     if fault.do == "break":
-        answer = FileResponse(clip, media_type="video/mp4", stat_result=await asyncio.to_thread(clip.stat))
+        answer = FileResponse(
+            clip, media_type="video/mp4", stat_result=await asyncio.to_thread(clip.stat)
+        )
         return StreamingResponse(
-            _breaking(data[: len(data) // 2]), headers=_plain(answer.headers), media_type="video/mp4"
+            _breaking(data[: len(data) // 2]),
+            headers=_plain(answer.headers),
+            media_type="video/mp4",
         )
     if fault.do == "slow":
         return byte_by_byte(data, fault.seconds, "video/mp4")

@@ -29,6 +29,10 @@ def spare_loopback() -> None:
 
     Call it before Prefect is imported: its clients read the environment when they are made.
     """
-    named = [host.strip() for name in ("NO_PROXY", "no_proxy") for host in os.environ.get(name, "").split(",")]
+    named = [
+        host.strip()
+        for name in ("NO_PROXY", "no_proxy")
+        for host in os.environ.get(name, "").split(",")
+    ]
     hosts = ",".join(dict.fromkeys([*filter(None, named), *LOOPBACK]))
     os.environ.update(NO_PROXY=hosts, no_proxy=hosts)

@@ -31,7 +31,9 @@ class Owner:
 
     def as_json(self) -> str:
         """Return the owner as JSON."""
-        return json.dumps({name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False)
+        return json.dumps(
+            {name: getattr(self, name) for name in self.__slots__}, ensure_ascii=False
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,10 @@ class Workspace:
         try:
             record = json.loads(text)
             return Owner(*(record.get(name) for name in Owner.__slots__))
-        except (ValueError, AttributeError):  # plain text: the storyboard's id, from an earlier version
+        except (
+            ValueError,
+            AttributeError,
+        ):  # plain text: the storyboard's id, from an earlier version
             return Owner(text, simulated=self._was_rehearsed())
 
     def _was_rehearsed(self) -> bool | None:
@@ -115,7 +120,8 @@ class Workspace:
         if holder.simulated is not None and holder.simulated != mine.simulated:
             kind = "a rehearsal" if holder.simulated else "paid runs"
             raise WorkspaceError(
-                f"the workspace {self.root} holds the results of {kind}; rehearsals and paid runs never share one",
+                f"the workspace {self.root} holds the results of {kind}; rehearsals and "
+                "paid runs never share one",
                 fix="leave --workspace out, or name another",
             )
         if holder.file is None:
@@ -188,7 +194,9 @@ class Workspace:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError as error:
                 if error.errno not in (errno.EAGAIN, errno.EACCES):
-                    raise WorkspaceError(f"the workspace {self.root} cannot be locked: {error.strerror}") from error
+                    raise WorkspaceError(
+                        f"the workspace {self.root} cannot be locked: {error.strerror}"
+                    ) from error
                 lock.seek(0)
                 holder = lock.read(100).strip() or "unknown"
                 raise RunLocked(

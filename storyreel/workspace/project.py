@@ -54,7 +54,9 @@ def find(place: Path, settings: Settings) -> Project:
     """
     own = (place if place.is_dir() else place.parent).resolve()
     folder = next((f for f in (own, *own.parents) if (f / FILE).is_file()), own)
-    return Project(folder, settings.project or _name(folder / FILE), _runs(folder, settings.workspace))
+    return Project(
+        folder, settings.project or _name(folder / FILE), _runs(folder, settings.workspace)
+    )
 
 
 def older_places(storyboard: Path) -> list[Path]:

@@ -20,19 +20,31 @@ DEFAULT_ENDPOINT = "https://api.qnaigc.com/v1"
 class Settings(BaseSettings):
     """Every setting with its default. The README lists the variables."""
 
-    model_config = SettingsConfigDict(env_prefix="STORYREEL_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="STORYREEL_", frozen=True, extra="ignore", populate_by_name=True
+    )
 
     base_url: str = Field(DEFAULT_ENDPOINT, validation_alias="OPENAI_BASE_URL")
     api_key: SecretStr | None = Field(None, validation_alias="OPENAI_API_KEY")
-    database_url: str | None = Field(None, description="a shared ledger; default: ledger.db in the workspace")
-    workspace: str | None = Field(None, description="the folder of all workspaces; default: runs in the project")
-    project: str | None = Field(None, description="names the project; default: the name in prefect.yaml")
+    database_url: str | None = Field(
+        None, description="a shared ledger; default: ledger.db in the workspace"
+    )
+    workspace: str | None = Field(
+        None, description="the folder of all workspaces; default: runs in the project"
+    )
+    project: str | None = Field(
+        None, description="names the project; default: the name in prefect.yaml"
+    )
     store: str | None = Field(None, description="where stills are published for the API")
     catalog: Path | None = Field(None, description="a catalogue of your own")
-    max_in_flight: int = Field(5, ge=1, le=10_000, description="jobs of this account running at once")
+    max_in_flight: int = Field(
+        5, ge=1, le=10_000, description="jobs of this account running at once"
+    )
     webhook_url: str | None = Field(None, description="receives how each run ended")
     webhook_secret: SecretStr | None = Field(None, description="signs what the webhook receives")
-    time_scale: float = Field(1.0, gt=0, description="expected waits are multiplied by this; set for a simulator")
+    time_scale: float = Field(
+        1.0, gt=0, description="expected waits are multiplied by this; set for a simulator"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -45,7 +57,9 @@ class Settings(BaseSettings):
     def _is_address(cls, value: str) -> str:
         parts = _address(value)
         if "?" in value or "#" in value:
-            raise ValueError("must be an address without `?` and `#`, such as https://api.qnaigc.com/v1")
+            raise ValueError(
+                "must be an address without `?` and `#`, such as https://api.qnaigc.com/v1"
+            )
         path = re.sub(r"/{2,}", "/", parts.path).rstrip("/")
         return urlunsplit((parts.scheme, _host(parts), path, "", ""))
 
@@ -70,7 +84,9 @@ class Settings(BaseSettings):
         kind = scheme.partition("+")[0]
         if not separator or kind not in ("postgresql", "sqlite"):
             raise ValueError(forms)
-        if kind == "sqlite" and (not rest.lstrip("/") or ":memory:" in rest or not rest.startswith("/")):
+        if kind == "sqlite" and (
+            not rest.lstrip("/") or ":memory:" in rest or not rest.startswith("/")
+        ):
             raise ValueError(f"{forms}; a ledger in memory would forget what is paid for")
         from sqlalchemy.engine import make_url
 
@@ -87,7 +103,9 @@ class Settings(BaseSettings):
         if not text:
             return None
         if not text.isascii() or not text.isprintable() or " " in text:
-            raise ValueError("has characters that no key has: spaces, line breaks, or letters beyond ASCII")
+            raise ValueError(
+                "has characters that no key has: spaces, line breaks, or letters beyond ASCII"
+            )
         return SecretStr(text)
 
     @property
@@ -115,7 +133,9 @@ def _address(value: str) -> SplitResult:
     if any(c.isspace() or not c.isprintable() or c == "\\" for c in value):
         raise ValueError(f"{wanted}, without blanks, line breaks or backslashes")
     if "@" in parts.netloc:
-        raise ValueError("must be an address without a name or password; the key goes into OPENAI_API_KEY")
+        raise ValueError(
+            "must be an address without a name or password; the key goes into OPENAI_API_KEY"
+        )
     if not _has_good_port(parts):
         raise ValueError("has a port that is no number from 1 to 65535")
     return parts
@@ -158,7 +178,9 @@ def read() -> Settings:
         first = error.errors(include_input=False)[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"STORYREEL_{name.upper()}"
-        raise UsageError(f"{variable} {_words(first)}", fix=f"correct or unset {variable}") from None
+        raise UsageError(
+            f"{variable} {_words(first)}", fix=f"correct or unset {variable}"
+        ) from None
 
 
 _BOUNDS = {"greater_than": "above", "greater_than_equal": "at least", "less_than_equal": "at most"}

@@ -51,7 +51,9 @@ class Workers:
                     worker.kill()
                 code = await worker.wait()
                 if isinstance(error, (asyncio.IncompleteReadError, ConnectionError)):
-                    raise MediaError(f"the process that works on it died (exit status {code})") from error
+                    raise MediaError(
+                        f"the process that works on it died (exit status {code})"
+                    ) from error
                 raise
             self._idle.append(worker)
         if not is_result:

@@ -38,7 +38,9 @@ FOUR = """\
   - {id: d, prompt: "d"}
 """
 FORCED = ("a", "d")
-SURELY_REACHED = 200  # how many points there are differs a little from run to run: a poll more or less
+SURELY_REACHED = (
+    200  # how many points there are differs a little from run to run: a poll more or less
+)
 HELD_SOMEWHERE: set[str] = set()
 
 
@@ -60,12 +62,16 @@ SMALL_BOARD = Board(FOUR, {"a": 2, "b": 1, "c": 1, "d": 1}, here=True)
 
 
 def drawn(seed: int) -> Board:
-    """A board of six to twelve scenes, each after what chance says, with takes and remixes among them."""
+    """A board of six to twelve scenes, each after what chance says, with takes and remixes among
+    them.
+    """
     draw = random.Random(seed)
     lines, wanted = [], {}
     for i in range(draw.randint(6, 12)):
         above = f"s{draw.randrange(i)}" if i and draw.random() < 0.6 else None
-        how = draw.choice(["first_frame: {scene: %s}", "end_frame: {scene: %s, frame: first}", "remix_of: %s"])
+        how = draw.choice(
+            ["first_frame: {scene: %s}", "end_frame: {scene: %s, frame: first}", "remix_of: %s"]
+        )
         if above and how.startswith("end_frame"):
             how = "first_frame: {scene: %s, frame: first}"
         wanted[f"s{i}"] = draw.choice([1, 1, 1, 2, 3])
@@ -83,9 +89,18 @@ class Nursery:
     api: Live
 
     def run(
-        self, board: Board, number: int, die_at: int, *, watch: bool = False, force: tuple[str, ...] = ()
+        self,
+        board: Board,
+        number: int,
+        die_at: int,
+        *,
+        watch: bool = False,
+        force: tuple[str, ...] = (),
     ) -> dict[str, Any]:
-        """Run a board until the point `die_at`, -1 for its end. `watch`: also the durable state at each point, as a number."""
+        """Run a board until the point `die_at`, -1 for its end.
+
+        `watch`: also the durable state at each point, as a number.
+        """
         file = self.folder / f"board-{number}.yaml"
         file.write_text(board.text(number))
         order = {
@@ -106,11 +121,15 @@ class Nursery:
 def accepted(api: Live, number: int) -> Counter[str]:
     """How many jobs the server took for each scene of a run: what would have to be paid."""
     mine = account_of(f"k{number}")
-    return Counter(job["prompt"] for job in api.simulator.truth["accepted"] if job["account"] == mine)
+    return Counter(
+        job["prompt"] for job in api.simulator.truth["accepted"] if job["account"] == mine
+    )
 
 
 def check(nursery: Nursery, board: Board, number: int, die_at: int) -> str | None:
-    """Kill a run at a point, run it again to its end, and look at the server's side; returns what is wrong."""
+    """Kill a run at a point, run it again to its end, and look at the server's side; returns what
+    is wrong.
+    """
     where = f"board {number}, point {die_at}"
     first = nursery.run(board, number, die_at)
     if first["exit"] != KILLED and die_at <= SURELY_REACHED:
@@ -129,15 +148,21 @@ def check(nursery: Nursery, board: Board, number: int, die_at: int) -> str | Non
             return f"{where}: scene {scene} was paid for {jobs[scene]} times"
         if scene not in held | blocked and jobs[scene] != wanted:
             return f"{where}: scene {scene} has {jobs[scene]} jobs"
-    strange = [s for s in report["scenes"] if s["status"] not in ("completed", "reused", "held", "blocked")]
+    strange = [
+        s for s in report["scenes"] if s["status"] not in ("completed", "reused", "held", "blocked")
+    ]
     if strange:
         return f"{where}: {[(s['id'], s['reason']) for s in strange]}"
-    wrong = _disk(workspace) or _ledger(board.ledger or f"sqlite:///{workspace / 'ledger.db'}", number, workspace)
+    wrong = _disk(workspace) or _ledger(
+        board.ledger or f"sqlite:///{workspace / 'ledger.db'}", number, workspace
+    )
     return f"{where}: {wrong}" if wrong else None
 
 
 def check_forced(nursery: Nursery, board: Board, number: int, die_at: int) -> str | None:
-    """Kill a run that makes a scene again at a point, and run again plainly; returns what is wrong."""
+    """Kill a run that makes a scene again at a point, and run again plainly; returns what is
+    wrong.
+    """
     where = f"board {number} forced, point {die_at}"
     if nursery.run(board, number, -1)["exit"] != 0:
         return f"{where}: the first run failed"
@@ -188,7 +213,9 @@ def _ledger(url: str, number: int, workspace: Path) -> str | None:
 Check = Callable[[Nursery, Board, int, int], str | None]
 
 
-def kill_at(nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]], check: Check = check) -> list[str]:
+def kill_at(
+    nurseries: queue.Queue[Nursery], cases: list[tuple[Board, int, int]], check: Check = check
+) -> list[str]:
     """Each (board, number, point), two at a time; returns what went wrong."""
 
     def at(case: tuple[Board, int, int]) -> str | None:

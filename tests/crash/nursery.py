@@ -1,9 +1,10 @@
 """Runs a storyboard in a forked child that can be killed at its n-th point.
 
-A point is any moment at which dying could leave something behind: before and after each statement and commit of the
-ledger, before each request and after each answer, before each file that is opened for writing, moved or removed.
-Orders come as JSON lines on stdin; each is answered by one on stdout: the child's exit status, how many points it saw, and
-for an order that says `watch` the durable state at each of them.
+A point is any moment at which dying could leave something behind: before and after each statement
+and commit of the ledger, before each request and after each answer, before each file that is opened
+for writing, moved or removed. Orders come as JSON lines on stdin; each is answered by one on
+stdout: the child's exit status, how many points it saw, and for an order that says `watch` the
+durable state at each of them.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ UNRESERVED = 55
 
 
 class Points:
-    """Counts, and ends the process at the chosen one, as kill -9 would: no handler, no flush, no goodbye."""
+    """Counts, and ends the process at the chosen one, as kill -9 would: no handler, no flush, no
+    goodbye.
+    """
 
     def __init__(self, die_at: int, look: Callable[[], object] | None = None) -> None:
         self.die_at = die_at
@@ -67,7 +70,9 @@ class Points:
 
 
 class Transport(httpx.AsyncHTTPTransport):
-    """The real transport, with a point on each side of every request; it lets no POST through that is not reserved."""
+    """The real transport, with a point on each side of every request; it lets no POST through that
+    is not reserved.
+    """
 
     point: Points
     ledger: str
@@ -89,24 +94,43 @@ class Transport(httpx.AsyncHTTPTransport):
     def is_reserved(self) -> bool:
         """Asked past Storyreel's own ledger code, on a connection of its own."""
         is_postgres = self.ledger.startswith("postgresql:")
-        connection: Any = psycopg.connect(self.ledger) if is_postgres else sqlite3.connect(self.ledger)
+        connection: Any = (
+            psycopg.connect(self.ledger) if is_postgres else sqlite3.connect(self.ledger)
+        )
         try:
-            return bool(connection.execute("SELECT count(*) FROM takes WHERE state = 'submitting'").fetchone()[0])
+            return bool(
+                connection.execute(
+                    "SELECT count(*) FROM takes WHERE state = 'submitting'"
+                ).fetchone()[0]
+            )
         finally:
             connection.close()
 
 
 def durable(workspace: Path) -> object:
-    """What a death would leave behind: the files, the ledger's rows as others see them, and what the server may have taken."""
+    """What a death would leave behind: the files, the ledger's rows as others see them, and what
+    the server may have taken.
+    """
     files = tuple(
-        (str(path), size_bytes(path)) for path in sorted(workspace.rglob("*")) if "ledger.db" not in path.name
+        (str(path), size_bytes(path))
+        for path in sorted(workspace.rglob("*"))
+        if "ledger.db" not in path.name
     )
     rows: tuple[object, ...] = ()
     if (workspace / "ledger.db").exists():
         with closing(sqlite3.connect(workspace / "ledger.db")) as connection:
-            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
-            rows = tuple(tuple(connection.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in tables)
-    return files, rows, tuple(sorted((+Transport.under_way).items())), tuple(sorted((+Transport.answered).items()))
+            tables = connection.execute(
+                "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
+            ).fetchall()
+            rows = tuple(
+                tuple(connection.execute(f"SELECT * FROM {name}").fetchall()) for (name,) in tables
+            )
+    return (
+        files,
+        rows,
+        tuple(sorted((+Transport.under_way).items())),
+        tuple(sorted((+Transport.answered).items())),
+    )
 
 
 def size_bytes(path: Path) -> int:
@@ -118,7 +142,9 @@ def size_bytes(path: Path) -> int:
 
 
 class Here(Workers):
-    """Works in this process, so that the points of what it does are counted too; and two starts of Python a run are saved."""
+    """Works in this process, so that the points of what it does are counted too; and two starts of
+    Python a run are saved.
+    """
 
     async def run(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return await asyncio.to_thread(function, *args, **kwargs)
@@ -131,7 +157,9 @@ def watch(point: Points, workspace: str) -> None:
     sa.event.listen(sa.pool.Pool, "checkin", point)
 
     def audit(event: str, args: tuple[Any, ...]) -> None:
-        if event not in ("open", "os.rename", "os.remove", "os.mkdir") or not str(args[0]).startswith(workspace):
+        if event not in ("open", "os.rename", "os.remove", "os.mkdir") or not str(
+            args[0]
+        ).startswith(workspace):
             return
         if event != "open" or (isinstance(args[1], str) and set(args[1]) & set("wax+")):
             point()
@@ -157,7 +185,9 @@ async def render(order: dict[str, Any], point: Points) -> None:
     watch(point, order["workspace"])
     workers = Here if order["here"] else Workers
     run_id = os.urandom(4).hex()
-    async with opening.open_session(prepared, run_id, make_client=client, make_workers=workers) as session:
+    async with opening.open_session(
+        prepared, run_id, make_client=client, make_workers=workers
+    ) as session:
         snapshot, plan = planning.plan_to_run(prepared, session.ledger, run_id)
         await Run(session, plan, snapshot, PlainSteps(session)).render()
 

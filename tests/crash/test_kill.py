@@ -7,14 +7,21 @@ import random
 
 import pytest
 
-from tests.crash.killing import HELD_SOMEWHERE, SMALL_BOARD, SURELY_REACHED, Nursery, kill_at, states
+from tests.crash.killing import (
+    HELD_SOMEWHERE,
+    SMALL_BOARD,
+    SURELY_REACHED,
+    Nursery,
+    kill_at,
+    states,
+)
 
 DRAWN = 40
 
 
 def chosen(at: list[int]) -> list[int]:
-    """The first and the last point of each state, and some drawn from the rest: where the disk, the ledger and the server are the
-    same, dying is the same experiment.
+    """The first and the last point of each state, and some drawn from the rest: where the disk, the
+    ledger and the server are the same, dying is the same experiment.
     """
     first = {state: point for point, state in reversed(list(enumerate(at, 1)))}
     last = {state: point for point, state in enumerate(at, 1)}
@@ -27,7 +34,9 @@ def chosen(at: list[int]) -> list[int]:
 
 
 @pytest.mark.timeout(1200)
-def test_nothing_is_paid_twice_or_lost_whatever_the_point_of_death(nurseries: queue.Queue[Nursery]) -> None:
+def test_nothing_is_paid_twice_or_lost_whatever_the_point_of_death(
+    nurseries: queue.Queue[Nursery],
+) -> None:
     at = states(nurseries, SMALL_BOARD, 0)
     assert len(at) > SURELY_REACHED and len(set(at)) > 50
     assert kill_at(nurseries, [(SMALL_BOARD, point, point) for point in chosen(at)]) == []
@@ -36,5 +45,7 @@ def test_nothing_is_paid_twice_or_lost_whatever_the_point_of_death(nurseries: qu
 
 def test_the_first_and_the_last_point_of_each_state_are_chosen() -> None:
     at = [*[0] * 100, *[1] * 100, 2]
-    assert {1, 100, 101, 200, 201} <= set(chosen(at)) and len(chosen(at)) == len(set(chosen(at))) == 5 + DRAWN
+    assert {1, 100, 101, 200, 201} <= set(chosen(at)) and len(chosen(at)) == len(
+        set(chosen(at))
+    ) == 5 + DRAWN
     assert sorted(chosen([3, 4, 5])) == [1, 2, 3]

@@ -13,9 +13,16 @@ from tests.postgres import server
 
 
 @pytest.mark.timeout(600)
-def test_nothing_is_paid_twice_or_lost_with_the_ledger_on_postgresql(nurseries: queue.Queue[Nursery]) -> None:
+def test_nothing_is_paid_twice_or_lost_with_the_ledger_on_postgresql(
+    nurseries: queue.Queue[Nursery],
+) -> None:
     with server() as url:
         board = dataclasses.replace(SMALL_BOARD, ledger=url)
         count = points(nurseries, board, 20_000)
         draw = random.Random(13)
-        assert kill_at(nurseries, [(board, 20_001 + i, draw.randrange(1, count + 1)) for i in range(24)]) == []
+        assert (
+            kill_at(
+                nurseries, [(board, 20_001 + i, draw.randrange(1, count + 1)) for i in range(24)]
+            )
+            == []
+        )

@@ -1,4 +1,6 @@
-"""The command line as a person uses it, with a real Prefect server and a live simulator as the API."""
+"""The command line as a person uses it, with a real Prefect server and a live simulator as
+the API.
+"""
 
 from __future__ import annotations
 
@@ -20,15 +22,19 @@ import pytest
 from tests.conftest import png
 from tests.server import Live, live
 
-SCALE = (
-    0.2  # of the pictures, 324 px high at least: a 720p clip costs a second of CPU, and the film of four of them five
-)
+# of the pictures, 324 px high at least: a 720p clip costs a second of CPU, and the film of four of
+# them five
+SCALE = 0.2
 KEY = "sk-test-7f3a9c2e-never-to-be-seen"
 
 
 def bare() -> dict[str, str]:
     """This environment without whatever would steer a command."""
-    return {k: v for k, v in os.environ.items() if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))}
+    return {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("OPENAI_", "STORYREEL_", "PREFECT_"))
+    }
 
 
 MIGRATE = """\
@@ -46,8 +52,8 @@ asyncio.run(migrate())
 
 @pytest.fixture(scope="session")
 def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]:
-    """Make a folder Prefect's home. Its database is a copy of one that was migrated once for all workers of this session, which
-    takes 7 s of CPU. test_up.py starts from an empty home.
+    """Make a folder Prefect's home. Its database is a copy of one that was migrated once for all
+    workers of this session, which takes 7 s of CPU. test_up.py starts from an empty home.
     """
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "migrated"
@@ -55,7 +61,11 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
     with (shared / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (shared / "done").exists():
-            subprocess.run([sys.executable, "-c", MIGRATE], env={**bare(), "PREFECT_HOME": str(shared)}, check=True)
+            subprocess.run(
+                [sys.executable, "-c", MIGRATE],
+                env={**bare(), "PREFECT_HOME": str(shared)},
+                check=True,
+            )
             (shared / "done").touch()
 
     def copy(folder: Path) -> Path:
@@ -67,17 +77,26 @@ def new_home(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Path]
 
 
 @pytest.fixture(scope="session")
-def prefect_home(tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]) -> Iterator[Path]:
-    """One Prefect server for all tests: a process of its own, as a first run would have started it."""
+def prefect_home(
+    tmp_path_factory: pytest.TempPathFactory, new_home: Callable[[Path], Path]
+) -> Iterator[Path]:
+    """One Prefect server for all tests: a process of its own, as a first run would have
+    started it.
+    """
     home = new_home(tmp_path_factory.mktemp("prefect"))
     code = (
-        "import sys\nfrom storyreel.flows.server import backend\nb = backend.start()\nb.wait_until_ready()\n"
+        "import sys\nfrom storyreel.flows.server import backend\nb = "
+        "backend.start()\nb.wait_until_ready()\n"
         "print('ready', flush=True)\nsys.stdin.read()\nb.release()"
     )
     environment = {**os.environ, "PREFECT_HOME": str(home)}
     environment.pop("PREFECT_API_URL", None)
     with subprocess.Popen(
-        [sys.executable, "-c", code], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", code],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as keeper:
         assert keeper.stdout is not None and keeper.stdout.readline().strip() == "ready"
         yield home
@@ -105,9 +124,15 @@ class Project:
             (self.folder / f"{name}.png").write_bytes(data)
 
     def storyreel(
-        self, *arguments: str, code: int | None = 0, largest_file: int | None = None, typed: str | None = None
+        self,
+        *arguments: str,
+        code: int | None = 0,
+        largest_file: int | None = None,
+        typed: str | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command; `largest_file` in bytes stands for a disk that is full beyond it, `typed` for a person at a terminal."""
+        """Run a command; `largest_file` in bytes stands for a disk that is full beyond it, `typed`
+        for a person at a terminal.
+        """
 
         def limited() -> None:
             if largest_file is not None:
@@ -116,8 +141,15 @@ class Project:
         keyboard, terminal = pty.openpty()
         if typed is not None:
             os.write(keyboard, typed.encode())
-        environment = {**bare(), "PREFECT_HOME": str(self.home), "OPENAI_BASE_URL": self.api.url, "OPENAI_API_KEY": KEY,
-                       "STORYREEL_TIME_SCALE": "0.001", "STORYREEL_SIMULATOR_SCALE": str(SCALE), **self.environment}  # fmt: skip
+        environment = {
+            **bare(),
+            "PREFECT_HOME": str(self.home),
+            "OPENAI_BASE_URL": self.api.url,
+            "OPENAI_API_KEY": KEY,
+            "STORYREEL_TIME_SCALE": "0.001",
+            "STORYREEL_SIMULATOR_SCALE": str(SCALE),
+            **self.environment,
+        }
         try:
             done = subprocess.run(
                 [sys.executable, "-m", "storyreel", *arguments],

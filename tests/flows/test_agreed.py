@@ -30,7 +30,12 @@ def asked(project: Project, *arguments: str, then: Callable[[], object]) -> tupl
                    "STORYREEL_TIME_SCALE": "0.001"}  # fmt: skip
     command = [sys.executable, "-m", "storyreel", *arguments]
     with subprocess.Popen(
-        command, cwd=project.folder, env=environment, stdin=terminal, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        command,
+        cwd=project.folder,
+        env=environment,
+        stdin=terminal,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
     ) as process:
         assert process.stderr is not None
         talk = b""
@@ -64,22 +69,39 @@ def test_what_changed_after_its_price_was_agreed_to_is_not_sent(
     code, talk = asked(project, "run", "board.yaml", then=lambda: edit(project))
     assert code == 2 and project.api.accepted == []
     assert (
-        "changed after the price was agreed to" in talk and "nothing was sent" in talk and "Fix: run the same" in talk
+        "changed after the price was agreed to" in talk
+        and "nothing was sent" in talk
+        and "Fix: run the same" in talk
     )
 
 
 def test_what_costs_nothing_may_change_meanwhile(project: Project) -> None:
     project.write(BOARD)
-    code, _ = asked(project, "run", "board.yaml", then=lambda: project.write("title: Another\n" + BOARD))
+    code, _ = asked(
+        project, "run", "board.yaml", then=lambda: project.write("title: Another\n" + BOARD)
+    )
     assert code == 0 and project.api.accepted == ["scene one"]
 
 
-def test_a_table_that_changed_after_its_price_was_agreed_to_is_not_rendered(project: Project) -> None:
-    project.write(BOARD.replace("scene one", '"${name} alone"').replace("version: 1", "version: 1\nvars: {name: x}"))
+def test_a_table_that_changed_after_its_price_was_agreed_to_is_not_rendered(
+    project: Project,
+) -> None:
+    project.write(
+        BOARD.replace("scene one", '"${name} alone"').replace(
+            "version: 1", "version: 1\nvars: {name: x}"
+        )
+    )
     rows = project.folder / "rows.csv"
     rows.write_text(TABLE)
-    code, talk = asked(project, "batch", "board.yaml", "rows.csv", then=lambda: rows.write_text(TABLE + "c,Cy\n"))
-    assert code == 2 and project.api.accepted == [] and "the table" in talk and "3 films, 3 jobs" in talk
+    code, talk = asked(
+        project, "batch", "board.yaml", "rows.csv", then=lambda: rows.write_text(TABLE + "c,Cy\n")
+    )
+    assert (
+        code == 2
+        and project.api.accepted == []
+        and "the table" in talk
+        and "3 films, 3 jobs" in talk
+    )
 
 
 def test_a_budget_is_a_limit_and_not_a_yes(project: Project) -> None:

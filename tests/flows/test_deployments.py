@@ -30,15 +30,28 @@ def test_no_key_is_misspelt(written: dict[str, Any]) -> None:
     assert len(PrefectYamlModel.model_validate(written).deployments) == len(written["deployments"])
 
 
-def test_every_schedule_is_off_has_a_time_zone_and_runs_one_at_a_time(written: dict[str, Any]) -> None:
+def test_every_schedule_is_off_has_a_time_zone_and_runs_one_at_a_time(
+    written: dict[str, Any],
+) -> None:
     for deployment in written["deployments"]:
         for schedule in deployment.get("schedules", []):
-            assert CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"]) and schedule["active"] is False
-            assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
-            assert deployment["name"] == "rescue-hourly" or deployment["parameters"]["budget_per_run"] > 0
+            assert (
+                CronSchedule(cron=schedule["cron"], timezone=schedule["timezone"])
+                and schedule["active"] is False
+            )
+            assert deployment["concurrency_limit"] == {
+                "limit": 1,
+                "collision_strategy": "CANCEL_NEW",
+            }
+            assert (
+                deployment["name"] == "rescue-hourly"
+                or deployment["parameters"]["budget_per_run"] > 0
+            )
 
 
-def test_every_entrypoint_takes_its_parameters(written: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_entrypoint_takes_its_parameters(
+    written: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(ROOT)
     for deployment in written["deployments"]:
         flow = load_flow_from_entrypoint(deployment["entrypoint"])
@@ -56,9 +69,17 @@ def test_prefect_deploys_all_of_it(prefect_home: Path) -> None:
         "PREFECT_HOME": str(prefect_home), "PREFECT_API_URL": f"http://127.0.0.1:{port}/api", "PWD": str(ROOT), "COLUMNS": "200",
     }  # fmt: skip
     prefect = Path(sys.executable).with_name("prefect")
-    for command in (["work-pool", "create", "storyreel", "--type", "process"], ["--no-prompt", "deploy", "--all"]):
+    for command in (
+        ["work-pool", "create", "storyreel", "--type", "process"],
+        ["--no-prompt", "deploy", "--all"],
+    ):
         done = subprocess.run(
-            [prefect, *command], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+            [prefect, *command],
+            cwd=ROOT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
     listed = subprocess.run(

@@ -1,4 +1,7 @@
-"""The commands and storyboards of the documentation, run as they stand there. Those under "Schedule it" are run by test_up.py."""
+"""The commands and storyboards of the documentation, run as they stand there.
+
+Those under "Schedule it" are run by test_up.py.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,11 @@ def test_a_newcomer_does_what_the_readme_says(project: Project) -> None:
     asked = project.storyreel(*done[-1], typed="y\n").stderr
     assert "jobs, about" in asked and "Go ahead? [y/N]" in asked
     assert len(project.api.accepted) == 3
-    for heading in ("See the rhythm before paying", "Make a batch from a table", "Download what is paid for"):
+    for heading in (
+        "See the rhythm before paying",
+        "Make a batch from a table",
+        "Download what is paid for",
+    ):
         for words in commands("docs/how-to.md", heading):
             project.storyreel(*words)
     assert (project.folder / "runs/product-batch/summary.html").exists()
@@ -70,7 +77,10 @@ def test_a_held_scene_is_settled_as_the_docs_say(project: Project) -> None:
     project.storyreel("init", "film")
     project.api.faults({"on": "create", "do": "lose_after", "prompt": "keeper"})
     done = project.storyreel("run", "film/storyboard.yaml", "--yes", code=1)
-    assert "held: held:" not in done.stderr and "Fix: storyreel resolve film/storyboard.yaml keeper" in done.stdout
+    assert (
+        "held: held:" not in done.stderr
+        and "Fix: storyreel resolve film/storyboard.yaml keeper" in done.stdout
+    )
     job = next(j["id"] for j in project.api.simulator.truth["accepted"] if "keeper" in j["prompt"])
     held = project.folder / "film/runs"
     shutil.copytree(held, project.folder / "kept")

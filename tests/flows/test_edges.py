@@ -1,4 +1,6 @@
-"""A batch whose rows share a clip: what another row made meanwhile is taken over, and no row is refused for it."""
+"""A batch whose rows share a clip: what another row made meanwhile is taken over, and no row is
+refused for it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ cut: {enabled: false}
 """
 
 
-def test_rows_that_share_a_clip_pay_for_it_once_where_they_run_one_after_the_other(project: Project) -> None:
+def test_rows_that_share_a_clip_pay_for_it_once_where_they_run_one_after_the_other(
+    project: Project,
+) -> None:
     project.write(BOARD)
     (project.folder / "rows.csv").write_text("id,name\na,Ada\nb,Bo\n")
     project.storyreel("batch", "board.yaml", "rows.csv", "--yes", "--parallel", "1")

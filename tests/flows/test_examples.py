@@ -18,7 +18,9 @@ def test_an_example_renders(project: Project, path: Path) -> None:
     if "reference_video" in path.read_text():  # whose sides may not be short
         project.environment["STORYREEL_SIMULATOR_SCALE"] = "1"
     workspace = project.folder / f"{path.stem}.simulated"
-    project.storyreel("run", str(path), "--simulate", "--speed", "3000", "--workspace", str(workspace))
+    project.storyreel(
+        "run", str(path), "--simulate", "--speed", "3000", "--workspace", str(workspace)
+    )
     report = json.loads((workspace / "report" / "report.json").read_text())
     assert report["status"] == "completed"
     assert verify(workspace / "final.mp4").facts.frames == report["cut"]["frames"]

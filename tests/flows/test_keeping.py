@@ -1,4 +1,6 @@
-"""Nothing good is given up before the better is here; what cannot go on is neither priced nor asked about."""
+"""Nothing good is given up before the better is here; what cannot go on is neither priced nor asked
+about.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ scenes:
 
 def files(project: Project) -> dict[str, bytes]:
     """The film, the sheet and the used clips."""
-    names = ("final.mp4", "contact-sheet.jpg", "clips/one/take-1.mp4", "clips/two/take-1.mp4", "clips/solo/take-1.mp4")
+    names = (
+        "final.mp4",
+        "contact-sheet.jpg",
+        "clips/one/take-1.mp4",
+        "clips/two/take-1.mp4",
+        "clips/solo/take-1.mp4",
+    )
     return {name: (project.workspace / name).read_bytes() for name in names}
 
 
@@ -39,7 +47,9 @@ def test_a_force_that_is_refused_or_fails_leaves_the_good_clip_used(project: Pro
     project.run()
     before = files(project)
     project.storyreel("run", "board.yaml", "--yes", "--force", "one", "--budget", "1", code=3)
-    project.api.faults({"on": "create", "do": "fail", "code": "generation_failed", "message": "it broke"})
+    project.api.faults(
+        {"on": "create", "do": "fail", "code": "generation_failed", "message": "it broke"}
+    )
     report = project.run("--force", "one", code=1)
     assert [(s["id"], s["take"], s["status"], s["used"]) for s in report["scenes"]] == [
         ("one", 1, "reused", True),
@@ -53,12 +63,19 @@ def test_a_force_that_is_refused_or_fails_leaves_the_good_clip_used(project: Pro
     project.environment["OPENAI_BASE_URL"] = url
     assert files(project) == before and len(project.api.accepted) == 4
     project.api.faults()
-    assert json.loads(project.storyreel("plan", "board.yaml", "--json").stdout)["totals"]["jobs"] == 0
+    assert (
+        json.loads(project.storyreel("plan", "board.yaml", "--json").stdout)["totals"]["jobs"] == 0
+    )
     assert set(statuses(project.run()).values()) == {"reused"}
     report = project.run("--force", "one")
     assert statuses(report) == {"one": "completed", "two": "completed", "solo": "reused"}
-    assert project.api.accepted.count("scene one") == 3 and project.api.accepted.count("scene two") == 2
-    assert [(p["scene"], p["state"], p["replaced"]) for p in report["history"] if p["scene"] == "one"] == [
+    assert (
+        project.api.accepted.count("scene one") == 3
+        and project.api.accepted.count("scene two") == 2
+    )
+    assert [
+        (p["scene"], p["state"], p["replaced"]) for p in report["history"] if p["scene"] == "one"
+    ] == [
         ("one", "collected", True),
         ("one", "failed", False),
         ("one", "collected", False),
@@ -73,10 +90,15 @@ def test_a_force_that_was_interrupted_is_taken_up_and_never_paid_again(project: 
     environment = {**bare(), "PREFECT_HOME": str(project.home), "OPENAI_BASE_URL": project.api.url,
                    "OPENAI_API_KEY": KEY, "STORYREEL_TIME_SCALE": "0.001"}  # fmt: skip
     command = [sys.executable, "-m", "storyreel", "run", "board.yaml", "--yes", "--force", "one"]
-    with subprocess.Popen(command, cwd=project.folder, env=environment, stderr=subprocess.PIPE) as run:
+    with subprocess.Popen(
+        command, cwd=project.folder, env=environment, stderr=subprocess.PIPE
+    ) as run:
         deadline = time.monotonic() + 60
         retrieved = project.api.simulator.truth["retrieved"]
-        while len(project.api.accepted) < 4 or project.api.simulator.truth["retrieved"] < retrieved + 2:
+        while (
+            len(project.api.accepted) < 4
+            or project.api.simulator.truth["retrieved"] < retrieved + 2
+        ):
             assert time.monotonic() < deadline and run.poll() is None
             time.sleep(0.05)
         os.kill(run.pid, signal.SIGKILL)
@@ -93,7 +115,11 @@ def test_a_force_that_was_interrupted_is_taken_up_and_never_paid_again(project: 
 
 def test_only_keeps_the_whole_film_and_report(project: Project) -> None:
     project.write(CHAIN)
-    assert statuses(project.run("--only", "one")) == {"one": "completed", "two": "skipped", "solo": "skipped"}
+    assert statuses(project.run("--only", "one")) == {
+        "one": "completed",
+        "two": "skipped",
+        "solo": "skipped",
+    }
     assert not (project.workspace / "final.mp4").exists()
     whole = project.run()
     frames = whole["cut"]["frames"]
@@ -101,7 +127,9 @@ def test_only_keeps_the_whole_film_and_report(project: Project) -> None:
     report = project.run("--only", "one")
     assert statuses(report) == {"one": "completed", "two": "reused", "solo": "reused"}
     assert report["status"] == "completed" and report["cut"]["scenes"] == ["one", "two", "solo"]
-    assert abs(report["cut"]["frames"] - frames) <= 1  # where they met on one picture, they do not any more
+    assert (
+        abs(report["cut"]["frames"] - frames) <= 1
+    )  # where they met on one picture, they do not any more
     assert len(report["history"]) == 4 and report["totals"]["spent_this_run"] == "0.40"
     assert report["totals"]["spent_estimate"] == "1.60"
     # a scene that fails takes nothing out of the film
@@ -109,7 +137,11 @@ def test_only_keeps_the_whole_film_and_report(project: Project) -> None:
     project.write(CHAIN.replace("scene solo", "moderation-test solo"))
     report = project.run("--only", "solo", code=1)
     assert statuses(report)["solo"] == "failed" and "is kept" in report["cut_error"]
-    assert (project.workspace / "final.mp4").read_bytes() == film and report["cut"]["scenes"] == ["one", "two", "solo"]
+    assert (project.workspace / "final.mp4").read_bytes() == film and report["cut"]["scenes"] == [
+        "one",
+        "two",
+        "solo",
+    ]
 
 
 def test_a_clip_deleted_and_its_link_dead_is_said_with_price_and_command(project: Project) -> None:
@@ -123,7 +155,10 @@ def test_a_clip_deleted_and_its_link_dead_is_said_with_price_and_command(project
         assert statuses(report) == {"one": "failed", "two": "reused", "solo": "reused"}
         (failed,) = [s for s in report["scenes"] if s["id"] == "one"]
         assert failed["error"]["class"] == "expired"
-        assert "would cost 0.40 USD: storyreel run board.yaml --force one" in failed["error"]["message"]
+        assert (
+            "would cost 0.40 USD: storyreel run board.yaml --force one"
+            in failed["error"]["message"]
+        )
         assert (project.workspace / "final.mp4").read_bytes() == film
     assert "--force one" in project.storyreel("plan", "board.yaml").stdout
     assert "failed" in project.storyreel("status", "board.yaml").stdout
@@ -139,7 +174,11 @@ def test_a_clip_deleted_and_its_link_dead_is_said_with_price_and_command(project
 
 
 def test_a_board_that_cannot_go_on_asks_nothing_and_exits_1(project: Project) -> None:
-    project.write(CHAIN.replace("  - {id: solo, prompt: scene solo}\n", "").replace("scene one", "moderation-test"))
+    project.write(
+        CHAIN.replace("  - {id: solo, prompt: scene solo}\n", "").replace(
+            "scene one", "moderation-test"
+        )
+    )
     project.run(code=1)
     for typed in (None, "n\n"):
         done = project.storyreel("run", "board.yaml", code=1, typed=typed)
@@ -149,10 +188,12 @@ def test_a_board_that_cannot_go_on_asks_nothing_and_exits_1(project: Project) ->
     assert len(project.api.accepted) == 1
 
 
-UNPRICED = OWN.replace('\n    prices: [{per_second: "0.10", currency: CNY, source: me}]', "").replace(
-    "DIALECT", "lists"
+UNPRICED = OWN.replace(
+    '\n    prices: [{per_second: "0.10", currency: CNY, source: me}]', ""
+).replace("DIALECT", "lists")
+MINE = (
+    "version: 1\nscenes:\n  - {id: a, prompt: scene a, model: my-model, seconds: 3, size: 160x96}\n"
 )
-MINE = "version: 1\nscenes:\n  - {id: a, prompt: scene a, model: my-model, seconds: 3, size: 160x96}\n"
 TWO = """\
 version: 1
 scenes:
@@ -165,7 +206,9 @@ def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_sent(project
     (project.folder / "mine.yaml").write_text(UNPRICED)
     project.write(MINE)
     for budget in ("1", "0"):
-        done = project.storyreel("run", "board.yaml", "--catalog", "mine.yaml", "--yes", "--budget", budget, code=2)
+        done = project.storyreel(
+            "run", "board.yaml", "--catalog", "mine.yaml", "--yes", "--budget", budget, code=2
+        )
         assert "no price is known for my-model" in done.stderr and "Fix:" in done.stderr
     project.write(TWO)
     done = project.storyreel("run", "board.yaml", "--yes", "--budget", "6", code=2)
@@ -182,13 +225,18 @@ def test_a_budget_that_cannot_be_kept_is_refused_before_anything_is_sent(project
 def test_a_model_of_ones_own_is_rehearsed(project: Project) -> None:
     (project.folder / "mine.yaml").write_text(OWN.replace("DIALECT", "lists"))
     project.write(
-        MINE + "  - {id: b, prompt: scene b, model: my-model, seconds: 6, size: 160x96, first_frame: previous}\n"
+        MINE + "  - {id: b, prompt: scene b, model: my-model, seconds: 6, size: 160x96, "
+        "first_frame: previous}\n"
     )
-    done = project.storyreel("run", "board.yaml", "--simulate", "--speed", "3000", "--catalog", "mine.yaml")
+    done = project.storyreel(
+        "run", "board.yaml", "--simulate", "--speed", "3000", "--catalog", "mine.yaml"
+    )
     assert "2 completed" in done.stdout
 
 
-def test_a_clip_with_a_damaged_sound_is_used_and_one_with_a_damaged_picture_kept_aside(project: Project) -> None:
+def test_a_clip_with_a_damaged_sound_is_used_and_one_with_a_damaged_picture_kept_aside(
+    project: Project,
+) -> None:
     project.write(CHAIN.replace("  - {id: two, prompt: scene two, first_frame: previous}\n", ""))
     project.run()
     kept = sorted((project.api.simulator.jobs.folder / "clips").glob("*.mp4"))
@@ -202,12 +250,20 @@ def test_a_clip_with_a_damaged_sound_is_used_and_one_with_a_damaged_picture_kept
 
     spoil("sound")
     report = project.run()
-    assert any("one take 1: 1 packet of its sound cannot be decoded" in warning for warning in report["warnings"])
+    assert any(
+        "one take 1: 1 packet of its sound cannot be decoded" in warning
+        for warning in report["warnings"]
+    )
     spoil("picture")
     report = project.run(code=1)
     (failed,) = [s for s in report["scenes"] if s["id"] == "one"]
-    assert failed["error"]["class"] == "media" and "kept as take-1.damaged.mp4" in failed["error"]["message"]
-    assert (project.workspace / "clips/one/take-1.damaged.mp4").stat().st_size == len(whole[kept[0]])
+    assert (
+        failed["error"]["class"] == "media"
+        and "kept as take-1.damaged.mp4" in failed["error"]["message"]
+    )
+    assert (project.workspace / "clips/one/take-1.damaged.mp4").stat().st_size == len(
+        whole[kept[0]]
+    )
     for path in kept:
         path.write_bytes(whole[path])
     assert statuses(project.run()) == {"one": "completed", "solo": "reused"}

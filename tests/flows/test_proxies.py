@@ -1,4 +1,6 @@
-"""Behind somebody's proxy: our own servers on this machine are asked directly, and only the API through it."""
+"""Behind somebody's proxy: our own servers on this machine are asked directly, and only the API
+through it.
+"""
 
 from __future__ import annotations
 
@@ -38,25 +40,38 @@ def asked() -> Iterator[tuple[str, list[str]]]:
 
 @pytest.mark.parametrize(
     "variables",
-    [("HTTP_PROXY", "HTTPS_PROXY"), ("ALL_PROXY",), ("all_proxy", "http_proxy", "https_proxy", "NO_PROXY")],
+    [
+        ("HTTP_PROXY", "HTTPS_PROXY"),
+        ("ALL_PROXY",),
+        ("all_proxy", "http_proxy", "https_proxy", "NO_PROXY"),
+    ],
     ids=" ".join,
 )
-def test_a_rehearsal_asks_no_proxy(project: Project, asked: tuple[str, list[str]], variables: tuple[str, ...]) -> None:
+def test_a_rehearsal_asks_no_proxy(
+    project: Project, asked: tuple[str, list[str]], variables: tuple[str, ...]
+) -> None:
     address, found = asked
     for name in variables:
         scheme = "socks5" if name.lower() == "all_proxy" else "http"
-        project.environment[name] = "other.example" if name == "NO_PROXY" else f"{scheme}://{address}"
+        project.environment[name] = (
+            "other.example" if name == "NO_PROXY" else f"{scheme}://{address}"
+        )
     project.write(BOARD)
     project.storyreel("run", "board.yaml", "--simulate", "--speed", "3000")
     port = json.loads((project.home / "storyreel-server.json").read_text())["port"]
     every = {"task_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}}
-    assert httpx.post(f"http://127.0.0.1:{port}/api/task_runs/count", json=every, timeout=30, trust_env=False).json()
+    assert httpx.post(
+        f"http://127.0.0.1:{port}/api/task_runs/count", json=every, timeout=30, trust_env=False
+    ).json()
     assert found == []
 
 
 def test_the_api_is_asked_through_it(project: Project, asked: tuple[str, list[str]]) -> None:
     address, found = asked
-    project.environment |= {"HTTPS_PROXY": f"http://{address}", "OPENAI_BASE_URL": "https://api.example/v1"}
+    project.environment |= {
+        "HTTPS_PROXY": f"http://{address}",
+        "OPENAI_BASE_URL": "https://api.example/v1",
+    }
     project.write(BOARD)
     project.storyreel("doctor", code=1)
     assert any("api.example:443" in line for line in found)

@@ -32,7 +32,8 @@ def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
     report = project.run()
     assert set(statuses(report).values()) == {"completed"} and report["status"] == "completed"
     assert (
-        report["totals"] | {"scenes": 4, "completed": 4, "spent_estimate": "11.50", "currency": "CNY"}
+        report["totals"]
+        | {"scenes": 4, "completed": 4, "spent_estimate": "11.50", "currency": "CNY"}
         == report["totals"]
     )
     assert sorted(project.api.accepted) == ["scene alone", "scene one", "scene three", "scene two"]
@@ -49,11 +50,16 @@ def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
         begun = verify(workspace / f"clips/{below}/take-1.mp4").first
         assert np.abs(np.asarray(sent, dtype=int) - np.asarray(begun, dtype=int)).mean() < 1.5
     ended = Image.open(workspace / "frames/one/take-1-last.png")
-    assert ended.getpixel((ended.width // 2, ended.height // 2)) == pytest.approx((20, 40, 220), abs=2)
+    assert ended.getpixel((ended.width // 2, ended.height // 2)) == pytest.approx(
+        (20, 40, 220), abs=2
+    )
 
-    # Again: nothing is sent, no server is asked for, everything is reused; what was spent, and when, is not forgotten.
+    # Again: nothing is sent, no server is asked for, everything is reused; what was spent, and
+    # when, is not forgotten.
     again = project.run()
-    assert set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "11.50"
+    assert (
+        set(statuses(again).values()) == {"reused"} and again["totals"]["spent_estimate"] == "11.50"
+    )
     for name in ("run_id", "started_at", "finished_at", "history", "cut"):
         assert again[name] == report[name], name
     assert [s["timing"] for s in again["scenes"]] == [s["timing"] for s in report["scenes"]]
@@ -67,9 +73,16 @@ def test_a_board_becomes_clips_a_film_and_a_report(project: Project) -> None:
     board = project.folder / "board.yaml"
     board.write_text(board.read_text().replace("scene two", "scene two at night"))
     third = project.run()
-    assert statuses(third) == {"one": "reused", "two": "completed", "three": "completed", "alone": "reused"}
+    assert statuses(third) == {
+        "one": "reused",
+        "two": "completed",
+        "three": "completed",
+        "alone": "reused",
+    }
     assert len(project.api.accepted) == 6
-    assert (workspace / "clips/two/take-1.mp4").exists() and (workspace / "clips/two/take-2.mp4").exists()
+    assert (workspace / "clips/two/take-1.mp4").exists() and (
+        workspace / "clips/two/take-2.mp4"
+    ).exists()
 
 
 def test_the_key_is_in_no_file_and_on_no_screen(project: Project) -> None:
@@ -89,31 +102,62 @@ def test_the_key_is_in_no_file_and_on_no_screen(project: Project) -> None:
 
 def test_a_failed_scene_blocks_only_what_hangs_on_it(project: Project) -> None:
     project.api.faults(
-        {"on": "create", "prompt": "scene two", "do": "fail", "code": "generation_failed", "message": "it broke"}
+        {
+            "on": "create",
+            "prompt": "scene two",
+            "do": "fail",
+            "code": "generation_failed",
+            "message": "it broke",
+        }
     )
     report = project.run(code=1)
-    assert statuses(report) == {"one": "completed", "two": "failed", "three": "blocked", "alone": "completed"}
+    assert statuses(report) == {
+        "one": "completed",
+        "two": "failed",
+        "three": "blocked",
+        "alone": "completed",
+    }
     failed = next(s for s in report["scenes"] if s["id"] == "two")
-    assert failed["error"] == {"class": "transient", "code": "generation_failed", "message": "it broke"}
+    assert failed["error"] == {
+        "class": "transient",
+        "code": "generation_failed",
+        "message": "it broke",
+    }
     assert report["status"] == "partial" and report["cut"] is None
     project.api.faults()
-    assert statuses(project.run()) == {"one": "reused", "two": "completed", "three": "completed", "alone": "reused"}
+    assert statuses(project.run()) == {
+        "one": "reused",
+        "two": "completed",
+        "three": "completed",
+        "alone": "reused",
+    }
 
 
 def test_prefect_shows_a_final_state_of_every_task_and_the_chain(project: Project) -> None:
     project.run()
     with sqlite3.connect(project.home / "prefect.db") as database:
         flow, state, message = database.execute(
-            "SELECT r.id, s.type, s.message FROM flow_run r JOIN flow_run_state s ON s.id = r.state_id ORDER BY r.created DESC"
+            "SELECT r.id, s.type, s.message FROM flow_run r JOIN flow_run_state s ON "
+            "s.id = r.state_id ORDER BY r.created DESC"
         ).fetchone()
-        tasks = dict(database.execute("SELECT name, state_type FROM task_run WHERE flow_run_id = ?", (flow,)))
-        inputs = dict(database.execute("SELECT name, task_inputs FROM task_run WHERE flow_run_id = ?", (flow,)))
+        tasks = dict(
+            database.execute("SELECT name, state_type FROM task_run WHERE flow_run_id = ?", (flow,))
+        )
+        inputs = dict(
+            database.execute(
+                "SELECT name, task_inputs FROM task_run WHERE flow_run_id = ?", (flow,)
+            )
+        )
         ids = dict(database.execute("SELECT name, id FROM task_run WHERE flow_run_id = ?", (flow,)))
-        told = database.execute("SELECT key, description, data FROM artifact WHERE flow_run_id = ?", (flow,)).fetchall()
+        told = database.execute(
+            "SELECT key, description, data FROM artifact WHERE flow_run_id = ?", (flow,)
+        ).fetchall()
     database.close()
     assert state == "COMPLETED" and message.startswith("4 scenes: 4 completed")
     expected = {
-        f"{step} {scene} take 1" for step in ("submit", "wait", "collect") for scene in ("one", "two", "three", "alone")
+        f"{step} {scene} take 1"
+        for step in ("submit", "wait", "collect")
+        for scene in ("one", "two", "three", "alone")
     }
     assert set(tasks) == expected | {"cut the film"} and set(tasks.values()) == {"COMPLETED"}
 
@@ -128,7 +172,9 @@ def test_prefect_shows_a_final_state_of_every_task_and_the_chain(project: Projec
 
 
 def test_a_refused_key_stops_the_run_with_4_and_nothing_is_paid(project: Project) -> None:
-    project.api.faults({"on": "create", "do": "status", "status": 401, "body": '{"error": {"message": "bad key"}}'})
+    project.api.faults(
+        {"on": "create", "do": "status", "status": 401, "body": '{"error": {"message": "bad key"}}'}
+    )
     done = project.storyreel("run", "board.yaml", "--yes", code=4)
     assert "refuses the key" in done.stderr and "Fix:" in done.stderr
     assert project.api.accepted == []
@@ -144,7 +190,10 @@ def test_an_endpoint_that_is_not_there_stops_the_run_with_4(project: Project) ->
 
 def test_the_budget_stops_the_run_with_3_and_keeps_what_was_made(project: Project) -> None:
     report = project.run("--budget", "5", code=3)
-    assert len(project.api.accepted) == 1 or sum(1 for s in report["scenes"] if s["status"] == "completed") <= 2
+    assert (
+        len(project.api.accepted) == 1
+        or sum(1 for s in report["scenes"] if s["status"] == "completed") <= 2
+    )
     assert float(report["totals"]["spent_estimate"]) <= 5
     assert "budget" in report["stopped"]
 
@@ -157,13 +206,24 @@ def test_a_lost_answer_is_held_and_never_posted_again(project: Project) -> None:
     assert project.api.accepted.count("scene alone") == 1
 
 
-def test_few_jobs_at_once_stand_between_their_request_and_the_note_of_its_answer(project: Project) -> None:
+def test_few_jobs_at_once_stand_between_their_request_and_the_note_of_its_answer(
+    project: Project,
+) -> None:
     scenes = "".join(
-        f"  - {{id: s{i}, prompt: scene {i}, model: sora-2, seconds: 4, size: 1280x720}}\n" for i in range(40)
+        f"  - {{id: s{i}, prompt: scene {i}, model: sora-2, seconds: 4, size: 1280x720}}\n"
+        for i in range(40)
     )
     project.write(f"version: 1\nscenes:\n{scenes}")
     project.environment = {"STORYREEL_MAX_IN_FLIGHT": "100"}
-    project.api.faults({"on": "create", "prompt": "scene", "do": "fail", "code": "generation_failed", "message": "no"})
+    project.api.faults(
+        {
+            "on": "create",
+            "prompt": "scene",
+            "do": "fail",
+            "code": "generation_failed",
+            "message": "no",
+        }
+    )
     project.run(code=1)
     with sqlite3.connect(project.workspace / "ledger.db") as database:
         rows = database.execute("SELECT created_at, submitted_at FROM takes").fetchall()
@@ -194,10 +254,15 @@ def test_an_interrupted_run_goes_on_where_it_was(project: Project, kind: signal.
         env=environment,
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits it ignored
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a job in the background inherits it ignored
     ) as run:
         deadline = time.monotonic() + 60
-        while len(project.api.simulator.truth["accepted"]) < 2 or project.api.simulator.truth["retrieved"] < 4:
+        while (
+            len(project.api.simulator.truth["accepted"]) < 2
+            or project.api.simulator.truth["retrieved"] < 4
+        ):
             assert time.monotonic() < deadline and run.poll() is None
             time.sleep(0.05)
         run.send_signal(kind)
@@ -216,7 +281,9 @@ def test_a_rehearsal_keeps_to_itself_and_reuses_its_clips(project: Project) -> N
         done = project.storyreel("run", "board.yaml", "--simulate", "--speed", "3000")
         assert expected in done.stdout
     assert project.api.accepted == []
-    assert (project.folder / "runs/board.simulated/final.mp4").exists() and not (project.folder / "runs/board").exists()
+    assert (project.folder / "runs/board.simulated/final.mp4").exists() and not (
+        project.folder / "runs/board"
+    ).exists()
 
 
 def test_init_gives_a_storyboard_that_validates(project: Project) -> None:
@@ -239,7 +306,10 @@ def test_what_is_there_can_be_looked_at_again(project: Project, command: str) ->
 
 
 def _run_and_kill(project: Project, server: Callable[[], int]) -> subprocess.CompletedProcess[str]:
-    """Run the board; once the first job is paid for, Prefect's server is killed. The film is made all the same."""
+    """Run the board; once the first job is paid for, Prefect's server is killed.
+
+    The film is made all the same.
+    """
     project.environment["STORYREEL_TIME_SCALE"] = "0.01"
     project.api.simulator.jobs.speed = 40  # jobs of 3 s and more
     with ThreadPoolExecutor(1) as pool:
@@ -259,11 +329,16 @@ def test_a_prefect_server_of_ours_that_dies_is_started_again_and_shows_how_the_r
     project: Project, tmp_path: Path, new_home: Callable[[Path], Path]
 ) -> None:
     project.home = new_home(tmp_path / "prefect")  # a server of its own, to be killed
-    done = _run_and_kill(project, lambda: int(json.loads((project.home / "storyreel-server.json").read_text())["pid"]))
+    done = _run_and_kill(
+        project,
+        lambda: int(json.loads((project.home / "storyreel-server.json").read_text())["pid"]),
+    )
     assert "was lost" not in done.stderr
     with sqlite3.connect(project.home / "prefect.db") as database:
         assert database.execute("SELECT state_type FROM flow_run").fetchall() == [("COMPLETED",)]
-        assert ("cut the film", "COMPLETED") in database.execute("SELECT name, state_type FROM task_run").fetchall()
+        assert ("cut the film", "COMPLETED") in database.execute(
+            "SELECT name, state_type FROM task_run"
+        ).fetchall()
 
 
 def test_a_prefect_server_of_yours_that_dies_delays_no_job_and_loses_no_clip(
@@ -274,8 +349,18 @@ def test_a_prefect_server_of_yours_that_dies_delays_no_job_and_loses_no_clip(
     with socket.create_server(("127.0.0.1", 0)) as listening:
         url = f"http://127.0.0.1:{listening.getsockname()[1]}/api"
         server = subprocess.Popen(
-            [sys.executable, "-m", "storyreel.flows.server.serving", str(listening.fileno()), str(info)],
-            env={**bare(), "PREFECT_HOME": str(new_home(tmp_path / "prefect")), "PREFECT_API_URL": url},
+            [
+                sys.executable,
+                "-m",
+                "storyreel.flows.server.serving",
+                str(listening.fileno()),
+                str(info),
+            ],
+            env={
+                **bare(),
+                "PREFECT_HOME": str(new_home(tmp_path / "prefect")),
+                "PREFECT_API_URL": url,
+            },
             pass_fds=[listening.fileno()],
             process_group=0,
         )

@@ -1,4 +1,6 @@
-"""What a person does when something went wrong: resolve, retake, rescue, fetch again, wait for another run."""
+"""What a person does when something went wrong: resolve, retake, rescue, fetch again, wait for
+another run.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ cut: {enabled: false}
 
 
 def lost(project: Project) -> str:
-    """A board whose only request was accepted, and its answer lost; returns the job's id on the server's side."""
+    """A board whose only request was accepted, and its answer lost; returns the job's id on the
+    server's side.
+    """
     project.write(ONE)
     project.api.faults({"on": "create", "do": "lose_after", "nth": [1]})
     assert statuses(project.run(code=1)) == {"one": "held"}
@@ -47,12 +51,15 @@ def test_a_server_that_lists_its_jobs_is_asked_which_one_was_lost(project: Proje
         project.api = lax
         project.write(
             ONE.replace(
-                "{id: one, prompt: scene one}", "{id: one, prompt: scene one}\n  - {id: two, prompt: scene two}"
+                "{id: one, prompt: scene one}",
+                "{id: one, prompt: scene one}\n  - {id: two, prompt: scene two}",
             )
         )
         project.api.faults({"on": "create", "do": "lose_after", "prompt": "scene one"})
         assert statuses(project.run(code=1)) == {"one": "held", "two": "completed"}
-        (job,) = [j["id"] for j in project.api.simulator.truth["accepted"] if j["prompt"] == "scene one"]
+        (job,) = [
+            j["id"] for j in project.api.simulator.truth["accepted"] if j["prompt"] == "scene one"
+        ]
         told = project.storyreel("resolve", "board.yaml", "one", code=2).stderr
         assert "lists 1 that may be it" in told and "the same prompt" in told
         assert f"storyreel resolve board.yaml one --take 1 --adopt {job}" in told
@@ -61,7 +68,9 @@ def test_a_server_that_lists_its_jobs_is_asked_which_one_was_lost(project: Proje
         assert len(project.api.accepted) == 2
 
 
-def test_a_held_take_is_sent_once_more_only_when_asked_and_the_double_charge_is_told(project: Project) -> None:
+def test_a_held_take_is_sent_once_more_only_when_asked_and_the_double_charge_is_told(
+    project: Project,
+) -> None:
     lost(project)
     project.storyreel("resolve", "board.yaml", "one", "--resubmit")
     report = project.run()
@@ -118,7 +127,9 @@ def test_rescue_fetches_what_finished_while_nobody_watched(project: Project) -> 
     assert len(project.api.accepted) == 1
 
 
-def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storyboard(project: Project) -> None:
+def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storyboard(
+    project: Project,
+) -> None:
     project.api.faults({"on": "content", "do": "status", "status": 404})
     for name in ("late", "soon"):
         (project.folder / f"{name}.yaml").write_text(
@@ -134,8 +145,13 @@ def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storybo
     (project.folder / "late.yaml").unlink()
     with (project.folder / "runs/late/.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        done = project.storyreel("rescue", code=1)  # a workspace in use keeps no other from being rescued
-    assert "another run" in done.stderr and "soon: one take 1: fetched clips/one/take-1.mp4" in done.stdout
+        done = project.storyreel(
+            "rescue", code=1
+        )  # a workspace in use keeps no other from being rescued
+    assert (
+        "another run" in done.stderr
+        and "soon: one take 1: fetched clips/one/take-1.mp4" in done.stdout
+    )
     (project.folder / "runs/soon/clips/one/take-1.mp4").unlink()
     told = project.storyreel("rescue", "runs").stdout
     assert told.index("soon: one take 1: fetched") < told.index("late: one take 1: fetched")
@@ -143,7 +159,9 @@ def test_rescue_goes_through_every_ledger_by_the_hours_left_and_needs_no_storybo
     assert len(project.api.accepted) == 2
 
 
-def test_a_clip_that_is_gone_is_told_with_its_price_and_never_made_silently(project: Project) -> None:
+def test_a_clip_that_is_gone_is_told_with_its_price_and_never_made_silently(
+    project: Project,
+) -> None:
     project.write(ONE)
     project.api.faults({"on": "content", "do": "status", "status": 404})
     report = project.run(code=1)
@@ -165,7 +183,9 @@ def test_a_damaged_download_is_fetched_again(project: Project) -> None:
     assert statuses(project.run()) == {"one": "completed"}
 
 
-def test_a_moderated_prompt_is_not_rolled_again_and_a_fallback_is_sent_once(project: Project) -> None:
+def test_a_moderated_prompt_is_not_rolled_again_and_a_fallback_is_sent_once(
+    project: Project,
+) -> None:
     project.write(ONE.replace("scene one", "moderation-test one"))
     for _ in range(2):
         report = project.run(code=1)
@@ -181,7 +201,9 @@ def test_a_moderated_prompt_is_not_rolled_again_and_a_fallback_is_sent_once(proj
 
 def test_a_rate_limit_looks_like_waiting(project: Project) -> None:
     project.write(ONE)
-    project.api.faults({"on": "create", "do": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 2})
+    project.api.faults(
+        {"on": "create", "do": "status", "status": 429, "headers": {"Retry-After": "1"}, "times": 2}
+    )
     done = project.storyreel("run", "board.yaml", "--yes")
     assert "waiting: the API asks to wait" in done.stderr and len(project.api.accepted) == 1
 
@@ -197,7 +219,14 @@ def test_no_more_jobs_are_in_flight_than_the_account_may_have(project: Project) 
 
 def test_an_empty_account_stops_the_run_with_3(project: Project) -> None:
     project.write(ONE)
-    project.api.faults({"on": "create", "do": "status", "status": 402, "body": '{"error": {"message": "no balance"}}'})
+    project.api.faults(
+        {
+            "on": "create",
+            "do": "status",
+            "status": 402,
+            "body": '{"error": {"message": "no balance"}}',
+        }
+    )
     done = project.storyreel("run", "board.yaml", "--yes", code=3)
     assert "no credit left" in done.stderr
 
@@ -239,21 +268,36 @@ def test_a_full_disk_loses_nothing_that_was_paid(project: Project) -> None:
     assert len(project.api.accepted) == 1
 
 
-def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_sent(project: Project) -> None:
+def test_a_workspace_that_cannot_be_written_is_told_before_anything_is_sent(
+    project: Project,
+) -> None:
     project.write(ONE)
     (project.folder / "runs").write_text("a file where the folder should be")
     done = project.storyreel("run", "board.yaml", "--yes", code=2)
     assert "cannot be written" in done.stderr and project.api.accepted == []
 
 
-def test_the_first_clip_is_looked_at_and_the_run_stops_before_more_of_that_model_is_paid(project: Project) -> None:
-    project.write(ONE.replace("cut:", "  - {id: two, prompt: scene two}\n  - {id: three, prompt: scene three}\ncut:"))
+def test_the_first_clip_is_looked_at_and_the_run_stops_before_more_of_that_model_is_paid(
+    project: Project,
+) -> None:
+    project.write(
+        ONE.replace(
+            "cut:", "  - {id: two, prompt: scene two}\n  - {id: three, prompt: scene three}\ncut:"
+        )
+    )
     project.environment["STORYREEL_MAX_IN_FLIGHT"] = "1"
     project.api.faults({"on": "create", "do": "wrong"})
     done = project.storyreel("run", "board.yaml", "--yes", code=4)
-    assert "`size`: 1920x1080 (landscape) was asked for" in done.stderr and "--accept-differences" in done.stderr
+    assert (
+        "`size`: 1920x1080 (landscape) was asked for" in done.stderr
+        and "--accept-differences" in done.stderr
+    )
     assert len(project.api.accepted) == 1
-    project.storyreel("run", "board.yaml", "--yes", code=4)  # nor does another run pay before it is accepted
+    project.storyreel(
+        "run", "board.yaml", "--yes", code=4
+    )  # nor does another run pay before it is accepted
     assert len(project.api.accepted) == 1
     report = project.run("--accept-differences")
-    assert set(statuses(report).values()) == {"completed", "reused"} and len(project.api.accepted) == 3
+    assert (
+        set(statuses(report).values()) == {"completed", "reused"} and len(project.api.accepted) == 3
+    )

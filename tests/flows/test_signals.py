@@ -1,4 +1,6 @@
-"""A signal while a paid request is under way: its answer is waited for, its job noted, and nothing more is sent."""
+"""A signal while a paid request is under way: its answer is waited for, its job noted, and nothing
+more is sent.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +42,23 @@ def database() -> Iterator[str]:
 
 
 def environment(project: Project) -> dict[str, str]:
-    return {**bare(), "PREFECT_HOME": str(project.home), "OPENAI_BASE_URL": project.api.url, "OPENAI_API_KEY": KEY,
-            "STORYREEL_TIME_SCALE": "0.001", "PYTHONPATH": str(ROOT), **project.environment}  # fmt: skip
+    return {
+        **bare(),
+        "PREFECT_HOME": str(project.home),
+        "OPENAI_BASE_URL": project.api.url,
+        "OPENAI_API_KEY": KEY,
+        "STORYREEL_TIME_SCALE": "0.001",
+        "PYTHONPATH": str(ROOT),
+        **project.environment,
+    }
 
 
 def start(project: Project, *arguments: str, **options: Any) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-m", *arguments], cwd=project.folder, env=environment(project) | options.pop("env", {}),
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits it ignored
+        # a job in the background inherits it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         **options,
     )  # fmt: skip
 
@@ -63,7 +73,9 @@ def until_sent(project: Project, run: subprocess.Popen[str], jobs: int = 2) -> N
 
 def in_flight(ledger: str) -> list[str]:
     query = "SELECT scene FROM takes WHERE state = 'in_flight' ORDER BY scene"
-    connection: Any = psycopg.connect(ledger) if ledger.startswith("postgresql") else sqlite3.connect(ledger)
+    connection: Any = (
+        psycopg.connect(ledger) if ledger.startswith("postgresql") else sqlite3.connect(ledger)
+    )
     with connection:
         return [scene for (scene,) in connection.execute(query).fetchall()]
 
@@ -80,10 +92,14 @@ def test_the_answer_to_a_paid_request_outlives_the_signal(
     ledger = str(project.folder / f"runs/{name}/ledger.db")
     if on == "postgresql":
         ledger = project.environment["STORYREEL_DATABASE_URL"] = request.getfixturevalue("database")
-        project.environment["STORYREEL_PROJECT"] = name  # else what the board before has paid for is found, and held
+        project.environment["STORYREEL_PROJECT"] = (
+            name  # else what the board before has paid for is found, and held
+        )
     project.write(BOARD.format(id=name))
     project.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
-    with start(project, "storyreel", "run", "board.yaml", "--yes", "--workspace", f"runs/{name}") as run:
+    with start(
+        project, "storyreel", "run", "board.yaml", "--yes", "--workspace", f"runs/{name}"
+    ) as run:
         until_sent(project, run)
         for _ in range(times):
             run.send_signal(kind)
@@ -99,18 +115,28 @@ def test_the_answer_to_a_paid_request_outlives_the_signal(
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_it_does_so_in_a_process_that_a_worker_starts(project: Project, kind: signal.Signals) -> None:
-    """`python -m prefect.engine`, as the process worker runs it: there Prefect's engine handles SIGTERM, nobody the others."""
+def test_it_does_so_in_a_process_that_a_worker_starts(
+    project: Project, kind: signal.Signals
+) -> None:
+    """`python -m prefect.engine`, as the process worker runs it: there Prefect's engine handles
+    SIGTERM, nobody the others.
+    """
     port = json.loads((project.home / "storyreel-server.json").read_text())["port"]
     url = f"http://127.0.0.1:{port}/api"
     project.write(BOARD.format(id="engine"))
     project.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
-    flow = httpx.post(f"{url}/flows/", json={"name": "render-storyboard"}, timeout=30, trust_env=False).json()["id"]
+    flow = httpx.post(
+        f"{url}/flows/", json={"name": "render-storyboard"}, timeout=30, trust_env=False
+    ).json()["id"]
     parameters = {"storyboard": "board.yaml", "workspace": "runs/engine"}
     wanted = {"flow_id": flow, "parameters": parameters, "state": {"type": "PENDING"}}
     made = httpx.post(f"{url}/flow_runs/", json=wanted, timeout=30, trust_env=False).json()["id"]
     entry = "storyreel.flows.render.render_storyboard"
-    prefect = {"PREFECT_API_URL": url, "PREFECT__FLOW_RUN_ID": made, "PREFECT__FLOW_ENTRYPOINT": entry}
+    prefect = {
+        "PREFECT_API_URL": url,
+        "PREFECT__FLOW_RUN_ID": made,
+        "PREFECT__FLOW_ENTRYPOINT": entry,
+    }
     with start(project, "prefect.engine", env=prefect) as run:
         until_sent(project, run)
         run.send_signal(kind)

@@ -61,19 +61,27 @@ class Home:
     def prefect(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "prefect", "--no-prompt", *arguments]
         environment = self.environment | {"PREFECT_API_URL": f"{self.url}/api"}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, timeout=120, check=False
+        )
         assert done.returncode == 0, done.stdout + done.stderr
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         for _ in range(20):
-            answer = httpx.request(method, f"{self.url}/api{path}", json=body, timeout=30, trust_env=False)
-            if answer.status_code != 503:  # its database is busy; Prefect's own client asks again, too
+            answer = httpx.request(
+                method, f"{self.url}/api{path}", json=body, timeout=30, trust_env=False
+            )
+            if (
+                answer.status_code != 503
+            ):  # its database is busy; Prefect's own client asks again, too
                 break
         assert answer.is_success, answer.text
         return answer.json() if answer.content else None
 
     def workers(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "prefect/storyreel-workers.json").read_text())
+        found: dict[str, Any] = json.loads(
+            (self.folder / "prefect/storyreel-workers.json").read_text()
+        )
         return found
 
     def worker(self) -> int:
@@ -81,24 +89,36 @@ class Home:
 
     def start(self, deployment: str, **parameters: Any) -> str:
         found = self.ask("GET", f"/deployments/name/{deployment}")
-        return str(self.ask("POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters})["id"])
+        return str(
+            self.ask(
+                "POST", f"/deployments/{found['id']}/create_flow_run", {"parameters": parameters}
+            )["id"]
+        )
 
-    def eventually(self, read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120) -> Any:
+    def eventually(
+        self, read: Callable[[], Any], good: Callable[[Any], bool], seconds: float = 120
+    ) -> Any:
         """What is read, once it is as wanted: the server writes things down a little later."""
         deadline = time.monotonic() + seconds
         while not good(found := read()):
             if time.monotonic() > deadline:
-                raise AssertionError(f"{found}\n{(self.folder / 'prefect/storyreel-worker.log').read_text()[-3000:]}")
+                raise AssertionError(
+                    f"{found}\n{(self.folder / 'prefect/storyreel-worker.log').read_text()[-3000:]}"
+                )
             time.sleep(0.1)
         return found
 
     def until(self, run: str, good: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """The flow run's state, once it is as wanted."""
-        state: dict[str, Any] = self.eventually(lambda: self.ask("GET", f"/flow_runs/{run}")["state"], good)
+        state: dict[str, Any] = self.eventually(
+            lambda: self.ask("GET", f"/flow_runs/{run}")["state"], good
+        )
         return state
 
     def info(self) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads((self.folder / "prefect/storyreel-server.json").read_text())
+        found: dict[str, Any] = json.loads(
+            (self.folder / "prefect/storyreel-server.json").read_text()
+        )
         return found
 
 
@@ -132,7 +152,11 @@ def final(state: dict[str, Any]) -> bool:
 def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
     assert httpx.get(home.url, trust_env=False).status_code == 200  # the UI
     before, worker = home.info(), home.worker()
-    assert home.storyreel("up").stdout.strip() == home.url and home.info() == before and home.worker() == worker
+    assert (
+        home.storyreel("up").stdout.strip() == home.url
+        and home.info() == before
+        and home.worker() == worker
+    )
     server = before["pid"]
     assert os.getpriority(os.PRIO_PROCESS, server) > 0
     assert os.getsid(server) == os.getsid(0)  # niceness counts within a session only
@@ -148,41 +172,56 @@ def test_up_is_idempotent_and_mends_what_died(home: Home) -> None:
         f"{NAME}-{name}" for name in ("render", "render-nightly", "rescue-hourly", "batch")
     }
     assert [d["name"] for d in listed if any(s["active"] for s in d["schedules"])] == []
-    form = next(d for d in listed if d["name"] == f"{NAME}-render")["parameter_openapi_schema"]["properties"]
+    form = next(d for d in listed if d["name"] == f"{NAME}-render")["parameter_openapi_schema"][
+        "properties"
+    ]
     assert all(field.get("description") for field in form.values())
 
 
-def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(home: Home) -> None:
+def test_up_leaves_schedules_as_they_are_switched_and_takes_up_what_its_worker_had_not_begun(
+    home: Home,
+) -> None:
     ids = {name: home.ask("GET", f"/deployments/name/{name}")["id"] for name in (NIGHTLY, RENDER)}
 
     def schedule() -> dict[str, Any]:
         return dict(home.ask("GET", f"/deployments/name/{NIGHTLY}")["schedules"][0])
 
     def switch(*, active: bool) -> None:
-        home.ask("PATCH", f"/deployments/{ids[NIGHTLY]}/schedules/{schedule()['id']}", {"active": active})
+        home.ask(
+            "PATCH", f"/deployments/{ids[NIGHTLY]}/schedules/{schedule()['id']}", {"active": active}
+        )
         home.ask("PATCH", f"/deployments/{ids[RENDER]}", {"paused": active})
 
     switch(active=True)
     os.kill(home.worker(), signal.SIGKILL)
     run = home.start(HOURLY, paths=["storyboard.yaml"])
-    home.ask("POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}})
+    home.ask(
+        "POST", f"/flow_runs/{run}/set_state", {"state": {"type": "PENDING", "name": "Submitting"}}
+    )
     assert home.storyreel("up").returncode == 0
     assert schedule()["active"] and home.ask("GET", f"/deployments/{ids[RENDER]}")["paused"]
     assert home.until(run, final)["type"] == "COMPLETED"
     switch(active=False)
 
 
-def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_so(home: Home) -> None:
+def test_a_run_waits_for_approval_and_a_budget_stops_it_with_a_state_that_says_so(
+    home: Home,
+) -> None:
     (home.folder / "asked.yaml").write_text(BOARD.format(id="asked", approve="plan"))
     home.prefect("automation", "create", "--from-file", str(ROOT / "docs/automations.yaml"))
-    run = home.start(NIGHTLY, storyboard="asked.yaml", simulate=False, workspace="asked", budget_per_run=4)
+    run = home.start(
+        NIGHTLY, storyboard="asked.yaml", simulate=False, workspace="asked", budget_per_run=4
+    )
     assert home.until(run, lambda s: s["name"] == "Suspended" or final(s))["name"] == "Suspended"
     assert home.api.accepted == []
     waiting = home.storyreel("approve").stdout
     assert run in waiting
     assert "approved" in home.storyreel("approve", run).stdout
     state = home.until(run, final)
-    assert state["name"] == "Budget reached" and "4.00 of this run's budget of 4 CNY is used" in state["message"]
+    assert (
+        state["name"] == "Budget reached"
+        and "4.00 of this run's budget of 4 CNY is used" in state["message"]
+    )
     assert len(home.api.accepted) == 1
     ours = {"filter": {"event": {"prefix": ["storyreel."]}}}
     events = home.eventually(
@@ -205,17 +244,26 @@ def test_a_schedule_that_is_switched_on_starts_runs(home: Home) -> None:
     every_minute = {"schedule": {"interval": 60, "anchor_date": soon}, "active": True,
                     "parameters": {"paths": ["storyboard.yaml"]}}  # fmt: skip
     made = home.ask("POST", f"/deployments/{deployment}/schedules", [every_minute])
-    wanted = {"flow_runs": {"deployment_id": {"any_": [deployment]}}, "sort": "EXPECTED_START_TIME_ASC"}
+    wanted = {
+        "flow_runs": {"deployment_id": {"any_": [deployment]}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
 
     def scheduled() -> list[str]:
-        return [run["id"] for run in home.ask("POST", "/flow_runs/filter", wanted) if run["auto_scheduled"]]
+        return [
+            run["id"]
+            for run in home.ask("POST", "/flow_runs/filter", wanted)
+            if run["auto_scheduled"]
+        ]
 
     first = home.eventually(scheduled, bool, 90)[0]
     assert home.until(first, final)["message"] == "0 asked about, 0 with a problem"
     home.ask("DELETE", f"/deployments/{deployment}/schedules/{made[0]['id']}")
 
 
-def test_a_cancelled_run_leaves_its_jobs_to_the_next_and_the_answers_under_way_are_waited_for(home: Home) -> None:
+def test_a_cancelled_run_leaves_its_jobs_to_the_next_and_the_answers_under_way_are_waited_for(
+    home: Home,
+) -> None:
     home.api.faults({"on": "create", "do": "slow", "seconds": 1.5})
     (home.folder / "late.yaml").write_text(BOARD.format(id="late", approve="none"))
     parameters = {"storyboard": "late.yaml", "simulate": False, "workspace": "late"}
@@ -255,14 +303,18 @@ def test_a_run_waits_its_turn_while_another_works_on_its_storyboard(home: Home) 
     assert not [one for one in logs if "Traceback" in one["message"]]
 
 
-def test_a_run_whose_worker_is_killed_goes_on_to_its_end_and_holds_nothing_after_it(home: Home) -> None:
+def test_a_run_whose_worker_is_killed_goes_on_to_its_end_and_holds_nothing_after_it(
+    home: Home,
+) -> None:
     (home.folder / "orphan.yaml").write_text(BOARD.format(id="orphan", approve="none"))
     before = len(home.api.accepted)
     run = home.start(RENDER, storyboard="orphan.yaml", simulate=False, workspace="orphan")
     home.eventually(lambda: len(home.api.accepted), lambda count: count >= before + 2)
     os.kill(home.worker(), signal.SIGKILL)
     assert home.until(run, final)["type"] == "COMPLETED"
-    assert "2 reused" in home.storyreel("run", "orphan.yaml", "--yes", "--workspace", "orphan").stdout
+    assert (
+        "2 reused" in home.storyreel("run", "orphan.yaml", "--yes", "--workspace", "orphan").stdout
+    )
     assert home.storyreel("up").returncode == 0
 
 
@@ -271,8 +323,16 @@ def test_two_projects_share_nothing_but_the_server(home: Home) -> None:
     assert home.storyreel("init", str(other)).returncode == 0
     call(other, "lake")
     nightly = home.ask("GET", f"/deployments/name/{NIGHTLY}")
-    home.ask("PATCH", f"/deployments/{nightly['id']}/schedules/{nightly['schedules'][0]['id']}", {"active": True})
-    mine = {d["name"]: d for d in home.ask("POST", "/deployments/filter", {}) if d["name"].startswith(NAME)}
+    home.ask(
+        "PATCH",
+        f"/deployments/{nightly['id']}/schedules/{nightly['schedules'][0]['id']}",
+        {"active": True},
+    )
+    mine = {
+        d["name"]: d
+        for d in home.ask("POST", "/deployments/filter", {})
+        if d["name"].startswith(NAME)
+    }
     worker = home.worker()
     home.environment["STORYREEL_MAX_IN_FLIGHT"] = "nonsense"  # of the other project's environment
     try:
@@ -289,13 +349,24 @@ def test_two_projects_share_nothing_but_the_server(home: Home) -> None:
     (other / "there.yaml").write_text(BOARD.format(id="there", approve="none"))
     runs = [
         home.start(RENDER, storyboard="here.yaml", simulate=True, speed=3000),
-        home.start("render-storyboard/lake-render", storyboard="there.yaml", simulate=True, speed=3000),
+        home.start(
+            "render-storyboard/lake-render", storyboard="there.yaml", simulate=True, speed=3000
+        ),
     ]
-    assert [home.until(run, final)["type"] for run in runs] == ["COMPLETED", "FAILED"]  # for its environment's nonsense
-    assert (home.folder / "runs/here.simulated").is_dir() and not (home.folder / "runs/there.simulated").exists()
+    assert [home.until(run, final)["type"] for run in runs] == [
+        "COMPLETED",
+        "FAILED",
+    ]  # for its environment's nonsense
+    assert (home.folder / "runs/here.simulated").is_dir() and not (
+        home.folder / "runs/there.simulated"
+    ).exists()
     namesake = home.folder.parent / "copy"
     shutil.copytree(other, namesake)
     done = home.storyreel("up", str(namesake))
-    assert done.returncode == 2 and "is called `lake`, too" in done.stderr and "STORYREEL_PROJECT" in done.stderr
+    assert (
+        done.returncode == 2
+        and "is called `lake`, too" in done.stderr
+        and "STORYREEL_PROJECT" in done.stderr
+    )
     assert "worker of `lake`" in home.storyreel("down", str(other)).stdout
     assert home.worker() == worker and home.storyreel("up").stdout.strip() == home.url

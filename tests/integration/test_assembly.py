@@ -1,4 +1,6 @@
-"""From takes to film: what is left out at a seam, how long a slate is, and what is said of files that changed."""
+"""From takes to film: what is left out at a seam, how long a slate is, and what is said of files
+that changed.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ scenes:
 
 
 def board(tmp_path: Path, into: str = "cut", cut: str = "") -> Storyboard:
-    (tmp_path / "b.yaml").write_text(BOARD.format(model="kling-v2-5-turbo", into=into, cut=cut), "utf-8")
+    (tmp_path / "b.yaml").write_text(
+        BOARD.format(model="kling-v2-5-turbo", into=into, cut=cut), "utf-8"
+    )
     return manifest.load(tmp_path / "b.yaml", catalog.load())
 
 
@@ -52,13 +56,19 @@ def take(workspace: Workspace, scene: str, odd: Odd) -> Take:
 
 @pytest.mark.parametrize("rate", [24, 30])
 @pytest.mark.parametrize("into", ["cut", "dissolve", "fade"])
-def test_an_offset_leaves_its_pictures_out_whatever_the_seam(tmp_path: Path, into: str, rate: int) -> None:
-    """The next clip begins on another picture than the one it was asked to begin on, as models do."""
+def test_an_offset_leaves_its_pictures_out_whatever_the_seam(
+    tmp_path: Path, into: str, rate: int
+) -> None:
+    """The next clip begins on another picture than the one it was asked to begin on, as
+    models do.
+    """
     workspace = Workspace(tmp_path / "ws")
     one = take(workspace, "one", Odd(frames=2 * rate, fps=Fraction(rate)))
     two = take(workspace, "two", Odd(frames=24))
     made = assembly.cut(
-        board(tmp_path, into, "missing: skip"), workspace, [("one", one), ("two", two), ("three", None)]
+        board(tmp_path, into, "missing: skip"),
+        workspace,
+        [("one", one), ("two", two), ("three", None)],
     )
     overlap = 6 if into == "dissolve" else 0
     assert made["frames"] == round((2 * rate - 10) * 24 / rate) + 24 - overlap
@@ -70,13 +80,25 @@ def test_an_offset_leaves_its_pictures_out_whatever_the_seam(tmp_path: Path, int
 
 def test_a_slate_lasts_as_long_as_its_scene_will(tmp_path: Path) -> None:
     workspace, storyboard = Workspace(tmp_path / "ws"), board(tmp_path, cut="missing: slate")
-    rows = [("one", take(workspace, "one", Odd())), ("two", None), ("three", take(workspace, "three", Odd()))]
-    assert assembly.cut(storyboard, workspace, rows)["frames"] == 48 + storyboard.scene("two").seconds * 24  # type: ignore[arg-type]
+    rows = [
+        ("one", take(workspace, "one", Odd())),
+        ("two", None),
+        ("three", take(workspace, "three", Odd())),
+    ]
+    assert (
+        assembly.cut(storyboard, workspace, rows)["frames"]
+        == 48 + storyboard.scene("two").seconds * 24
+    )  # type: ignore[arg-type]
 
 
-def test_a_clip_of_which_a_part_is_lost_does_not_take_film_timeline_or_sheet_away(tmp_path: Path) -> None:
+def test_a_clip_of_which_a_part_is_lost_does_not_take_film_timeline_or_sheet_away(
+    tmp_path: Path,
+) -> None:
     workspace = Workspace(tmp_path / "ws")
-    rows = [(name, take(workspace, name, Odd(frames=48, options={"g": "8"}))) for name in ("one", "two", "three")]
+    rows = [
+        (name, take(workspace, name, Odd(frames=48, options={"g": "8"})))
+        for name in ("one", "two", "three")
+    ]
     path = workspace.root / "clips" / "two" / "take-1.mp4"
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
@@ -89,7 +111,10 @@ def test_a_clip_of_which_a_part_is_lost_does_not_take_film_timeline_or_sheet_awa
 
 def test_music_that_was_exchanged_makes_another_film_and_is_said(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=d=4", tmp_path / "m.wav")
-    workspace, storyboard = Workspace(tmp_path / "ws"), board(tmp_path, cut="missing: skip, music: {file: m.wav}")
+    workspace, storyboard = (
+        Workspace(tmp_path / "ws"),
+        board(tmp_path, cut="missing: skip, music: {file: m.wav}"),
+    )
     rows = [("one", take(workspace, "one", Odd())), ("two", None), ("three", None)]
     key = finishing.key_of(storyboard, rows)  # type: ignore[arg-type]
     assert assembly.cut(storyboard, workspace, rows)["notes"] == []  # type: ignore[arg-type]
@@ -102,8 +127,15 @@ def test_music_that_was_exchanged_makes_another_film_and_is_said(tmp_path: Path)
 
 def test_music_exchanged_while_the_film_is_cut_is_said(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=d=4", tmp_path / "m.wav")
-    workspace, storyboard = Workspace(tmp_path / "ws"), board(tmp_path, cut="missing: skip, music: {file: m.wav}")
-    rows = [("one", take(workspace, "one", Odd(size=(640, 360), tagged=False))), ("two", None), ("three", None)]
+    workspace, storyboard = (
+        Workspace(tmp_path / "ws"),
+        board(tmp_path, cut="missing: skip, music: {file: m.wav}"),
+    )
+    rows = [
+        ("one", take(workspace, "one", Odd(size=(640, 360), tagged=False))),
+        ("two", None),
+        ("three", None),
+    ]
 
     def exchange(done: int, total: int) -> None:
         os.utime(tmp_path / "m.wav", ns=(1, 1))

@@ -1,4 +1,6 @@
-"""Each answer becomes the error that says what it means, and the key goes nowhere but to the API."""
+"""Each answer becomes the error that says what it means, and the key goes nowhere but to the
+API.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ POST = [
 
 
 @pytest.mark.parametrize(("status", "body", "kind"), POST)
-async def test_each_answer_to_a_post_has_one_meaning(status: int, body: str, kind: type[Exception]) -> None:
+async def test_each_answer_to_a_post_has_one_meaning(
+    status: int, body: str, kind: type[Exception]
+) -> None:
     async with client(lambda request: httpx.Response(status, text=body)) as api:
         with pytest.raises(kind) as caught:
             await api.create({"prompt": "x"})
@@ -62,7 +66,9 @@ async def test_each_answer_to_a_post_has_one_meaning(status: int, body: str, kin
         (httpx.RemoteProtocolError("closed"), errors.AnswerLost), (httpx.WriteTimeout("slow"), errors.AnswerLost),
     ],
 )  # fmt: skip
-async def test_what_provably_never_left_is_told_from_a_lost_answer(fault: Exception, kind: type[Exception]) -> None:
+async def test_what_provably_never_left_is_told_from_a_lost_answer(
+    fault: Exception, kind: type[Exception]
+) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise fault
 
@@ -73,7 +79,17 @@ async def test_what_provably_never_left_is_told_from_a_lost_answer(fault: Except
 
 async def test_a_wish_to_wait_is_read_in_both_forms() -> None:
     odd = [
-        (value, None) for value in ("soon", "²", "", "-1", "9" * 400, "1e9", "Thu, 01 Jan 99999 00:00:00 GMT", "NaN")
+        (value, None)
+        for value in (
+            "soon",
+            "²",
+            "",
+            "-1",
+            "9" * 400,
+            "1e9",
+            "Thu, 01 Jan 99999 00:00:00 GMT",
+            "NaN",
+        )
     ]
     for value, wait in (("7", 7.0), ("1.5", 1.5), ("Thu, 01 Jan 1970 00:17:00 GMT", 20.0), *odd):
         answer = httpx.Response(429, headers=[(b"Retry-After", value.encode())])
@@ -105,7 +121,9 @@ async def test_requests_carry_the_key_as_bearer_and_our_own_name() -> None:
     assert json.loads(seen[0].content) == {"prompt": "守"}
 
 
-async def test_a_download_never_waits_for_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_download_never_waits_for_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "fsync", lambda fd: pytest.fail("it would hold up every other job"))
     async with client(lambda request: httpx.Response(200, content=BYTES)) as api:
         await api.download("https://x.example/a.mp4", tmp_path / "a")
@@ -118,7 +136,9 @@ async def test_the_key_never_follows_a_result_url_or_a_redirect(tmp_path: Path) 
     def handler(request: httpx.Request) -> httpx.Response:
         seen.append(request)
         if request.url.host == "api.example":
-            return httpx.Response(302, headers={"Location": "https://cdn.example/clip.mp4?e=1&token=t"})
+            return httpx.Response(
+                302, headers={"Location": "https://cdn.example/clip.mp4?e=1&token=t"}
+            )
         return httpx.Response(200, content=b"bytes")
 
     async with client(handler) as api:
@@ -131,7 +151,9 @@ async def test_the_key_never_follows_a_result_url_or_a_redirect(tmp_path: Path) 
 
 
 async def test_a_server_that_echoes_the_key_does_not_get_it_into_our_words() -> None:
-    async with client(lambda request: httpx.Response(401, json={"error": {"message": f"bad key {KEY}"}})) as api:
+    async with client(
+        lambda request: httpx.Response(401, json={"error": {"message": f"bad key {KEY}"}})
+    ) as api:
         with pytest.raises(errors.KeyRefused) as caught:
             await api.retrieve("q")
     assert KEY not in str(caught.value)
@@ -183,7 +205,9 @@ async def test_an_http_link_that_does_not_answer_https_is_said_to_be_one(tmp_pat
     assert caught.value.fix
 
 
-async def test_a_link_of_the_apis_own_origin_that_wants_the_key_gets_it_and_no_other_does(tmp_path: Path) -> None:
+async def test_a_link_of_the_apis_own_origin_that_wants_the_key_gets_it_and_no_other_does(
+    tmp_path: Path,
+) -> None:
     seen: list[tuple[str, bool]] = []
 
     def handler(request: httpx.Request) -> httpx.Response:
@@ -217,7 +241,9 @@ async def test_a_failed_job_that_is_told_by_an_error_status_is_failed() -> None:
         (httpx.Response(500, json={"id": "q", "status": "queued"}), "q"),
     ],
 )  # fmt: skip
-async def test_a_job_that_was_made_is_found_in_the_answer(answer: httpx.Response, name: str) -> None:
+async def test_a_job_that_was_made_is_found_in_the_answer(
+    answer: httpx.Response, name: str
+) -> None:
     async with client(lambda request: answer) as api:
         assert (await api.create({})).id == name
 
@@ -256,7 +282,9 @@ BYTES = bytes(range(256)) * 40
 def breaking(
     *answers: tuple[int, dict[str, str], bytes],
 ) -> tuple[Callable[[httpx.Request], httpx.Response], list[str]]:
-    """A server whose answers break off after their bytes, but for the last; and the ranges it is asked for."""
+    """A server whose answers break off after their bytes, but for the last; and the ranges it is
+    asked for.
+    """
     left, asked = list(answers), []
 
     class Stream(httpx.AsyncByteStream):
@@ -296,7 +324,11 @@ async def test_a_download_that_breaks_off_goes_on_where_it_was(tmp_path: Path) -
 
 async def test_a_file_that_changed_meanwhile_is_fetched_from_its_beginning(tmp_path: Path) -> None:
     other = b"another clip altogether"
-    changed = (200, {"Content-Length": str(len(other)), "Accept-Ranges": "bytes", "ETag": '"v2"'}, other)
+    changed = (
+        200,
+        {"Content-Length": str(len(other)), "Accept-Ranges": "bytes", "ETag": '"v2"'},
+        other,
+    )
     handler, _ = breaking((200, WHOLE, BYTES[:1000]), changed)
     async with client(handler) as api:
         await api.download("https://x.example/a.mp4", tmp_path / "a")
@@ -343,7 +375,9 @@ async def _made(api: Client) -> answers.Job:
     return job
 
 
-async def test_a_real_server_that_drops_a_download_half_way_is_gone_on_with(server: Live, tmp_path: Path) -> None:
+async def test_a_real_server_that_drops_a_download_half_way_is_gone_on_with(
+    server: Live, tmp_path: Path
+) -> None:
     settings = Settings(OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)  # type: ignore[call-arg]
     server.faults({"on": "content", "nth": [1], "do": "break"})
     async with Client(settings) as api:
@@ -359,7 +393,9 @@ async def test_answers_that_drip_byte_by_byte_are_given_up_in_time(
     settings = Settings(OPENAI_BASE_URL=server.url, OPENAI_API_KEY=KEY)  # type: ignore[call-arg]
     async with Client(settings) as api:
         job = await _made(api)
-        server.faults(*({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content")))
+        server.faults(
+            *({"on": on, "do": "slow", "seconds": 60} for on in ("create", "retrieve", "content"))
+        )
         monkeypatch.setattr("storyreel.api.client.REQUEST_DEADLINE_S", 0.2)
         monkeypatch.setattr("storyreel.api.download.DOWNLOAD_DEADLINE_S", 0.2)
         with pytest.raises(errors.AnswerLost):
@@ -388,11 +424,15 @@ async def test_a_gigabyte_of_json_is_cut_short() -> None:
 
 def test_a_part_that_a_full_disk_cannot_take_is_removed(tmp_path: Path) -> None:
     code = (
-        "import resource, signal, sys\nfrom pathlib import Path\nfrom storyreel.api.part import Part\n"
-        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
+        "import resource, signal, sys\nfrom pathlib import Path\nfrom storyreel.api.part "
+        "import Part\n"
+        "signal.signal(signal.SIGXFSZ, "
+        "signal.SIG_IGN)\nresource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))\n"
         "part = Part(Path(sys.argv[1]), 10**6)\npart._out.write(b'x' * 100)\n"
         "try: part.close(keep=False)\nexcept OSError: print('full')\n"
     )
     path = tmp_path / ".clip.part"
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "full" and not path.exists()

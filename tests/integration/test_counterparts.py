@@ -1,4 +1,6 @@
-"""Software of others against ours: OpenAI's SDK and schemathesis as clients of the simulator, LiteLLM's proxy between."""
+"""Software of others against ours: OpenAI's SDK and schemathesis as clients of the simulator,
+LiteLLM's proxy between.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,13 @@ from tests.conftest import png
 from tests.litellm_proxy import proxy
 from tests.server import Live, live
 
-KLING = {"model": "kling-video-o1", "prompt": "a keeper", "seconds": "5", "size": "1920x1080", "mode": "pro"}
+KLING = {
+    "model": "kling-video-o1",
+    "prompt": "a keeper",
+    "seconds": "5",
+    "size": "1920x1080",
+    "mode": "pro",
+}
 OPENAI_FIELDS = {
     "id", "object", "model", "status", "progress", "created_at", "completed_at", "expires_at", "prompt", "size", "seconds",
     "remixed_from_video_id", "error",
@@ -66,11 +74,18 @@ class TestOpenAI:
                 made = client.videos.retrieve(made.id)
         assert made.status == "completed" and made.seconds == "5"
 
-    def test_the_sdks_own_form_with_an_uploaded_picture_is_taken(self, sdk: openai.OpenAI, lax: Live) -> None:
+    def test_the_sdks_own_form_with_an_uploaded_picture_is_taken(
+        self, sdk: openai.OpenAI, lax: Live
+    ) -> None:
         picture = io.BytesIO(png(1280, 720))
         picture.name = "dawn.png"
         made = sdk.videos.create_and_poll(
-            prompt="守", model="sora-2", seconds="4", size="1280x720", input_reference=picture, poll_interval_ms=10
+            prompt="守",
+            model="sora-2",
+            seconds="4",
+            size="1280x720",
+            input_reference=picture,
+            poll_interval_ms=10,
         )
         assert made.status == "completed" and made.progress == 100 and made.prompt == "守"
         assert lax.simulator.jobs.jobs[made.id].stills
@@ -83,8 +98,16 @@ class TestOpenAI:
         second = sdk.videos.remix(first.id, prompt="two")
         assert second.remixed_from_video_id == first.id
         third = sdk.videos.create_and_poll(prompt="three", model="sora-2", poll_interval_ms=10)
-        assert [v.prompt for v in sdk.videos.list(limit=2)] == ["three", "two", "one"]  # the SDK turns the pages
-        assert [v.prompt for v in sdk.videos.list(order="asc", limit=100)] == ["one", "two", "three"]
+        assert [v.prompt for v in sdk.videos.list(limit=2)] == [
+            "three",
+            "two",
+            "one",
+        ]  # the SDK turns the pages
+        assert [v.prompt for v in sdk.videos.list(order="asc", limit=100)] == [
+            "one",
+            "two",
+            "three",
+        ]
         assert sdk.videos.delete(third.id).deleted
         with pytest.raises(openai.NotFoundError):
             sdk.videos.retrieve(third.id)
@@ -98,24 +121,35 @@ class TestOpenAI:
                 other.videos.retrieve("x")
 
 
-async def test_every_field_that_openai_requires_is_there_and_nested_form_fields_are_read(lax: Live) -> None:
+async def test_every_field_that_openai_requires_is_there_and_nested_form_fields_are_read(
+    lax: Live,
+) -> None:
     fields = {
         "model": "kling-video-o1", "prompt": "x", "seconds": "5", "image_list[0][image]": lax.url.replace("/v1", "/nothing.png"),
         "image_list[0][type]": "first_frame",
     }  # fmt: skip
     async with httpx.AsyncClient(base_url=lax.url, headers={"Authorization": "Bearer k"}) as http:
         made = await http.post("/videos", files={k: (None, v) for k, v in fields.items()})
-        assert made.status_code == 400 and "nothing.png answers 404" in made.text  # it was read, and fetched
+        assert (
+            made.status_code == 400 and "nothing.png answers 404" in made.text
+        )  # it was read, and fetched
         del fields["image_list[0][image]"], fields["image_list[0][type]"]
         fields["image_list"] = json.dumps([])
         made = await http.post("/videos", files={k: (None, v) for k, v in fields.items()})
         assert set(made.json()) == OPENAI_FIELDS
         assert (
-            await http.post("/videos", content=b"--x", headers={"Content-Type": "multipart/form-data"})
+            await http.post(
+                "/videos", content=b"--x", headers={"Content-Type": "multipart/form-data"}
+            )
         ).status_code == 400
 
 
-CHECKS = [not_a_server_error, status_code_conformance, response_schema_conformance, content_type_conformance]
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    response_schema_conformance,
+    content_type_conformance,
+]
 
 
 @pytest.mark.parametrize("profile", ["strict", "lax"])
@@ -126,7 +160,12 @@ def test_schemathesis_finds_no_fault(tmp_path: Path, profile: Any) -> None:
         schema = schemathesis.openapi.from_url(f"{server.url.removesuffix('/v1')}/openapi.json")
         for operation in schema.get_all_operations():
 
-            @settings(max_examples=60, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+            @settings(
+                max_examples=60,
+                deadline=None,
+                derandomize=True,
+                suppress_health_check=list(HealthCheck),
+            )
             @given(case=operation.ok().as_strategy())
             def ask(case: Any) -> None:
                 for headers in ({"Authorization": "Bearer k"}, {}):
@@ -139,17 +178,23 @@ def test_schemathesis_finds_no_fault(tmp_path: Path, profile: Any) -> None:
 
 
 async def test_our_client_gets_its_clip_through_litellms_proxy(lax: Live, tmp_path: Path) -> None:
-    """The proxy drops `task_result`; the bytes come from `/content`, and the key goes to the proxy only."""
+    """The proxy drops `task_result`; the bytes come from `/content`, and the key goes to the proxy
+    only.
+    """
     with proxy(tmp_path, lax.url) as address:
         ours = Settings(OPENAI_BASE_URL=address, OPENAI_API_KEY="sk-ours")  # type: ignore[call-arg]
         async with Client(ours) as client:
-            job = await client.create({"model": "sora-2", "prompt": "x", "seconds": "4", "size": "1280x720"})
+            job = await client.create(
+                {"model": "sora-2", "prompt": "x", "seconds": "4", "size": "1280x720"}
+            )
             made = job.id
             while not job.status.is_final:
                 job = await client.retrieve(made)
             assert job.url is None and job.by_content
             await client.download(client.content_url(made), tmp_path / "clip.mp4")
             with pytest.raises(RequestRefused):
-                await client.create({"model": "sora-2", "prompt": "x", "seconds": "5", "size": "1280x720"})
+                await client.create(
+                    {"model": "sora-2", "prompt": "x", "seconds": "5", "size": "1280x720"}
+                )
     assert verify(tmp_path / "clip.mp4").facts.frames == 96
     assert len(lax.accepted) == 1

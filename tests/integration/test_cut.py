@@ -33,9 +33,13 @@ def clip(
     sound_s: float | None = None,
     marker: int = 0,
 ) -> Path:
-    """A clip of one colour that begins with `marker` white pictures, and with a beep over them if it has sound."""
+    """A clip of one colour that begins with `marker` white pictures, and with a beep over them if
+    it has sound.
+    """
     with av.open(str(path), "w", format="mp4") as out:
-        stream = out.add_stream("libx264", rate=fps, options={"crf": "12", "preset": "ultrafast", "threads": "1"})
+        stream = out.add_stream(
+            "libx264", rate=fps, options={"crf": "12", "preset": "ultrafast", "threads": "1"}
+        )
         stream.width, stream.height, stream.pix_fmt = *size, "yuv420p"
         context = stream.codec_context
         context.colorspace = context.color_primaries = context.color_trc = 1
@@ -76,7 +80,9 @@ def pictures(path: Path) -> list[tuple[int, int, int]]:
 def heard(path: Path) -> NDArray[np.float32]:
     """The film's sound, one channel."""
     with av.open(str(path)) as container:
-        return np.concatenate([frame.to_ndarray()[0] for frame in container.decode(audio=0)]).astype(np.float32)
+        return np.concatenate(
+            [frame.to_ndarray()[0] for frame in container.decode(audio=0)]
+        ).astype(np.float32)
 
 
 def near(one: tuple[int, int, int], other: tuple[int, int, int], by: int = 6) -> bool:
@@ -96,13 +102,23 @@ def test_clips_that_agree_are_copied_and_others_are_encoded(tmp_path: Path) -> N
     made, path = film(tmp_path, [Piece(one), Piece(two)])
     assert made == Film(48, 2.0, copied=True)
     assert near(pictures(path)[23], RED) and near(pictures(path)[24], GREEN)
-    made, path = film(tmp_path, [Piece(one), Piece(clip(tmp_path / "3.mp4", BLUE, size=(180, 320)))])
+    made, path = film(
+        tmp_path, [Piece(one), Piece(clip(tmp_path / "3.mp4", BLUE, size=(180, 320)))]
+    )
     assert made == Film(48, 2.0, copied=False) and near(pictures(path)[47], BLUE)
 
 
 def test_picture_and_sound_stay_together_over_mixed_clips(tmp_path: Path) -> None:
-    """White pictures with a beep begin every second; the beep is where the white is, to a frame, also after fifty clips."""
-    kinds = [{"sound_s": 1.0}, {"sound_s": 1.6}, {}, {"sound_s": 0.4}, {"sound_s": 1.0, "fps": 30, "frames": 30}]
+    """White pictures with a beep begin every second; the beep is where the white is, to a frame,
+    also after fifty clips.
+    """
+    kinds = [
+        {"sound_s": 1.0},
+        {"sound_s": 1.6},
+        {},
+        {"sound_s": 0.4},
+        {"sound_s": 1.0, "fps": 30, "frames": 30},
+    ]
     clips = [clip(tmp_path / f"{i}.mp4", GREEN, marker=3, **kind) for i, kind in enumerate(kinds)]  # type: ignore[arg-type]
     made, path = film(tmp_path, [Piece(c) for _ in range(10) for c in clips])
     assert made.frames == 50 * 24
@@ -119,19 +135,31 @@ def test_picture_and_sound_stay_together_over_mixed_clips(tmp_path: Path) -> Non
 
 
 def test_a_dissolve_overlaps_and_a_fade_goes_through_black(tmp_path: Path) -> None:
-    one, two, three = (clip(tmp_path / f"{i}.mp4", c, sound_s=1) for i, c in enumerate((RED, GREEN, BLUE)))
-    made, path = film(tmp_path, [Piece(one), Piece(two, into="dissolve"), Piece(three, into="fade")], transition_s=0.5)
+    one, two, three = (
+        clip(tmp_path / f"{i}.mp4", c, sound_s=1) for i, c in enumerate((RED, GREEN, BLUE))
+    )
+    made, path = film(
+        tmp_path,
+        [Piece(one), Piece(two, into="dissolve"), Piece(three, into="fade")],
+        transition_s=0.5,
+    )
     assert made.frames == 24 + 24 - 12 + 24
     colours = pictures(path)
     middle = tuple((a + b) // 2 for a, b in zip(RED, GREEN, strict=True))
     assert near(colours[11], RED) and near(colours[18], middle, 12) and near(colours[24], GREEN)  # type: ignore[arg-type]
-    assert sum(colours[35]) < 0.35 * sum(GREEN) and sum(colours[36]) < 0.35 * sum(BLUE) and near(colours[59], BLUE)
+    assert (
+        sum(colours[35]) < 0.35 * sum(GREEN)
+        and sum(colours[36]) < 0.35 * sum(BLUE)
+        and near(colours[59], BLUE)
+    )
     assert abs(len(heard(path)) - 60 * 2000) <= 1024
 
 
 def test_a_piece_shorter_than_its_dissolve_does_no_harm(tmp_path: Path) -> None:
     one, two = clip(tmp_path / "1.mp4", RED), clip(tmp_path / "2.mp4", GREEN, frames=5)
-    made, path = film(tmp_path, [Piece(one), Piece(two, into="dissolve"), Piece(one, into="dissolve")])
+    made, path = film(
+        tmp_path, [Piece(one), Piece(two, into="dissolve"), Piece(one, into="dissolve")]
+    )
     assert len(pictures(path)) == made.frames
 
 
@@ -145,7 +173,10 @@ def test_a_doubled_picture_is_left_out_with_its_sound(tmp_path: Path) -> None:
 
 
 def test_a_clip_that_is_left_early_ends_there(tmp_path: Path) -> None:
-    one, two = clip(tmp_path / "1.mp4", RED, sound_s=1), clip(tmp_path / "2.mp4", GREEN, sound_s=1, marker=2)
+    one, two = (
+        clip(tmp_path / "1.mp4", RED, sound_s=1),
+        clip(tmp_path / "2.mp4", GREEN, sound_s=1, marker=2),
+    )
     made, path = film(tmp_path, [Piece(one, leave_out_last=3), Piece(two)])
     assert made.frames == 21 + 24
     assert near(pictures(path)[20], RED) and near(pictures(path)[21], (255, 255, 255), 12)
@@ -154,13 +185,19 @@ def test_a_clip_that_is_left_early_ends_there(tmp_path: Path) -> None:
 
 
 def test_a_missing_scene_is_a_card_of_two_seconds(tmp_path: Path) -> None:
-    made, path = film(tmp_path, [Piece(clip(tmp_path / "1.mp4", RED)), Piece(None, caption="守塔人")])
+    made, path = film(
+        tmp_path, [Piece(clip(tmp_path / "1.mp4", RED)), Piece(None, caption="守塔人")]
+    )
     assert made.frames == 24 + 48 and near(pictures(path)[30][:3], pictures(path)[40])
 
 
 def test_soft_subtitles_are_a_track_with_their_times(tmp_path: Path) -> None:
     one = clip(tmp_path / "1.mp4", RED)
-    _, path = film(tmp_path, [Piece(one, caption="Light!"), Piece(one), Piece(one, caption="守塔人")], subtitles="soft")
+    _, path = film(
+        tmp_path,
+        [Piece(one, caption="Light!"), Piece(one), Piece(one, caption="守塔人")],
+        subtitles="soft",
+    )
     with av.open(str(path)) as container:
         (stream,) = container.streams.subtitles
         found = [
@@ -173,7 +210,9 @@ def test_soft_subtitles_are_a_track_with_their_times(tmp_path: Path) -> None:
 
 def test_burned_subtitles_are_in_the_picture_and_nowhere_else(tmp_path: Path) -> None:
     one = clip(tmp_path / "1.mp4", RED)
-    _, path = film(tmp_path, [Piece(one, caption="守塔人 lights the lamp"), Piece(one)], subtitles="burned")
+    _, path = film(
+        tmp_path, [Piece(one, caption="守塔人 lights the lamp"), Piece(one)], subtitles="burned"
+    )
     with av.open(str(path)) as container:
         frames = [f.to_ndarray(format="rgb24").astype(int) for f in container.decode(video=0)]
     assert frames[12][130:170].max() > 240 and frames[12][130:170].min() < 20
@@ -187,12 +226,18 @@ def test_music_lies_under_the_film_and_ducks_where_a_clip_is_heard(tmp_path: Pat
     t = np.arange(RATE * 30) / RATE
     with av.open(str(tmp_path / "music.wav"), "w") as out:
         stream = out.add_stream("pcm_s16le", rate=RATE, layout="stereo")
-        wave = (np.stack([np.sin(2 * np.pi * 300 * t)] * 2) * 12000).astype(np.int16).T.reshape(1, -1)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="s16", layout="stereo")
+        wave = (
+            (np.stack([np.sin(2 * np.pi * 300 * t)] * 2) * 12000).astype(np.int16).T.reshape(1, -1)
+        )
+        frame = av.AudioFrame.from_ndarray(
+            np.ascontiguousarray(wave), format="s16", layout="stereo"
+        )
         frame.sample_rate = RATE
         out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-    made, path = film(tmp_path, [Piece(loud), Piece(still), Piece(still)], music=tmp_path / "music.wav")
+    made, path = film(
+        tmp_path, [Piece(loud), Piece(still), Piece(still)], music=tmp_path / "music.wav"
+    )
     assert abs(len(heard(path)) - made.frames * 2000) <= 1024
 
     def level(start_s: float, hz: float) -> float:
@@ -213,7 +258,10 @@ def test_subrip_times() -> None:
 
 @pytest.mark.parametrize("into", ["cut", "dissolve"])
 def test_the_film_is_readable_whatever_the_boundary(tmp_path: Path, into: str) -> None:
-    one, two = clip(tmp_path / "1.mp4", RED, sound_s=1), clip(tmp_path / "2.mp4", GREEN, size=(640, 360))
+    one, two = (
+        clip(tmp_path / "1.mp4", RED, sound_s=1),
+        clip(tmp_path / "2.mp4", GREEN, size=(640, 360)),
+    )
     made, path = film(tmp_path, [Piece(one), Piece(two, into=into)])  # type: ignore[arg-type]
     facts = verify(path).facts
     assert (facts.frames, facts.has_audio, facts.colour_assumed) == (made.frames, True, False)
@@ -231,12 +279,16 @@ def test_a_hundred_mixed_clips_stay_in_step(tmp_path: Path) -> None:
     colours = pictures(path)
     assert len(colours) == made.frames
     white = max(i for i, c in enumerate(colours[:-18]) if near(c, (255, 255, 255))) - 5
-    loud = np.flatnonzero(np.abs(heard(path)[int((white - 2) / 24 * RATE) :]) > 0.2)[0] + int((white - 2) / 24 * RATE)
+    loud = np.flatnonzero(np.abs(heard(path)[int((white - 2) / 24 * RATE) :]) > 0.2)[0] + int(
+        (white - 2) / 24 * RATE
+    )
     assert abs(loud / RATE - white / 24) < 1 / 24
 
 
 def test_the_picture_may_be_described_to_editors(tmp_path: Path) -> None:
-    """What the OpenTimelineIO file says is what the film shows: lengths, trims, dissolves, and names."""
+    """What the OpenTimelineIO file says is what the film shows: lengths, trims, dissolves, and
+    names.
+    """
     import opentimelineio as otio
 
     one, two = clip(tmp_path / "a.mp4", RED), clip(tmp_path / "b.mp4", GREEN)
@@ -264,11 +316,14 @@ def test_the_picture_may_be_described_to_editors(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "word"), [("black", "almost black"), ("still", "stands still"), ("blurred", "blurred"), ("good", None)]
+    ("kind", "word"),
+    [("black", "almost black"), ("still", "stands still"), ("blurred", "blurred"), ("good", None)],
 )
 def test_an_end_that_is_a_poor_start_is_told(tmp_path: Path, kind: str, word: str | None) -> None:
     draw = np.random.default_rng(1)
-    sharp = Image.fromarray(draw.integers(0, 255, (18, 32, 3), np.uint8)).resize((320, 180), Image.Resampling.NEAREST)
+    sharp = Image.fromarray(draw.integers(0, 255, (18, 32, 3), np.uint8)).resize(
+        (320, 180), Image.Resampling.NEAREST
+    )
     with av.open(tmp_path / "clip.mp4", "w") as out:
         stream = out.add_stream("libx264", rate=24, options={"crf": "8"})
         stream.width, stream.height, stream.pix_fmt = 320, 180, "yuv420p"
@@ -286,7 +341,9 @@ def test_an_end_that_is_a_poor_start_is_told(tmp_path: Path, kind: str, word: st
     assert [word in c for c in concerns] == [True] if word else concerns == ()
 
 
-def test_an_animatic_has_the_films_rhythm_and_costs_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_animatic_has_the_films_rhythm_and_costs_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     board = Path(__file__).parents[2] / "manifests" / "lighthouse.yaml"
     assert main(["plan", str(board), "--animatic", "--workspace", str(tmp_path)]) == 0
     assert "animatic:" in capsys.readouterr().out

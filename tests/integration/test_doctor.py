@@ -80,22 +80,32 @@ def test_the_apis_own_word_that_it_knows_no_such_job_is_good(
         ((200, "text/html", "<html>welcome</html>"), "text/html"),
         ((200, "application/json", '{"id": "x"}'), "not as the API"),
         ((404, "application/json", error("no such route")), "no word about a job"),
-        ((404, "application/json", error("Invalid URL (GET /videos/storyreel-doctor)")), "no word about a job"),
+        (
+            (404, "application/json", error("Invalid URL (GET /videos/storyreel-doctor)")),
+            "no word about a job",
+        ),
         (NO_ROUTE, "no word about a job"),
-        ((301, "https://api.example/v2/videos/storyreel-doctor", ""), "redirects to https://api.example/v2"),
+        (
+            (301, "https://api.example/v2/videos/storyreel-doctor", ""),
+            "redirects to https://api.example/v2",
+        ),
         ((401, "application/json", error("bad key")), "refuses the key"),
         ((503, "text/html", "busy"), "has trouble (503)"),
         ((407, "text/html", ""), "proxy"),
     ],
 )
-def test_any_other_answer_is_not(answers: tuple[str, dict[str, Answer]], job: Answer, words: str) -> None:
+def test_any_other_answer_is_not(
+    answers: tuple[str, dict[str, Answer]], job: Answer, words: str
+) -> None:
     url, given = answers
     given |= {"job": job, "else": NO_ROUTE}
     fine, what, fix = ask(url)
     assert fine is False and words in what and fix
 
 
-def test_the_simulator_is_known_by_its_answer_and_its_address_without_v1_is_not(tmp_path: Path) -> None:
+def test_the_simulator_is_known_by_its_answer_and_its_address_without_v1_is_not(
+    tmp_path: Path,
+) -> None:
     with live(tmp_path) as api:
         assert ask(api.url)[0] is True
         assert ask(api.url.removesuffix("/v1"))[0] is False
@@ -168,7 +178,9 @@ def _apart(folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_a_store_is_written_read_and_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_is_written_read_and_deleted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Handler(http.server.SimpleHTTPRequestHandler):
         def __init__(self, *args: object, **options: object) -> None:
             super().__init__(*args, directory=str(tmp_path), **options)  # type: ignore[arg-type]
@@ -180,7 +192,9 @@ def test_a_store_is_written_read_and_deleted(tmp_path: Path, monkeypatch: pytest
 
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("STORYREEL_STORE", f"{tmp_path}=http://127.0.0.1:{server.server_address[1]}/")
+        monkeypatch.setenv(
+            "STORYREEL_STORE", f"{tmp_path}=http://127.0.0.1:{server.server_address[1]}/"
+        )
         fine, what, _ = doctor._store()
         server.shutdown()
     assert fine is True and "written, read and deleted" in what and not list(tmp_path.iterdir())
@@ -211,7 +225,9 @@ def test_an_endpoint_is_asked_in_its_own_way() -> None:
 
 
 @pytest.mark.parametrize("place", ["s3://films", "/proc/films"])
-def test_a_folder_of_results_that_cannot_be_used_fails(place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_of_results_that_cannot_be_used_fails(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STORYREEL_WORKSPACE", place)
     fine, what, fix = doctor._safely("the folder of results", doctor._results)
     assert fine is False and fix and place.split("/")[0] in what

@@ -198,7 +198,9 @@ INSERT INTO takes (storyboard, scene, take, key, ordinal, state, superseded, acc
 """
 
 
-def test_a_ledger_from_before_versions_is_brought_up_to_date_with_all_that_is_paid(tmp_path: Path) -> None:
+def test_a_ledger_from_before_versions_is_brought_up_to_date_with_all_that_is_paid(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as connection:
         connection.executescript(BEFORE_VERSIONS)
@@ -212,7 +214,9 @@ def test_a_ledger_from_before_versions_is_brought_up_to_date_with_all_that_is_pa
         reserve(ledger, intent())
     assert ledger.stop_mark("acc") is None and ledger.retakes("b") == {}
     ledger.close()
-    assert sorted(p.name for p in tmp_path.iterdir() if "wal" not in p.name and "shm" not in p.name) == ["ledger.db"]
+    assert sorted(
+        p.name for p in tmp_path.iterdir() if "wal" not in p.name and "shm" not in p.name
+    ) == ["ledger.db"]
 
 
 def test_a_migration_that_breaks_off_leaves_the_ledger_as_it_was(
@@ -237,18 +241,23 @@ def written(ledger: Ledger, kind: sa.types.TypeEngine[Any]) -> str:
 
 
 def test_a_take_has_a_field_for_every_column() -> None:
-    assert {field.name for field in dataclasses.fields(Take)} == {column.name for column in TAKES.columns}
+    assert {field.name for field in dataclasses.fields(Take)} == {
+        column.name for column in TAKES.columns
+    }
 
 
 def test_the_tables_are_what_the_migrations_make(ledger: Ledger) -> None:
     inspector = sa.inspect(ledger._engine)
     for table in META.sorted_tables:
         name = table.name
-        assert {(c["name"], bool(c["nullable"]), written(ledger, c["type"])) for c in inspector.get_columns(name)} == {
-            (c.name, bool(c.nullable), written(ledger, c.type)) for c in table.columns
-        }
+        assert {
+            (c["name"], bool(c["nullable"]), written(ledger, c["type"]))
+            for c in inspector.get_columns(name)
+        } == {(c.name, bool(c.nullable), written(ledger, c.type)) for c in table.columns}
         assert {tuple(one["column_names"]) for one in inspector.get_unique_constraints(name)} == {
-            tuple(c.name for c in one.columns) for one in table.constraints if isinstance(one, sa.UniqueConstraint)
+            tuple(c.name for c in one.columns)
+            for one in table.constraints
+            if isinstance(one, sa.UniqueConstraint)
         }
         made = [one for one in inspector.get_indexes(name) if "duplicates_constraint" not in one]
         assert {(one["name"], tuple(one["column_names"])) for one in made} == {
@@ -265,13 +274,16 @@ def test_how_long_jobs_took_is_remembered_by_model_and_length(ledger: Ledger) ->
         ledger.finished(take.id, completed_at=None, expires_at=None, polls=1, watched_s=100.0 + i)
     unwatched = reserve(ledger, intent("s9", "k9", model="m", seconds=5))
     began = ledger.submitted(unwatched.id, "q9").submitted_at or 0
-    ledger.finished(unwatched.id, completed_at=began + 3600, expires_at=None, polls=1)  # by a clock that is not ours
+    ledger.finished(
+        unwatched.id, completed_at=began + 3600, expires_at=None, polls=1
+    )  # by a clock that is not ours
     assert ledger.durations("acc", "m", 5) == [101.0, 100.0]
     assert ledger.durations("acc", "m", 8) == [] == ledger.durations("other", "m", 5)
 
 
 @pytest.mark.parametrize(
-    ("kept", "read"), [(1_763_802_000_000.0, 1_763_802_000.0), (1e25, None), (-5.0, None), (float("inf"), None)]
+    ("kept", "read"),
+    [(1_763_802_000_000.0, 1_763_802_000.0), (1e25, None), (-5.0, None), (float("inf"), None)],
 )
 def test_times_that_an_older_version_kept_as_they_came_are_survived(
     ledger: Ledger, kept: float, read: float | None
@@ -290,7 +302,9 @@ def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) 
     for i in range(10):
         try:
             ledger.reserve(
-                intent(f"{prefix}{i}", f"k{prefix}{i}", storyboard=board), slots=slots, budget=Decimal(budget)
+                intent(f"{prefix}{i}", f"k{prefix}{i}", storyboard=board),
+                slots=slots,
+                budget=Decimal(budget),
             )
             won += 1
         except (SlotsFull, BudgetReached):
@@ -299,14 +313,19 @@ def _race(url: str, board: str, prefix: str, slots: int, budget: str, out: Any) 
     out.put(won)
 
 
-@pytest.mark.parametrize(("one_board", "slots", "budget", "wins"), [(False, 7, "1000", 7), (True, 1000, "20", 8)])
+@pytest.mark.parametrize(
+    ("one_board", "slots", "budget", "wins"), [(False, 7, "1000", 7), (True, 1000, "20", 8)]
+)
 def test_slots_and_budget_hold_between_processes(
     ledger: Ledger, one_board: bool, slots: int, budget: str, wins: int
 ) -> None:
     context = multiprocessing.get_context("spawn")
     out: Any = context.Queue()
     racers = [
-        context.Process(target=_race, args=(ledger.url, "b" if one_board else f"b{i}", f"p{i}", slots, budget, out))
+        context.Process(
+            target=_race,
+            args=(ledger.url, "b" if one_board else f"b{i}", f"p{i}", slots, budget, out),
+        )
         for i in range(4)
     ]
     for racer in racers:
@@ -402,7 +421,9 @@ def collected(ledger: Ledger, one: Intent) -> Any:
     return ledger.collected(take.id, clip("x"))
 
 
-def test_what_a_take_replaces_is_set_aside_when_its_clip_is_here_and_not_before(ledger: Ledger) -> None:
+def test_what_a_take_replaces_is_set_aside_when_its_clip_is_here_and_not_before(
+    ledger: Ledger,
+) -> None:
     old = collected(ledger, intent())
     new = reserve(ledger, intent(replaces=old.id))
     assert (new.take, new.ordinal, new.replaces) == (2, 2, old.id)
@@ -443,7 +464,9 @@ BUDGETS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("kind", BUDGETS)
-def test_no_budget_is_kept_over_an_unknown_price_or_two_currencies(ledger: Ledger, kind: str) -> None:
+def test_no_budget_is_kept_over_an_unknown_price_or_two_currencies(
+    ledger: Ledger, kind: str
+) -> None:
     run = "r1.x" if kind == "group" else "r1"
 
     def spend(scene: str, **changes: Any) -> None:

@@ -1,4 +1,6 @@
-"""A clip's pictures against those that were sent: only one that has nothing to do with them counts."""
+"""A clip's pictures against those that were sent: only one that has nothing to do with them
+counts.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def photo(seed: int, size: tuple[int, int] = (1280, 720)) -> Image.Image:
     random = np.random.default_rng(seed)
     total = np.zeros((size[1], size[0]))
     for cells in (4, 8, 16, 32, 64, 128):
-        grain = Image.fromarray(random.standard_normal((cells * 9 // 16 + 1, cells)).astype(np.float32))
+        grain = Image.fromarray(
+            random.standard_normal((cells * 9 // 16 + 1, cells)).astype(np.float32)
+        )
         total += np.asarray(grain.resize(size, Image.Resampling.BICUBIC)) / cells
     total = (total - total.min()) / (total.max() - total.min()) * 255
     return Image.fromarray(total.astype(np.uint8)).convert("RGB")
@@ -44,7 +48,9 @@ CHANGES: dict[str, Callable[[Image.Image], Image.Image]] = {
     "cut to portrait": lambda p: ImageOps.fit(p, (180, 320)),
     "padded to a square": lambda p: ImageOps.pad(p, (300, 300)),
     "squeezed": lambda p: p.resize((300, 300)),
-    "with a line of text": lambda p: ImageChops.lighter(p, ImageOps.pad(Image.new("RGB", (1280, 60), "white"), p.size)),
+    "with a line of text": lambda p: ImageChops.lighter(
+        p, ImageOps.pad(Image.new("RGB", (1280, 60), "white"), p.size)
+    ),
 }
 
 

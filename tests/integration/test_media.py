@@ -47,7 +47,11 @@ def worst(picture: Image.Image, size: tuple[int, int] = SIZE) -> int:
 
 
 def shot(
-    path: Path, prompt: str = "a", first: Image.Image | None = None, last: Image.Image | None = None, **more: object
+    path: Path,
+    prompt: str = "a",
+    first: Image.Image | None = None,
+    last: Image.Image | None = None,
+    **more: object,
 ) -> Path:
     values: dict[str, object] = {"width": SIZE[0], "height": SIZE[1], "seconds": 1, "label": "x"}
     render(Shot(prompt=prompt, first=first, last=last, **{**values, **more}), path)  # type: ignore[arg-type]
@@ -133,18 +137,26 @@ BESIDE = {
     "zeros after its end": lambda path: path.write_bytes(path.read_bytes() + bytes(4096)),
     "three zeros after its end": lambda path: path.write_bytes(path.read_bytes() + bytes(3)),
     "garbage after its end": lambda path: path.write_bytes(path.read_bytes() + b"x" * 100),
-    "a web page after its end": lambda path: path.write_bytes(path.read_bytes() + b"<html>504 Gateway Time-out</html>"),
+    "a web page after its end": lambda path: path.write_bytes(
+        path.read_bytes() + b"<html>504 Gateway Time-out</html>"
+    ),
 }
 
 
 @pytest.mark.parametrize("name", BESIDE)
-def test_a_clip_whose_picture_is_whole_is_used_and_its_damage_told(tmp_path: Path, name: str) -> None:
+def test_a_clip_whose_picture_is_whole_is_used_and_its_damage_told(
+    tmp_path: Path, name: str
+) -> None:
     path = shot(tmp_path / "a.mp4", sound_s=1)
     assert verify(path).facts.damage == ()
     BESIDE[name](path)
     facts = verify(path).facts
     assert facts.damage and facts.frames == 24
-    film = assemble([Piece(path), Piece(shot(tmp_path / "b.mp4", "b", sound_s=1))], tmp_path / "film.mp4", Style(SIZE))
+    film = assemble(
+        [Piece(path), Piece(shot(tmp_path / "b.mp4", "b", sound_s=1))],
+        tmp_path / "film.mp4",
+        Style(SIZE),
+    )
     assert film.frames == verify(tmp_path / "film.mp4").facts.frames == 48
 
 
@@ -171,13 +183,18 @@ def test_the_film_has_the_pictures_that_were_computed(tmp_path: Path) -> None:
     last = verify(one).last
     two = shot(tmp_path / "2.mp4", "two", first=last, sound_s=1)
     wide = shot(tmp_path / "3.mp4", "three", width=180, height=320)
-    film = assemble([Piece(one), Piece(two, skip_first=True), Piece(wide)], tmp_path / "film.mp4", Style(SIZE))
+    film = assemble(
+        [Piece(one), Piece(two, skip_first=True), Piece(wide)], tmp_path / "film.mp4", Style(SIZE)
+    )
     assert film.frames == 24 + 23 + 24
     facts = verify(tmp_path / "film.mp4").facts
     assert (facts.width, facts.height, facts.frames, facts.has_audio) == (320, 180, 71, True)
     with av.open(str(tmp_path / "film.mp4")) as container:
         video, audio = container.streams.video[0], container.streams.audio[0]
-        assert abs(float(video.duration * video.time_base) - float(audio.duration * audio.time_base)) < 1 / 24
+        assert (
+            abs(float(video.duration * video.time_base) - float(audio.duration * audio.time_base))
+            < 1 / 24
+        )
         assert audio.rate == 48_000 and audio.layout.name == "stereo"
         assert video.codec_context.colorspace == 1
 
@@ -202,7 +219,12 @@ def test_a_doubled_picture_at_a_seam_is_known_from_two_different_ones(tmp_path: 
     last = verify(shot(tmp_path / "1.mp4", "one")).last
     chained = measure(last, first_picture(shot(tmp_path / "2.mp4", "two", first=last)))
     other = measure(last, first_picture(shot(tmp_path / "3.mp4", "three", first=patches())))
-    assert chained.is_same and chained.psnr_db > 35 and chained.ssim > 0.95 and abs(chained.luma_step) < 1
+    assert (
+        chained.is_same
+        and chained.psnr_db > 35
+        and chained.ssim > 0.95
+        and abs(chained.luma_step) < 1
+    )
     assert not other.is_same and other.psnr_db < 20 and other.ssim < chained.ssim
 
 
@@ -213,11 +235,17 @@ def test_a_step_of_light_and_colour_at_a_seam_is_measured() -> None:
 
 
 def test_the_same_shot_gives_the_same_bytes_and_another_prompt_others(tmp_path: Path) -> None:
-    one, two, three = shot(tmp_path / "1.mp4"), shot(tmp_path / "2.mp4"), shot(tmp_path / "3.mp4", "b")
+    one, two, three = (
+        shot(tmp_path / "1.mp4"),
+        shot(tmp_path / "2.mp4"),
+        shot(tmp_path / "3.mp4", "b"),
+    )
     assert one.read_bytes() == two.read_bytes() != three.read_bytes()
 
 
-@pytest.mark.parametrize(("how", "corner"), [("crop", (200, 59, 39)), ("pad", (0, 0, 0)), ("scale", (200, 59, 39))])
+@pytest.mark.parametrize(
+    ("how", "corner"), [("crop", (200, 59, 39)), ("pad", (0, 0, 0)), ("scale", (200, 59, 39))]
+)
 def test_a_picture_is_made_to_fit(how: str, corner: tuple[int, int, int]) -> None:
     made = still.fitted(still.png(Image.new("RGB", (400, 400), (200, 59, 39))), (320, 180), how)  # type: ignore[arg-type]
     picture = Image.open(io.BytesIO(made))
@@ -225,6 +253,9 @@ def test_a_picture_is_made_to_fit(how: str, corner: tuple[int, int, int]) -> Non
 
 
 def test_the_contact_sheet_shows_every_clip(tmp_path: Path) -> None:
-    clips = [(f"{i} 守塔人", shot(tmp_path / f"{i}.mp4", str(i)), tmp_path / f"{i}.jpg") for i in range(3)]
+    clips = [
+        (f"{i} 守塔人", shot(tmp_path / f"{i}.mp4", str(i)), tmp_path / f"{i}.jpg")
+        for i in range(3)
+    ]
     picture = Image.open(io.BytesIO(sheet.make(clips, "The lighthouse")))
     assert picture.format == "JPEG" and picture.width > 3 * 256

@@ -92,8 +92,12 @@ def refused(name: str, status: int, body: Any, kind: str, **options: Any) -> Ser
     return Server(name, created=(status, body), made=False, ends=kind, **options)
 
 
-def stopped(name: str, status: int, body: Any, kind: type[StoryreelError], code: int, says: str) -> Server:
-    return Server(name, created=(status, body), made=False, ends="released", stops=kind, code=code, says=says)
+def stopped(
+    name: str, status: int, body: Any, kind: type[StoryreelError], code: int, says: str
+) -> Server:
+    return Server(
+        name, created=(status, body), made=False, ends="released", stops=kind, code=code, says=says
+    )
 
 
 def err(message: str, code: Any = None, kind: str | None = None) -> dict[str, Any]:
@@ -274,7 +278,11 @@ class World:
             at = self.fetched[url] = self.fetched.get(url, 0) + 1
             answers = self.server.bytes_at[url]
             return self.answer(answers[min(at, len(answers)) - 1])
-        if unquote(request.url.path) in ("/v1/videos/q-1", "/v1/videos/1", "/v1/videos/q-1-2025-11") and own:
+        if (
+            unquote(request.url.path)
+            in ("/v1/videos/q-1", "/v1/videos/1", "/v1/videos/q-1-2025-11")
+            and own
+        ):
             self.asked += 1
             answers = self.server.asked or [HOME]
             return self.answer(answers[min(self.asked, len(answers)) - 1])
@@ -299,14 +307,18 @@ class World:
             sleep=self.sleep, rng=random.Random(1),
         )  # fmt: skip
         session.stop_mark = self.ledger.stop_mark(session.account)
-        digests = {f.name: hashlib.sha256(f.read_bytes()).hexdigest() for f in self.board.folder.glob("*.png")}
+        digests = {
+            f.name: hashlib.sha256(f.read_bytes()).hexdigest()
+            for f in self.board.folder.glob("*.png")
+        }
         taken = Snapshot(tuple(self.ledger.takes("b")), digests=digests)
         planned = plan.make(self.board, catalog.load(), taken).scene("s")
         one = planned.takes[0]
         try:
             row = one.row
             record = {
-                role: {"from": given.label, "id": given.identity.recorded} for role, given in planned.inputs.items()
+                role: {"from": given.label, "id": given.identity.recorded}
+                for role, given in planned.inputs.items()
             }
             url = None
             if one.action is plan.Action.SUBMIT:
@@ -358,7 +370,9 @@ async def test_a_neighbours_job_is_paid_once_and_ends(open_world: Any, server: S
         assert error.fix, error
         told += f" {error.message} {error.fix}"
     assert server.says in told and "Traceback" not in told and "Invalid IPv6" not in told
-    if server.made:  # whatever the answer was, no other run sends it again unless the job itself failed
+    if (
+        server.made
+    ):  # whatever the answer was, no other run sends it again unless the job itself failed
         assert posts == 1
         if take.state is not State.FAILED:
             await world.run("two")
@@ -380,15 +394,22 @@ async def test_a_server_that_leaves_the_first_frame_out_stops_the_run_and_keeps_
         with pytest.raises(AssertionError):  # of `run`: the session has stopped
             await world.run("one")
         (take,) = world.ledger.takes("b")
-        assert take.state is State.COLLECTED and "`first_frame`: the clip's first picture" in world.told[-1].detail
+        assert (
+            take.state is State.COLLECTED
+            and "`first_frame`: the clip's first picture" in world.told[-1].detail
+        )
     finally:
         world.ledger.close()
 
 
-async def test_a_first_frame_that_is_honoured_or_cannot_be_judged_stops_nothing(tmp_path: Path, clip: bytes) -> None:
+async def test_a_first_frame_that_is_honoured_or_cannot_be_judged_stops_nothing(
+    tmp_path: Path, clip: bytes
+) -> None:
     """The clip's own first picture, regraded; and one of a single colour."""
     (tmp_path / "clip.mp4").write_bytes(clip)
-    ours = ImageEnhance.Brightness(verify(tmp_path / "clip.mp4").first.resize((640, 360))).enhance(0.7)
+    ours = ImageEnhance.Brightness(verify(tmp_path / "clip.mp4").first.resize((640, 360))).enhance(
+        0.7
+    )
     for name, sent in (("same", ours), ("flat", Image.new("RGB", (640, 360), "red"))):
         folder = tmp_path / name
         folder.mkdir()

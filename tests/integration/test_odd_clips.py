@@ -1,4 +1,6 @@
-"""Whatever decodes is in the film, as it should be seen, and the film is what it promises, whatever its clips are."""
+"""Whatever decodes is in the film, as it should be seen, and the film is what it promises, whatever
+its clips are.
+"""
 
 from __future__ import annotations
 
@@ -33,14 +35,20 @@ H264 = (
 )
 
 
-def film(tmp_path: Path, *pieces: Piece, size: tuple[int, int] = SIZE, **style: object) -> tuple[Film, Path]:
+def film(
+    tmp_path: Path, *pieces: Piece, size: tuple[int, int] = SIZE, **style: object
+) -> tuple[Film, Path]:
     path = tmp_path / "film.mp4"
     return assemble(pieces, path, Style(size, **style)), path  # type: ignore[arg-type]
 
 
 def trimmed(folder: Path) -> Path:
-    """Cut out of the middle without a new encode: an edit list hides what the decoder still needs."""
-    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=320x180:r=24:d=4", *H264, "-g", 250, folder / "whole.mp4")
+    """Cut out of the middle without a new encode: an edit list hides what the decoder still
+    needs.
+    """
+    ffmpeg(
+        "-f", "lavfi", "-i", "testsrc2=s=320x180:r=24:d=4", *H264, "-g", 250, folder / "whole.mp4"
+    )
     ffmpeg("-ss", 0.75, "-i", folder / "whole.mp4", "-c", "copy", folder / "odd.mp4")
     return folder / "odd.mp4"
 
@@ -77,7 +85,9 @@ def resized(folder: Path) -> Path:
             "h264_mp4toannexb",
             folder / f"{name}.ts",
         )
-    (folder / "both.ts").write_bytes((folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes())
+    (folder / "both.ts").write_bytes(
+        (folder / "a.ts").read_bytes() + (folder / "b.ts").read_bytes()
+    )
     ffmpeg("-i", folder / "both.ts", "-c", "copy", folder / "odd.mp4")
     return folder / "odd.mp4"
 
@@ -116,15 +126,21 @@ ODD: dict[str, Callable[[Path], Path]] = {
 
 @pytest.mark.parametrize("name", ODD)
 @pytest.mark.parametrize("how", ["alone", "twice", "among others"])
-def test_every_clip_that_decodes_gives_a_film_of_its_kind(tmp_path: Path, name: str, how: str) -> None:
+def test_every_clip_that_decodes_gives_a_film_of_its_kind(
+    tmp_path: Path, name: str, how: str
+) -> None:
     odd = Piece(ODD[name](tmp_path), name="odd")
     plain = Piece(coded(*H264)(tmp_path / "..") if how == "among others" else odd.path)
-    made, path = film(tmp_path, *{"alone": [odd], "twice": [odd, odd], "among others": [plain, odd, plain]}[how])
+    made, path = film(
+        tmp_path, *{"alone": [odd], "twice": [odd, odd], "among others": [plain, odd, plain]}[how]
+    )
     _is_what_is_promised(path, made)
 
 
 def _is_what_is_promised(path: Path, made: Film) -> None:
-    """H.264 4:2:0 BT.709 at a constant rate, upright and square, with sound as long as the picture, to other eyes too."""
+    """H.264 4:2:0 BT.709 at a constant rate, upright and square, with sound as long as the picture,
+    to other eyes too.
+    """
     told = ffmpeg("-i", path)
     assert re.search(r"Video: h264 \(\w+\).*yuv420p\(tv, bt709.*320x180", told), told
     assert "SAR 1:1" in told or "SAR" not in told
@@ -133,7 +149,10 @@ def _is_what_is_promised(path: Path, made: Film) -> None:
         picture, sound = container.streams.video[0], container.streams.audio[0]
         times = [frame.pts * picture.time_base for frame in container.decode(picture)]
         assert times == [Fraction(i) / made.rate for i in range(made.frames)]
-        assert abs(picture.duration * picture.time_base - sound.duration * sound.time_base) < 1 / made.rate
+        assert (
+            abs(picture.duration * picture.time_base - sound.duration * sound.time_base)
+            < 1 / made.rate
+        )
 
 
 def test_random_clocks_give_films_whose_pictures_are_as_many_as_are_said(tmp_path: Path) -> None:
@@ -189,7 +208,9 @@ def test_a_clip_of_which_a_part_cannot_be_decoded_is_in_the_film_and_named(tmp_p
     data[middle : middle + 1500] = bytes(1500)
     one.write_bytes(bytes(data))
     made, _ = film(
-        tmp_path, Piece(one, name="harbour", into="cut"), Piece(make(Odd(size=(640, 360)), tmp_path / "2.mp4"))
+        tmp_path,
+        Piece(one, name="harbour", into="cut"),
+        Piece(make(Odd(size=(640, 360)), tmp_path / "2.mp4")),
     )
     assert made.frames > 60
     assert any("harbour" in note for note in made.notes)
@@ -207,8 +228,19 @@ def test_a_turned_clip_is_upright_in_the_film_beside_the_same_one_unturned(
     tmp_path: Path, turn: int, alone: bool
 ) -> None:
     make(Odd(), tmp_path / "flat.mp4")
-    ffmpeg("-display_rotation", turn, "-i", tmp_path / "flat.mp4", "-c", "copy", tmp_path / "turned.mp4")
-    pieces = [Piece(tmp_path / "turned.mp4", name="t"), *([] if alone else [Piece(tmp_path / "flat.mp4")])]
+    ffmpeg(
+        "-display_rotation",
+        turn,
+        "-i",
+        tmp_path / "flat.mp4",
+        "-c",
+        "copy",
+        tmp_path / "turned.mp4",
+    )
+    pieces = [
+        Piece(tmp_path / "turned.mp4", name="t"),
+        *([] if alone else [Piece(tmp_path / "flat.mp4")]),
+    ]
     made, path = film(tmp_path, *pieces)
     ffmpeg("-i", tmp_path / "turned.mp4", "-frames:v", 1, tmp_path / "truth.png")
     truth = Image.open(tmp_path / "truth.png").convert("RGB")
@@ -217,7 +249,8 @@ def test_a_turned_clip_is_upright_in_the_film_beside_the_same_one_unturned(
     shown = to_rgb(frames[0])
     scale = min(SIZE[0] / truth.width, SIZE[1] / truth.height)
     small = truth.resize(
-        (round(truth.width * scale / 2) * 2, round(truth.height * scale / 2) * 2), Image.Resampling.BICUBIC
+        (round(truth.width * scale / 2) * 2, round(truth.height * scale / 2) * 2),
+        Image.Resampling.BICUBIC,
     )
     left, top = (SIZE[0] - small.width) // 2, (SIZE[1] - small.height) // 2
     seen = np.asarray(shown.crop((left, top, left + small.width, top + small.height))).astype(int)
@@ -228,7 +261,9 @@ def test_a_turned_clip_is_upright_in_the_film_beside_the_same_one_unturned(
 
 
 @pytest.mark.parametrize("shape", ["4/3", "3/4", "64/45"])
-def test_pixels_that_are_not_square_are_made_so_in_film_and_still(tmp_path: Path, shape: str) -> None:
+def test_pixels_that_are_not_square_are_made_so_in_film_and_still(
+    tmp_path: Path, shape: str
+) -> None:
     """A circle stays round, and fills what it should."""
     width = round(320 / Fraction(shape) / 2) * 2
     grey = ("-f", "lavfi", "-i", "color=c=gray:s=320x180:r=24:d=1")
@@ -249,7 +284,9 @@ def test_pixels_that_are_not_square_are_made_so_in_film_and_still(tmp_path: Path
         red = (picture[..., 0] > 180) & (picture[..., 1] < 60)
         across, down = int(red[90].sum()), int(red[:, 160].sum())
         assert abs(across - 160) <= 6 and abs(down - 160) <= 4
-        assert picture[90, 4:10].max() > 30 and picture[90, -10:-4].max() > 30, "no bars at the sides"
+        assert picture[90, 4:10].max() > 30 and picture[90, -10:-4].max() > 30, (
+            "no bars at the sides"
+        )
     assert any("square" in note for note in made.notes)
 
 
@@ -268,10 +305,15 @@ def test_hdr_and_wide_colours_come_down_to_bt709_in_film_and_still(
     tmp_path: Path, kind: str, filters: str, tags: str, close: int
 ) -> None:
     boxes = ",".join(
-        f"drawbox=x={80 * i}:y=0:w=80:h=180:color=0x{r:02x}{g:02x}{b:02x}:t=fill" for i, (r, g, b) in enumerate(PATCHES)
+        f"drawbox=x={80 * i}:y=0:w=80:h=180:color=0x{r:02x}{g:02x}{b:02x}:t=fill"
+        for i, (r, g, b) in enumerate(PATCHES)
     )
     primaries, transfer, matrix = tags.split(":")
-    codec = ("libx265", "-x265-params", "log-level=none") if "10le" in filters else ("libx264", "-crf", "4")
+    codec = (
+        ("libx265", "-x265-params", "log-level=none")
+        if "10le" in filters
+        else ("libx264", "-crf", "4")
+    )
     ffmpeg(
         "-f", "lavfi", "-i", f"color=c=black:s=320x180:r=24:d=0.5,format=gbrp,{boxes}", "-vf",
         f"setparams=color_primaries=bt709:color_trc=bt709:colorspace=gbr,{filters}", "-c:v", *codec,
@@ -287,10 +329,20 @@ def test_hdr_and_wide_colours_come_down_to_bt709_in_film_and_still(
 
 
 @pytest.mark.parametrize("size", [(854, 480), (1366, 768), (426, 240), (322, 180)])
-def test_a_size_that_is_no_multiple_of_4_is_kept_sharp(tmp_path: Path, size: tuple[int, int]) -> None:
-    """Not scaled, no line of black: the first pictures are the clip's own, after a dissolve, with a caption later."""
+def test_a_size_that_is_no_multiple_of_4_is_kept_sharp(
+    tmp_path: Path, size: tuple[int, int]
+) -> None:
+    """Not scaled, no line of black: the first pictures are the clip's own, after a dissolve, with a
+    caption later.
+    """
     clip = make(Odd(size=size), tmp_path / "1.mp4")
-    made, path = film(tmp_path, Piece(clip), Piece(clip, into="dissolve", caption="Now"), size=size, subtitles="burned")
+    made, path = film(
+        tmp_path,
+        Piece(clip),
+        Piece(clip, into="dissolve", caption="Now"),
+        size=size,
+        subtitles="burned",
+    )
     with av.open(path) as container:
         frames = list(container.decode(video=0))
     with av.open(clip) as container:
@@ -314,16 +366,22 @@ def test_a_first_picture_delayed_by_its_encoder_is_not_frozen(tmp_path: Path) ->
 
 @pytest.mark.parametrize("rate", [24, 30, 60])
 @pytest.mark.parametrize("into", ["cut", "dissolve", "fade"])
-def test_pictures_left_out_at_the_end_are_the_clips_own_whatever_the_seam(tmp_path: Path, rate: int, into: str) -> None:
+def test_pictures_left_out_at_the_end_are_the_clips_own_whatever_the_seam(
+    tmp_path: Path, rate: int, into: str
+) -> None:
     one = make(Odd(fps=Fraction(rate), frames=2 * rate), tmp_path / "1.mp4")
     two = make(Odd(), tmp_path / "2.mp4")
     left = rate // 2
-    made, path = film(tmp_path, Piece(one, leave_out_last=left), Piece(two, into=into), transition_s=0.25)  # type: ignore[arg-type]
+    made, path = film(
+        tmp_path, Piece(one, leave_out_last=left), Piece(two, into=into), transition_s=0.25
+    )  # type: ignore[arg-type]
     first = made.spans[0]
     assert first.count == 36
     with av.open(path) as container:
         frames = [to_rgb(frame) for frame in container.decode(video=0)]
-    seen = [number_of(frame) for frame in frames[: first.start + first.count - first.held - first.fall]]
+    seen = [
+        number_of(frame) for frame in frames[: first.start + first.count - first.held - first.fall]
+    ]
     assert max(seen) <= 2 * rate - left - 1
     if into == "cut":
         assert 2 * rate - left - 1 - seen[-1] <= rate // 24 and number_of(frames[36]) == 0
@@ -331,14 +389,22 @@ def test_pictures_left_out_at_the_end_are_the_clips_own_whatever_the_seam(tmp_pa
 
 def test_a_piece_of_which_nothing_would_be_left_keeps_a_picture(tmp_path: Path) -> None:
     one = make(Odd(frames=4), tmp_path / "1.mp4")
-    made, _ = film(tmp_path, Piece(one, leave_out_last=9), Piece(one, skip_first=True, leave_out_last=4), Piece(one))
+    made, _ = film(
+        tmp_path,
+        Piece(one, leave_out_last=9),
+        Piece(one, skip_first=True, leave_out_last=4),
+        Piece(one),
+    )
     assert [span.count for span in made.spans] == [1, 1, 4]
 
 
 def test_captions_of_two_scenes_are_never_over_each_other(tmp_path: Path) -> None:
     one = make(Odd(), tmp_path / "1.mp4")
     _, path = film(
-        tmp_path, Piece(one, caption="First"), Piece(one, into="dissolve", caption="Then"), subtitles="burned"
+        tmp_path,
+        Piece(one, caption="First"),
+        Piece(one, into="dissolve", caption="Then"),
+        subtitles="burned",
     )
     _, bare = (
         assemble([Piece(one), Piece(one, into="dissolve")], tmp_path / "bare.mp4", Style(SIZE)),
@@ -346,5 +412,7 @@ def test_captions_of_two_scenes_are_never_over_each_other(tmp_path: Path) -> Non
     )
     with av.open(path) as a, av.open(bare) as b:
         both = zip(a.decode(video=0), b.decode(video=0), strict=True)
-        different = [np.abs(x.to_ndarray().astype(int) - y.to_ndarray()).max() > 60 for x, y in both]
+        different = [
+            np.abs(x.to_ndarray().astype(int) - y.to_ndarray()).max() > 60 for x, y in both
+        ]
     assert not any(different[12:24]) and any(different[6:12]) and any(different[24:])

@@ -111,9 +111,12 @@ JOB = {"id": "q-1", "status": "queued"}
 
 
 @pytest.mark.parametrize(
-    ("status", "body"), [(500, {"error": {"message": "oops"}}), (503, {"error": "busy"}), (501, ""), (520, "x")]
+    ("status", "body"),
+    [(500, {"error": {"message": "oops"}}), (503, {"error": "busy"}), (501, ""), (520, "x")],
 )
-async def test_a_server_error_after_a_post_is_held_and_never_sent_again(bench: Any, status: int, body: Any) -> None:
+async def test_a_server_error_after_a_post_is_held_and_never_sent_again(
+    bench: Any, status: int, body: Any
+) -> None:
     one = bench(says(status, body))
     row = await one.submit()
     assert row is not None and row.state is State.AMBIGUOUS and one.posts == 1
@@ -133,7 +136,9 @@ async def test_an_answer_that_names_another_length_is_shown_at_once_and_once(ben
 
 @pytest.mark.parametrize("status", [521, 522, 523, 525, 526])
 async def test_what_never_reached_the_api_is_sent_again(bench: Any, status: int) -> None:
-    one = bench(lambda request: httpx.Response(status) if one.posts < 3 else httpx.Response(200, json=JOB))
+    one = bench(
+        lambda request: httpx.Response(status) if one.posts < 3 else httpx.Response(200, json=JOB)
+    )
     row = await one.submit()
     assert row is not None and row.state is State.IN_FLIGHT and one.posts == 3
 
@@ -179,24 +184,33 @@ async def test_what_stops_the_run_says_the_right_thing(
     with pytest.raises(kind) as caught:
         await one.submit()
     assert (
-        one.session.stopped is caught.value and caught.value.exit_code == code and caught.value.fix and one.posts == 1
+        one.session.stopped is caught.value
+        and caught.value.exit_code == code
+        and caught.value.fix
+        and one.posts == 1
     )
     assert ("OPENAI_API_KEY" in caught.value.fix) is (kind is KeyRefused)
     (row,) = one.ledger.takes("b")
     assert row.state is State.RELEASED and caught.value.fix in (row.error_message or "")
 
 
-async def test_too_many_requests_in_words_that_nobody_knows_are_shown_and_end_after_minutes(bench: Any) -> None:
+async def test_too_many_requests_in_words_that_nobody_knows_are_shown_and_end_after_minutes(
+    bench: Any,
+) -> None:
     one = bench(says(429, {"error": {"message": "the moon is full"}}))
     with pytest.raises(StillLimited, match="the moon is full") as caught:
         await one.submit()
-    assert 900 < one.passed < 1200 and caught.value.exit_code == 4 and "quota" in str(caught.value.fix)
+    assert (
+        900 < one.passed < 1200 and caught.value.exit_code == 4 and "quota" in str(caught.value.fix)
+    )
     assert "the moon is full" in one.told[1].detail and " 0 s" not in one.words()
 
 
 async def test_too_many_requests_while_a_job_of_ours_is_running_are_waited_for(bench: Any) -> None:
     one = bench(
-        lambda request: httpx.Response(429, text="full") if one.passed < 4000 else httpx.Response(200, json=JOB)
+        lambda request: (
+            httpx.Response(429, text="full") if one.passed < 4000 else httpx.Response(200, json=JOB)
+        )
     )
     other = one.ledger.reserve(
         Intent(
@@ -225,7 +239,9 @@ async def test_an_id_that_cannot_be_written_down_for_a_while_is_not_lost(
 ) -> None:
     one = bench(says(200, JOB))
     real = one.ledger.submitted
-    monkeypatch.setattr(one.ledger, "submitted", lambda *a: real(*a) if one.passed > 20 else _fail())
+    monkeypatch.setattr(
+        one.ledger, "submitted", lambda *a: real(*a) if one.passed > 20 else _fail()
+    )
     row = await one.submit()
     assert row is not None and (row.state, row.job_id) == (State.IN_FLIGHT, "q-1")
     assert "job q-1 of scene `s` take 1 was made" in one.words() and one.posts == 1
@@ -254,12 +270,16 @@ async def _submitted(one: Bench) -> Take:
     return row
 
 
-async def test_a_job_that_is_not_known_is_held_counted_and_asked_about_by_rescue(bench: Any) -> None:
+async def test_a_job_that_is_not_known_is_held_counted_and_asked_about_by_rescue(
+    bench: Any,
+) -> None:
     one = bench(says(404, {"error": {"message": "video not found"}}))
     row, _ = await one.wait(await _submitted(one))
     assert (row.state, row.error_class, row.job_id) == (State.AMBIGUOUS, "expired", "q-1")
     assert one.ledger.in_flight(one.session.account) == []
-    planned = plan.make(one.session.storyboard, catalog.load(), Snapshot(tuple(one.ledger.takes("b"))))
+    planned = plan.make(
+        one.session.storyboard, catalog.load(), Snapshot(tuple(one.ledger.takes("b")))
+    )
     assert planned.jobs == 0 and "does not know job q-1" in planned.scene("s").reason
     (told,) = await rescue.rescue_sessions([one.session])
     assert not told.is_good and one.ledger.take(row.id).state is State.AMBIGUOUS
@@ -282,7 +302,15 @@ async def test_rescue_writes_down_what_it_learned_and_survives_what_is_odd(bench
     await rescue.rescue_sessions([one.session])
     assert one.ledger.take(row.id).error_class == "expired"
     one.ledger.known_again(row.id)
-    one.answer = says(200, {"id": "q-1", "status": "completed", "video_url": "http://[fe80::1/x", "completed_at": 1e25})
+    one.answer = says(
+        200,
+        {
+            "id": "q-1",
+            "status": "completed",
+            "video_url": "http://[fe80::1/x",
+            "completed_at": 1e25,
+        },
+    )
     (told,) = await rescue.rescue_sessions([one.session])
     assert not told.is_good and "not fetched" in told.words
     assert one.ledger.take(row.id).state is State.COMPLETED
@@ -293,7 +321,9 @@ async def _completed(one: Bench) -> Take:
     return one.ledger.finished(row.id, completed_at=None, expires_at=None, polls=1)
 
 
-async def test_a_link_that_is_dead_for_a_while_is_asked_for_again_and_again(bench: Any, tmp_path: Path) -> None:
+async def test_a_link_that_is_dead_for_a_while_is_asked_for_again_and_again(
+    bench: Any, tmp_path: Path
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.host == "api.example":
             return httpx.Response(200, json={"id": "q-1", "status": "done", "url": CLIP})
@@ -303,13 +333,17 @@ async def test_a_link_that_is_dead_for_a_while_is_asked_for_again_and_again(benc
     row = await _completed(one)
     assert (await delivery.fetch(one.session, row, None, tmp_path / "part")).bytes == 5
     one.passed = 0.0
-    one.answer = lambda request: httpx.Response(404) if request.url.host != "api.example" else answer(request)
+    one.answer = lambda request: (
+        httpx.Response(404) if request.url.host != "api.example" else answer(request)
+    )
     with pytest.raises(LinkExpired):
         await delivery.fetch(one.session, row, CLIP, tmp_path / "part")
     assert one.passed >= 180
 
 
-async def test_a_clip_that_is_completed_and_not_ready_is_waited_for(bench: Any, tmp_path: Path) -> None:
+async def test_a_clip_that_is_completed_and_not_ready_is_waited_for(
+    bench: Any, tmp_path: Path
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/content"):
             early = httpx.Response(400, json={"error": "Task is not completed yet"})
@@ -317,10 +351,14 @@ async def test_a_clip_that_is_completed_and_not_ready_is_waited_for(bench: Any, 
         return httpx.Response(200, json={"id": "q-1", "status": "completed", "progress": 100})
 
     one = bench(answer)
-    assert (await delivery.fetch(one.session, await _completed(one), None, tmp_path / "part")).bytes == 5
+    assert (
+        await delivery.fetch(one.session, await _completed(one), None, tmp_path / "part")
+    ).bytes == 5
 
 
-async def test_no_link_is_said_with_what_the_answer_has_and_nothing_is_called_dead(bench: Any, tmp_path: Path) -> None:
+async def test_no_link_is_said_with_what_the_answer_has_and_nothing_is_called_dead(
+    bench: Any, tmp_path: Path
+) -> None:
     def answer(request: httpx.Request) -> httpx.Response:
         if request.url.path.endswith("/content"):
             return httpx.Response(404)
@@ -343,13 +381,17 @@ async def test_two_links_are_said_and_none_is_guessed(bench: Any, tmp_path: Path
 async def test_a_link_that_is_no_address_is_one_scenes_fault(bench: Any, tmp_path: Path) -> None:
     one = bench(says(404, ""))
     with pytest.raises(DownloadError):
-        await delivery.fetch(one.session, await _completed(one), "http://[fe80::1/x", tmp_path / "part")
+        await delivery.fetch(
+            one.session, await _completed(one), "http://[fe80::1/x", tmp_path / "part"
+        )
     assert one.passed < 200
 
 
 async def test_a_clip_of_another_endpoint_is_not_asked_for(bench: Any, tmp_path: Path) -> None:
     one = bench(says(404, ""))
     row = await _completed(one)
-    one.session.settings = Settings(OPENAI_BASE_URL="https://other.example/v1", OPENAI_API_KEY="sk-y")  # type: ignore[call-arg]
+    one.session.settings = Settings(
+        OPENAI_BASE_URL="https://other.example/v1", OPENAI_API_KEY="sk-y"
+    )  # type: ignore[call-arg]
     with pytest.raises(MadeElsewhere, match=r"https://api\.example/v1"):
         await delivery.fetch(one.session, row, None, tmp_path / "part")

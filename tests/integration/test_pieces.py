@@ -1,4 +1,6 @@
-"""The film is made of pieces: one that is there already is not encoded again, and the film is the same."""
+"""The film is made of pieces: one that is there already is not encoded again, and the film is the
+same.
+"""
 
 from __future__ import annotations
 
@@ -19,13 +21,19 @@ def clips(tmp_path: Path, count: int = 5, frames: int = 40) -> list[Path]:
     """Clips that cannot be copied, each with a sound of its own."""
     made = []
     for i in range(count):
-        plain = make(Odd(frames=frames + i, tagged=False, matrix="601", sound_s=1), tmp_path / f"{i}.mp4")
+        plain = make(
+            Odd(frames=frames + i, tagged=False, matrix="601", sound_s=1), tmp_path / f"{i}.mp4"
+        )
         made.append(plain)
     return made
 
 
 def film(
-    tmp_path: Path, pieces: list[Piece], name: str = "film", shelf: str | None = "shelf", **style: object
+    tmp_path: Path,
+    pieces: list[Piece],
+    name: str = "film",
+    shelf: str | None = "shelf",
+    **style: object,
 ) -> tuple[Film, Path]:
     path = tmp_path / f"{name}.mp4"
     kept = tmp_path / shelf if shelf else None
@@ -51,7 +59,9 @@ def test_one_scene_changed_encodes_one_piece_and_its_seam(tmp_path: Path, into: 
     assert len(after.keys() - before.keys()) == (2 if into == "dissolve" else 1)
     fresh, other_path = film(tmp_path, pieces, "fresh", None, subtitles="burned")
     assert made == fresh and made.spans == fresh.spans
-    assert path.read_bytes() == other_path.read_bytes(), "the same inputs give the same bytes, kept or not"
+    assert path.read_bytes() == other_path.read_bytes(), (
+        "the same inputs give the same bytes, kept or not"
+    )
 
 
 def test_what_does_not_change_the_picture_encodes_nothing(tmp_path: Path) -> None:
@@ -93,13 +103,18 @@ def test_pieces_shorter_than_a_dissolve_are_the_same_from_the_shelf(
     tmp_path: Path, lengths: tuple[int, ...], into: str
 ) -> None:
     """Every way of changing the film one piece at a time ends at the film that is made at once."""
-    paths = [make(Odd(frames=n, tagged=False, matrix="601"), tmp_path / f"{i}.mp4") for i, n in enumerate(lengths)]
+    paths = [
+        make(Odd(frames=n, tagged=False, matrix="601"), tmp_path / f"{i}.mp4")
+        for i, n in enumerate(lengths)
+    ]
     pieces = [Piece(path, into=into) for path in paths]  # type: ignore[arg-type]
     made, fresh = film(tmp_path, pieces, "fresh", None)
     with av.open(fresh) as container:
         assert sum(1 for _ in container.decode(video=0)) == made.frames
     for i in range(len(pieces)):
-        film(tmp_path, [*pieces[:i], Piece(paths[0], into=into, leave_out_last=1), *pieces[i + 1 :]])  # type: ignore[arg-type]
+        film(
+            tmp_path, [*pieces[:i], Piece(paths[0], into=into, leave_out_last=1), *pieces[i + 1 :]]
+        )  # type: ignore[arg-type]
         _, path = film(tmp_path, pieces)
         assert path.read_bytes() == fresh.read_bytes()
 
@@ -110,7 +125,10 @@ def test_a_hundred_pieces_have_every_picture_at_its_time(tmp_path: Path) -> None
     made, path = film(tmp_path, pieces)
     assert len(encoded(tmp_path)) == 4, "a clip that comes again is encoded once"
     with av.open(path) as container:
-        frames = [(frame.pts * frame.time_base, number_of(to_rgb(frame))) for frame in container.decode(video=0)]
+        frames = [
+            (frame.pts * frame.time_base, number_of(to_rgb(frame)))
+            for frame in container.decode(video=0)
+        ]
     numbers = list(itertools.chain.from_iterable(range(5 + i % 4) for i in range(100)))
     assert [number for _, number in frames] == numbers and made.frames == len(numbers)
     assert all(time * 24 == i for i, (time, _) in enumerate(frames))

@@ -73,7 +73,9 @@ def test_a_run_needs_no_prefect(tmp_path: Path, api: Live) -> None:
     assert (tmp_path / "ws/final.mp4").exists() and (tmp_path / "ws/report/report.html").exists()
 
 
-def test_a_clip_whose_prompt_was_edited_while_its_job_was_in_flight_is_collected(tmp_path: Path, api: Live) -> None:
+def test_a_clip_whose_prompt_was_edited_while_its_job_was_in_flight_is_collected(
+    tmp_path: Path, api: Live
+) -> None:
     assert render(tmp_path, "first", NeverWaits).status == "failed"
     report = render(tmp_path, "second")
     assert report.status == "completed" and report.warnings == []
@@ -86,7 +88,9 @@ def test_a_clip_whose_prompt_was_edited_while_its_job_was_in_flight_is_collected
     assert api.accepted == ["first", "second"]
 
 
-def test_a_job_that_no_plan_names_is_a_warning_where_no_run_has_anything_to_do(tmp_path: Path, api: Live) -> None:
+def test_a_job_that_no_plan_names_is_a_warning_where_no_run_has_anything_to_do(
+    tmp_path: Path, api: Live
+) -> None:
     render(tmp_path, "first", NeverWaits)
     render(tmp_path, "second")
     render(tmp_path, "third", NeverWaits)
@@ -98,16 +102,24 @@ def test_a_job_that_no_plan_names_is_a_warning_where_no_run_has_anything_to_do(t
     assert "one take 3, not in this plan" in warning and "storyreel rescue b.yaml" in warning
 
 
-def test_a_clip_of_an_earlier_plan_that_is_gone_is_a_warning_said_once(tmp_path: Path, api: Live) -> None:
+def test_a_clip_of_an_earlier_plan_that_is_gone_is_a_warning_said_once(
+    tmp_path: Path, api: Live
+) -> None:
     render(tmp_path, "first", NeverWaits)
     api.faults({"on": "content", "prompt": "first", "do": "status", "status": 404})
     report = render(tmp_path, "second")
     (warning,) = report.warnings
-    assert report.status == "completed" and report.cut and "one take 1, not in this plan: gone" in warning
+    assert (
+        report.status == "completed"
+        and report.cut
+        and "one take 1, not in this plan: gone" in warning
+    )
     assert render(tmp_path, "third").warnings == []
 
 
-def test_a_job_of_an_earlier_plan_that_is_not_known_is_left_as_it_is(tmp_path: Path, api: Live) -> None:
+def test_a_job_of_an_earlier_plan_that_is_not_known_is_left_as_it_is(
+    tmp_path: Path, api: Live
+) -> None:
     render(tmp_path, "first", NeverWaits)
     api.faults(
         {

@@ -1,4 +1,6 @@
-"""Each kind of neighbour that the simulator can be: our client gets its one clip from it, and understands its refusals."""
+"""Each kind of neighbour that the simulator can be: our client gets its one clip from it, and
+understands its refusals.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,28 @@ from storyreel.simulator.material import Material
 from storyreel.simulator.rules import Given, Refused, Wanted
 from storyreel.workspace.settings import Settings
 
-BODY = {"model": "kling-v2-5-turbo", "prompt": "x", "seconds": "10", "size": "1280x720", "mode": "std"}
+BODY = {
+    "model": "kling-v2-5-turbo",
+    "prompt": "x",
+    "seconds": "10",
+    "size": "1280x720",
+    "mode": "std",
+}
 Make = Callable[..., Any]
 
 
 @asynccontextmanager
-async def opened(folder: Path, name: str, **options: Any) -> AsyncIterator[tuple[Client, Simulator, list[float]]]:
+async def opened(
+    folder: Path, name: str, **options: Any
+) -> AsyncIterator[tuple[Client, Simulator, list[float]]]:
     """A client of a simulator of that profile, and the time that it has, in a list."""
     time = [1_763_802_000.0]
     jobs = Jobs(catalog.load(), folder, speed=1.0, scale=0.25, now=lambda: time[0])
     simulator = Simulator(jobs, profile=name, **options)
     settings = Settings(OPENAI_BASE_URL="http://sim/v1", OPENAI_API_KEY="k")  # type: ignore[call-arg]
-    async with Client(settings, transport=httpx.ASGITransport(simulator.app()), now=lambda: time[0]) as client:
+    async with Client(
+        settings, transport=httpx.ASGITransport(simulator.app()), now=lambda: time[0]
+    ) as client:
         yield client, simulator, time
 
 
@@ -95,11 +107,15 @@ async def test_every_kind_of_refusal_is_understood(tmp_path: Path, name: str) ->
         assert simulator.jobs.jobs == {}
 
 
-@pytest.mark.parametrize("name", [f"gateway:{name}" for name, kind in GATEWAYS.items() if not kind.at_once])
+@pytest.mark.parametrize(
+    "name", [f"gateway:{name}" for name, kind in GATEWAYS.items() if not kind.at_once]
+)
 async def test_moderation_is_understood_at_once_or_later(tmp_path: Path, name: str) -> None:
     async with opened(tmp_path / "sim", name) as (client, simulator, time):
         try:
-            job = await finished(client, await client.create(BODY | {"prompt": "a moderation-test"}), time)
+            job = await finished(
+                client, await client.create(BODY | {"prompt": "a moderation-test"}), time
+            )
         except ApiError as error:
             assert type(error) is Moderated and simulator.jobs.jobs == {}
             return
@@ -122,10 +138,16 @@ def test_profiles_are_found_by_name_or_said() -> None:
 
 
 def test_a_template_takes_values_and_percents() -> None:
-    assert fill({"a": ["$x", "$x%", "x"], "b": None, "c": 5}, {"x": 7}) == {"a": [7, "7%", "x"], "b": None, "c": 5}
+    assert fill({"a": ["$x", "$x%", "x"], "b": None, "c": 5}, {"x": 7}) == {
+        "a": [7, "7%", "x"],
+        "b": None,
+        "c": 5,
+    }
 
 
-async def test_a_rehearsal_needs_no_network_and_the_simulator_by_itself_stays_strict(tmp_path: Path) -> None:
+async def test_a_rehearsal_needs_no_network_and_the_simulator_by_itself_stays_strict(
+    tmp_path: Path,
+) -> None:
     jobs = Jobs(catalog.load(), tmp_path, speed=1.0)
     warned: list[str] = []
     given = Given("first_frame", "http://127.0.0.1:1/dawn.png?sign=secret", None)

@@ -1,4 +1,6 @@
-"""report.html in a real Chromium: at phone width, dark, without its network, and for those who do not see it."""
+"""report.html in a real Chromium: at phone width, dark, without its network, and for those who do
+not see it.
+"""
 
 from __future__ import annotations
 
@@ -44,13 +46,17 @@ def browser() -> Iterator[Browser]:
     if program is None:
         pytest.skip("Chromium is not installed (apt-get install chromium; .ci/run does)")
     with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"] if os.getuid() == 0 else [])
+        started = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox"] if os.getuid() == 0 else []
+        )
         yield started
         started.close()
 
 
 def told(folder: Path) -> RunReport:
-    """A run with everything in it: takes, a failure, a held scene, seams, a film, and a server's nasty words."""
+    """A run with everything in it: takes, a failure, a held scene, seams, a film, and a server's
+    nasty words.
+    """
     (folder / "board.yaml").write_text(BOARD.format(title="'<b>Lighthouse</b>'"))
     storyboard = manifest.load(folder / "board.yaml", catalog.load())
     price = PriceRange(Decimal("4"), Decimal("4"), "CNY")
@@ -76,7 +82,9 @@ def told(folder: Path) -> RunReport:
         row("door", 2, State.COLLECTED, 5),
         row("stairs", 1, State.COLLECTED, 70),
     ]
-    outcomes = [outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good]
+    outcomes = [
+        outcome_of(scenes[one.scene], one, "new", price, used=one is not good[1]) for one in good
+    ]
     outcomes += [
         Outcome(
             scenes["lamp"],
@@ -90,7 +98,12 @@ def told(folder: Path) -> RunReport:
             price,
         ),
         Outcome(
-            scenes["night"], Status.HELD, "its answer was lost", row("night", 1, State.AMBIGUOUS, 2), 1, price=price
+            scenes["night"],
+            Status.HELD,
+            "its answer was lost",
+            row("night", 1, State.AMBIGUOUS, 2),
+            1,
+            price=price,
         ),
     ]
     (folder / "final.mp4").write_bytes((folder / "clips/door/take-1.mp4").read_bytes())
@@ -106,7 +119,9 @@ def told(folder: Path) -> RunReport:
 def page_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("page")
     (folder / "report").mkdir()
-    (folder / "report/report.html").write_text("".join(html.render(told(folder), Workspace(folder))), "utf-8")
+    (folder / "report/report.html").write_text(
+        "".join(html.render(told(folder), Workspace(folder))), "utf-8"
+    )
     return folder / "report/report.html"
 
 
@@ -148,7 +163,9 @@ def test_scenes_are_filtered_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("ArrowDown")
     assert page.locator("#show-used").is_checked() and page.locator("article:visible").count() == 2
     page.locator("#show-failed").check()
-    assert page.locator("article:visible").count() == 1 and page.locator("#scene-lamp-1").is_visible()
+    assert (
+        page.locator("article:visible").count() == 1 and page.locator("#scene-lamp-1").is_visible()
+    )
 
 
 def test_it_tells_what_to_do_and_what_took_so_long(page: Page) -> None:

@@ -22,7 +22,13 @@ from storyreel.simulator.jobs import Jobs
 from storyreel.simulator.serve import read_scale
 from tests.conftest import png
 
-GOOD = {"model": "kling-video-o1", "prompt": "x", "seconds": "5", "size": "1920x1080", "mode": "pro"}
+GOOD = {
+    "model": "kling-video-o1",
+    "prompt": "x",
+    "seconds": "5",
+    "size": "1920x1080",
+    "mode": "pro",
+}
 
 
 class Clock:
@@ -43,7 +49,9 @@ async def api(tmp_path: Path, clock: Clock) -> AsyncIterator[httpx.AsyncClient]:
     app = Simulator(Jobs(catalog.load(), tmp_path, speed=1.0, now=clock)).app()
     transport = httpx.ASGITransport(app)
     headers = {"Authorization": "Bearer k"}
-    async with httpx.AsyncClient(transport=transport, base_url="http://sim", headers=headers) as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://sim", headers=headers
+    ) as client:
         yield client
 
 
@@ -64,7 +72,9 @@ def image(**more: str) -> dict[str, str]:
         {"model": "sora-2", "seconds": "4", "size": "1280x720"}, {"model": "kling-v2-1"},
     ],
 )  # fmt: skip
-async def test_what_the_document_forbids_is_refused(api: httpx.AsyncClient, change: dict[str, Any]) -> None:
+async def test_what_the_document_forbids_is_refused(
+    api: httpx.AsyncClient, change: dict[str, Any]
+) -> None:
     body = {k: v for k, v in {**GOOD, **change}.items() if v is not None}
     answer = await api.post("/v1/videos", json=body)
     assert answer.status_code in (400, 503), answer.text
@@ -72,7 +82,9 @@ async def test_what_the_document_forbids_is_refused(api: httpx.AsyncClient, chan
     assert (await api.get("/simulator/truth")).json()["accepted"] == []
 
 
-async def test_a_job_walks_through_its_statuses_to_a_real_clip(api: httpx.AsyncClient, clock: Clock) -> None:
+async def test_a_job_walks_through_its_statuses_to_a_real_clip(
+    api: httpx.AsyncClient, clock: Clock
+) -> None:
     created = (await api.post("/v1/videos", json=GOOD)).json()
     assert created["status"] == "queued" and set(created) == {
         "id", "object", "model", "mode", "status", "created_at", "updated_at", "seconds", "size"
@@ -83,18 +95,29 @@ async def test_a_job_walks_through_its_statuses_to_a_real_clip(api: httpx.AsyncC
         if job["status"] not in words:
             words.append(job["status"])
         clock.time += 1
-    assert words == ["initializing", "queued", "in_progress", "downloading", "uploading", "completed"]
+    assert words == [
+        "initializing",
+        "queued",
+        "in_progress",
+        "downloading",
+        "uploading",
+        "completed",
+    ]
     clip = await api.get(job["task_result"]["videos"][0]["url"], headers={"Authorization": ""})
     assert clip.status_code == 200 and clip.content[4:8] == b"ftyp"
     clock.time += 8 * 24 * 3600
     assert (await api.get(job["task_result"]["videos"][0]["url"])).status_code == 403
 
 
-async def test_a_remix_needs_a_finished_source_and_takes_nothing_else(api: httpx.AsyncClient, clock: Clock) -> None:
+async def test_a_remix_needs_a_finished_source_and_takes_nothing_else(
+    api: httpx.AsyncClient, clock: Clock
+) -> None:
     source = (await api.post("/v1/videos", json=GOOD)).json()["id"]
     assert (await api.post(f"/v1/videos/{source}/remix", json={"prompt": "y"})).status_code == 400
     clock.time += 1000
-    assert (await api.post(f"/v1/videos/{source}/remix", json={"prompt": "y", "seconds": "5"})).status_code == 400
+    assert (
+        await api.post(f"/v1/videos/{source}/remix", json={"prompt": "y", "seconds": "5"})
+    ).status_code == 400
     assert (await api.post("/v1/videos/nothing/remix", json={"prompt": "y"})).status_code == 404
     made = (await api.post(f"/v1/videos/{source}/remix", json={"prompt": "y"})).json()
     assert (made["model"], made["remixed_from_video_id"]) == ("kling-video-o1", source)
@@ -115,12 +138,17 @@ async def test_jobs_outlive_a_restart(tmp_path: Path, clock: Clock) -> None:
 def simulator(folder: Path, clock: Clock, **options: Any) -> httpx.AsyncClient:
     app = Simulator(Jobs(catalog.load(), folder, speed=1.0, now=clock), **options).app()
     headers = {"Authorization": "Bearer k"}
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://sim", headers=headers)
+    return httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://sim", headers=headers
+    )
 
 
 async def test_the_accounts_limits_are_kept(tmp_path: Path, clock: Clock) -> None:
     async with simulator(tmp_path / "a", clock, max_running=1) as api:
-        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(2)] == [200, 429]
+        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(2)] == [
+            200,
+            429,
+        ]
         clock.time += 1000
         assert (await api.post("/v1/videos", json=GOOD)).status_code == 200
     async with simulator(tmp_path / "b", clock, per_minute=1) as api:
@@ -128,14 +156,22 @@ async def test_the_accounts_limits_are_kept(tmp_path: Path, clock: Clock) -> Non
         refused = await api.post("/v1/videos", json=GOOD)
         assert refused.status_code == 429 and 1 <= int(refused.headers["Retry-After"]) <= 60
     async with simulator(tmp_path / "c", clock, credit=Decimal("5")) as api:
-        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(3)] == [200, 200, 402]
+        assert [(await api.post("/v1/videos", json=GOOD)).status_code for _ in range(3)] == [
+            200,
+            200,
+            402,
+        ]
         truth = (await api.get("/simulator/truth")).json()
         assert (len(truth["accepted"]), truth["billed"], len(truth["refused"])) == (2, "8.00", 1)
 
 
 @pytest.mark.parametrize("form", ["json", "string", "text", "html", "empty"])
-async def test_an_error_may_have_any_form_and_its_words_are_found(tmp_path: Path, clock: Clock, form: str) -> None:
-    async with simulator(tmp_path, clock, faults=parse([{"do": "status", "form": form, "message": "oh no"}])) as api:
+async def test_an_error_may_have_any_form_and_its_words_are_found(
+    tmp_path: Path, clock: Clock, form: str
+) -> None:
+    async with simulator(
+        tmp_path, clock, faults=parse([{"do": "status", "form": form, "message": "oh no"}])
+    ) as api:
         answer = await api.post("/v1/videos", json=GOOD)
     assert answer.status_code == 500
     message = refusals.parse_error(answer.text)[1]
@@ -144,20 +180,35 @@ async def test_an_error_may_have_any_form_and_its_words_are_found(tmp_path: Path
 
 @pytest.mark.parametrize(
     ("fault", "frames", "size", "sound"),
-    [("wrong", 120, (1080, 1920), None), ("odd_rate", 150, (1920, 1080), None), ("long_sound", 120, (1920, 1080), 7.0)],
+    [
+        ("wrong", 120, (1080, 1920), None),
+        ("odd_rate", 150, (1920, 1080), None),
+        ("long_sound", 120, (1920, 1080), 7.0),
+    ],
 )
 async def test_a_clip_may_be_another_than_was_asked_for(
-    tmp_path: Path, clock: Clock, fault: str, frames: int, size: tuple[int, int], sound: float | None
+    tmp_path: Path,
+    clock: Clock,
+    fault: str,
+    frames: int,
+    size: tuple[int, int],
+    sound: float | None,
 ) -> None:
     async with simulator(tmp_path / "api", clock, faults=parse([{"do": fault}])) as api:
         made = (await api.post("/v1/videos", json=GOOD)).json()
         clock.time += 1000
         job = (await api.get(f"/v1/videos/{made['id']}")).json()
-        (tmp_path / "clip.mp4").write_bytes((await api.get(job["task_result"]["videos"][0]["url"])).content)
+        (tmp_path / "clip.mp4").write_bytes(
+            (await api.get(job["task_result"]["videos"][0]["url"])).content
+        )
     facts = verify(tmp_path / "clip.mp4").facts
     assert (facts.frames, (facts.width, facts.height)) == (frames, size)
     with av.open(tmp_path / "clip.mp4") as container:
-        heard = [float(s.duration * s.time_base) for s in container.streams.audio if s.duration and s.time_base]
+        heard = [
+            float(s.duration * s.time_base)
+            for s in container.streams.audio
+            if s.duration and s.time_base
+        ]
     assert [round(s, 1) for s in heard] == ([sound] if sound else [])
 
 
@@ -174,7 +225,9 @@ async def test_a_rehearsed_take_differs_from_the_one_before_and_the_same_seed_re
 
 
 async def test_words_for_a_status_may_be_of_another_gateway(tmp_path: Path, clock: Clock) -> None:
-    async with simulator(tmp_path, clock, faults=parse([{"on": "retrieve", "do": "word", "word": "Succeeded"}])) as api:
+    async with simulator(
+        tmp_path, clock, faults=parse([{"on": "retrieve", "do": "word", "word": "Succeeded"}])
+    ) as api:
         made = (await api.post("/v1/videos", json=GOOD)).json()
         clock.time += 1000
         job = answers.parse_job((await api.get(f"/v1/videos/{made['id']}")).json())
@@ -218,7 +271,9 @@ def of_my_own(folder: Path, clock: Clock, dialect: str = "lists") -> httpx.Async
     (folder / "mine.yaml").write_text(OWN.replace("DIALECT", dialect))
     app = Simulator(Jobs(catalog.load(folder / "mine.yaml"), folder, speed=1.0, now=clock)).app()
     return httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://sim", headers={"Authorization": "Bearer k"}
+        transport=httpx.ASGITransport(app),
+        base_url="http://sim",
+        headers={"Authorization": "Bearer k"},
     )
 
 
@@ -251,7 +306,9 @@ async def test_and_held_to_it(tmp_path: Path, clock: Clock, change: dict[str, An
         assert (await api.get("/simulator/truth")).json()["accepted"] == []
 
 
-async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(tmp_path: Path, clock: Clock) -> None:
+async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(
+    tmp_path: Path, clock: Clock
+) -> None:
     async with of_my_own(tmp_path, clock, "reference") as api:
         assert (await api.post("/v1/videos", json={**GOOD, "mode": "std"})).status_code == 400
         assert (await api.post("/v1/videos", json=GOOD)).status_code == 200
@@ -259,7 +316,9 @@ async def test_a_model_of_the_document_keeps_the_documents_rules_beside_it(tmp_p
 
 
 @pytest.mark.parametrize(("size", "made"), [("1280x720", (576, 324)), ("720x1280", (324, 576))])
-async def test_its_pictures_may_be_smaller(tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]) -> None:
+async def test_its_pictures_may_be_smaller(
+    tmp_path: Path, clock: Clock, size: str, made: tuple[int, int]
+) -> None:
     jobs = Jobs(catalog.load(), tmp_path, speed=1.0, scale=0.2, now=clock)
     job = jobs.accept(model="sora-2", prompt="x", seconds=4, size=size, mode=None)
     facts = verify(await jobs.clip(job)).facts

@@ -67,7 +67,9 @@ def fly(ledger: Ledger, scene: str, **changes: Any) -> Any:
     return ledger.submitted(take.id, f"q-{scene}")
 
 
-async def test_jobs_that_nobody_watches_are_asked_about_and_what_is_final_frees_its_slot(ledger: Ledger) -> None:
+async def test_jobs_that_nobody_watches_are_asked_about_and_what_is_final_frees_its_slot(
+    ledger: Ledger,
+) -> None:
     fly(ledger, "a")
     fly(ledger, "b", storyboard="another")
     fly(ledger, "c")
@@ -81,7 +83,9 @@ async def test_jobs_that_nobody_watches_are_asked_about_and_what_is_final_frees_
         reserve(ledger, intent("e", "e"), slots=2)
 
 
-async def test_each_is_asked_about_once_in_a_while_and_not_what_this_run_watches(ledger: Ledger) -> None:
+async def test_each_is_asked_about_once_in_a_while_and_not_what_this_run_watches(
+    ledger: Ledger,
+) -> None:
     a, b = fly(ledger, "a"), fly(ledger, "b", run_id="now")
     watched = fly(ledger, "c")
     desk, look = Desk(ledger), slots.Slots()
@@ -94,7 +98,9 @@ async def test_each_is_asked_about_once_in_a_while_and_not_what_this_run_watches
     assert desk.client.asked == ["q-a", "q-a"]
 
 
-async def test_a_request_of_a_dead_run_is_held_and_that_of_a_living_one_is_not(ledger: Ledger) -> None:
+async def test_a_request_of_a_dead_run_is_held_and_that_of_a_living_one_is_not(
+    ledger: Ledger,
+) -> None:
     dead = reserve(ledger, intent("a", "a", storyboard="dead"))
     alive = reserve(ledger, intent("b", "b", storyboard="alive"))
     with ledger.held("alive"):
@@ -114,6 +120,8 @@ def test_what_is_older_than_any_job_holds_no_slot(ledger: Ledger, now: list[floa
 
 def test_those_that_are_waited_for_are_named(ledger: Ledger) -> None:
     takes = [fly(ledger, scene) for scene in "abcd"]
-    assert slots.words(takes, 4) == "4 jobs are in flight: b/a (q-a), b/b (q-b), b/c (q-c) and 1 more"
+    assert (
+        slots.words(takes, 4) == "4 jobs are in flight: b/a (q-a), b/b (q-b), b/c (q-c) and 1 more"
+    )
     assert slots.words(takes[:1], 1) == "1 job is in flight: b/a (q-a)"
     assert slots.words([], 5) == "5 jobs are in flight"

@@ -1,4 +1,6 @@
-"""What is heard: in step whatever breaks, as loud as it was, never over full scale, judged by another meter."""
+"""What is heard: in step whatever breaks, as loud as it was, never over full scale, judged by
+another meter.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,12 @@ def level_db(wave: NDArray[np.float32], begin_s: float, end_s: float) -> float:
 
 def metered(path: Path) -> tuple[float, float]:
     """(LUFS, true peak in dB) as another ffmpeg measures it."""
-    told = ffmpeg("-nostats", "-i", path, "-map", "0:a", "-af", "ebur128=peak=true", "-f", "null", "-")
-    return float(re.findall(r"I:\s+(\S+) LUFS", told)[-1]), float(re.findall(r"Peak:\s+(\S+) dBFS", told)[-1])
+    told = ffmpeg(
+        "-nostats", "-i", path, "-map", "0:a", "-af", "ebur128=peak=true", "-f", "null", "-"
+    )
+    return float(re.findall(r"I:\s+(\S+) LUFS", told)[-1]), float(
+        re.findall(r"Peak:\s+(\S+) dBFS", told)[-1]
+    )
 
 
 LOUD = {
@@ -75,13 +81,26 @@ def test_no_true_peak_is_above_minus_one(tmp_path: Path, name: str, music: bool)
     one = clip(tmp_path / "1.mp4", LOUD[name], "-c:a", "pcm_s16le", "-f", "mov")
     if music:
         ffmpeg("-f", "lavfi", "-i", LOUD["noise"], tmp_path / "m.wav")
-    _, path = film(tmp_path, Piece(one), **({"music": tmp_path / "m.wav", "music_gain_db": 6.0} if music else {}))
+    _, path = film(
+        tmp_path,
+        Piece(one),
+        **({"music": tmp_path / "m.wav", "music_gain_db": 6.0} if music else {}),
+    )
     assert metered(path)[1] <= -1.0
 
 
 @pytest.mark.parametrize("gain_db", [None, -60.0])
-def test_a_clips_own_level_stays_with_music_or_without(tmp_path: Path, gain_db: float | None) -> None:
-    one = clip(tmp_path / "1.mp4", "aevalsrc='0.5*sin(2*PI*440*t)':s=48000:d=4", "-c:a", "aac", "-b:a", "192k")
+def test_a_clips_own_level_stays_with_music_or_without(
+    tmp_path: Path, gain_db: float | None
+) -> None:
+    one = clip(
+        tmp_path / "1.mp4",
+        "aevalsrc='0.5*sin(2*PI*440*t)':s=48000:d=4",
+        "-c:a",
+        "aac",
+        "-b:a",
+        "192k",
+    )
     ffmpeg("-f", "lavfi", "-i", "aevalsrc=0.3*sin(2*PI*220*t):s=48000:d=4", tmp_path / "m.wav")
     music = {} if gain_db is None else {"music": tmp_path / "m.wav", "music_gain_db": gain_db}
     _, path = film(tmp_path, Piece(one), **music)
@@ -89,7 +108,13 @@ def test_a_clips_own_level_stays_with_music_or_without(tmp_path: Path, gain_db: 
 
 
 def test_a_soft_opening_of_the_music_stays_soft(tmp_path: Path) -> None:
-    ffmpeg("-f", "lavfi", "-i", "aevalsrc='(if(lt(t,10),0.0158,0.5))*sin(2*PI*440*t)':s=48000:d=24", tmp_path / "m.wav")
+    ffmpeg(
+        "-f",
+        "lavfi",
+        "-i",
+        "aevalsrc='(if(lt(t,10),0.0158,0.5))*sin(2*PI*440*t)':s=48000:d=24",
+        tmp_path / "m.wav",
+    )
     one = make(Odd(frames=240), tmp_path / "1.mp4")
     _, path = film(tmp_path, Piece(one), Piece(one), music=tmp_path / "m.wav", music_gain_db=0.0)
     wave = heard(path)
@@ -98,7 +123,12 @@ def test_a_soft_opening_of_the_music_stays_soft(tmp_path: Path) -> None:
 
 
 def test_a_hole_in_the_sound_is_silence_and_what_follows_is_in_step(tmp_path: Path) -> None:
-    clip(tmp_path / "1.mp4", "aevalsrc='if(lt(mod(t,1),0.05),0.7*sin(2*PI*1000*t),0)':s=48000:d=4", "-c:a", "aac")
+    clip(
+        tmp_path / "1.mp4",
+        "aevalsrc='if(lt(mod(t,1),0.05),0.7*sin(2*PI*1000*t),0)':s=48000:d=4",
+        "-c:a",
+        "aac",
+    )
     ffmpeg(
         "-i",
         tmp_path / "1.mp4",
@@ -121,14 +151,19 @@ def test_a_hole_in_the_sound_is_silence_and_what_follows_is_in_step(tmp_path: Pa
 
 @pytest.mark.parametrize("rate", [8000, 22050, 44100, 96000])
 @pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
-def test_rates_and_layouts_are_heard_at_their_time_and_level(tmp_path: Path, rate: int, layout: str) -> None:
+def test_rates_and_layouts_are_heard_at_their_time_and_level(
+    tmp_path: Path, rate: int, layout: str
+) -> None:
     source = f"aevalsrc='if(lt(t,1),0,0.5*sin(2*PI*440*t))':s={rate}:d=4,aformat=channel_layouts={layout}"
     one = clip(tmp_path / "1.mp4", source, "-c:a", "pcm_s16le", "-f", "mov")
     _, path = film(tmp_path, Piece(one))
     wave = heard(path)
     begin = np.flatnonzero(np.abs(wave[0]) > 0.05)[0]
     assert abs(int(begin) - RATE) < 0.01 * RATE
-    assert -20 < level_db(wave, 2, 3) < -3 and abs(level_db(wave[:1], 2, 3) - level_db(wave[1:], 2, 3)) < 0.5
+    assert (
+        -20 < level_db(wave, 2, 3) < -3
+        and abs(level_db(wave[:1], 2, 3) - level_db(wave[1:], 2, 3)) < 0.5
+    )
     assert wave.shape[1] / RATE == pytest.approx(4, abs=0.03)
 
 
@@ -173,7 +208,9 @@ def test_music_with_a_bad_part_plays_and_is_named(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=d=8", tmp_path / "m.mp3")
     data = (tmp_path / "m.mp3").read_bytes()
     middle = len(data) // 2
-    (tmp_path / "m.mp3").write_bytes(data[:middle] + b"\xff" * 900 + data[middle + 900 :] + bytes(4096))
+    (tmp_path / "m.mp3").write_bytes(
+        data[:middle] + b"\xff" * 900 + data[middle + 900 :] + bytes(4096)
+    )
     one = make(Odd(frames=144), tmp_path / "1.mp4")
     _, path = film(tmp_path, Piece(one), music=tmp_path / "m.mp3", music_gain_db=0.0)
     assert level_db(heard(path), 0.5, 2) > -30
@@ -181,12 +218,17 @@ def test_music_with_a_bad_part_plays_and_is_named(tmp_path: Path) -> None:
 
 def test_music_that_ends_before_the_film_is_said(tmp_path: Path) -> None:
     ffmpeg("-f", "lavfi", "-i", "sine=d=2", tmp_path / "m.wav")
-    made, _ = film(tmp_path, Piece(make(Odd(frames=144), tmp_path / "1.mp4")), music=tmp_path / "m.wav")
+    made, _ = film(
+        tmp_path, Piece(make(Odd(frames=144), tmp_path / "1.mp4")), music=tmp_path / "m.wav"
+    )
     assert any("m.wav" in note and "4.0 s before" in note for note in made.notes)
 
 
 def written(path: Path, kind: str) -> None:
-    sources = {"picture": ("testsrc2", "-frames:v", 1, "-f", "image2"), "silent video": ("testsrc2=d=1", "-f", "mp4")}
+    sources = {
+        "picture": ("testsrc2", "-frames:v", 1, "-f", "image2"),
+        "silent video": ("testsrc2=d=1", "-f", "mp4"),
+    }
     if kind in sources:
         source, *rest = sources[kind]
         ffmpeg("-f", "lavfi", "-i", source, *rest, path)
@@ -199,12 +241,21 @@ def test_music_that_is_no_sound_is_an_error_at_its_place(tmp_path: Path, kind: s
     model = next(iter(catalog.load().models))
     written(tmp_path / "m.mp3", kind)
     (tmp_path / "b.yaml").write_text(
-        f"version: 1\ndefaults: {{model: {model}}}\nscenes: [{{id: a, prompt: b}}]\ncut:\n  music: {{file: m.mp3}}\n"
+        f"version: 1\ndefaults: {{model: {model}}}\nscenes: [{{id: a, prompt: "
+        f"b}}]\ncut:\n  music: {{file: m.mp3}}\n"
     )
-    found = [f for f in manifest.check(tmp_path / "b.yaml", catalog.load()).faults if "m.mp3" in f.message]
+    found = [
+        f
+        for f in manifest.check(tmp_path / "b.yaml", catalog.load()).faults
+        if "m.mp3" in f.message
+    ]
     assert [(f.line, f.column) for f in found] == [(5, 17)]
     ffmpeg("-f", "lavfi", "-i", "sine=d=2", tmp_path / "m.mp3")
-    assert not [f for f in manifest.check(tmp_path / "b.yaml", catalog.load()).faults if "m.mp3" in f.message]
+    assert not [
+        f
+        for f in manifest.check(tmp_path / "b.yaml", catalog.load()).faults
+        if "m.mp3" in f.message
+    ]
 
 
 @pytest.mark.parametrize("second", [False, True])

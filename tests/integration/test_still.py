@@ -12,7 +12,9 @@ from tests.conftest import png
 
 
 class Littered(PosixPath):
-    """A path at whose use something is thrown away unclosed, as a library's connection may be at any moment."""
+    """A path at whose use something is thrown away unclosed, as a library's connection may be at
+    any moment.
+    """
 
     def __fspath__(self) -> str:
         warnings.warn("unclosed <socket>", ResourceWarning, stacklevel=1)

@@ -35,12 +35,16 @@ def s3() -> Iterator[str]:
     server.start()
     host, port = server.get_host_and_port()
     address = f"http://{host}:{port}"
-    urllib.request.urlopen(urllib.request.Request(f"{address}/stills", method="PUT"), timeout=10).close()
+    urllib.request.urlopen(
+        urllib.request.Request(f"{address}/stills", method="PUT"), timeout=10
+    ).close()
     yield address
     server.stop()
 
 
-def test_a_bucket_hands_the_same_picture_out_once_at_a_signed_address(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_hands_the_same_picture_out_once_at_a_signed_address(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     store = open_store(settings(f"s3://stills/frames?endpoint={s3}&path_style=true"))
@@ -51,7 +55,9 @@ def test_a_bucket_hands_the_same_picture_out_once_at_a_signed_address(s3: str, m
     assert "very-secret" not in first
 
 
-def test_a_bucket_that_is_not_there_is_a_clear_error(s3: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bucket_that_is_not_there_is_a_clear_error(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "very-secret")
     store = open_store(settings(f"s3://nowhere?endpoint={s3}&path_style=true"))
@@ -73,7 +79,11 @@ def test_the_loopback_store_gives_nothing_but_what_was_published() -> None:
     with LoopbackStore() as store:
         url = store.publish(png(), "png")
         assert fetch(url) == png()
-        for other in (url + "x", url.rsplit("/", 2)[0] + "/", url.rsplit("/", 1)[0] + "/../../etc/passwd"):
+        for other in (
+            url + "x",
+            url.rsplit("/", 2)[0] + "/",
+            url.rsplit("/", 1)[0] + "/../../etc/passwd",
+        ):
             with pytest.raises(urllib.error.HTTPError):
                 fetch(other)
 
@@ -90,7 +100,8 @@ def test_the_loopback_store_closes_within_a_bound_whatever_its_thread_does() -> 
 
 
 @pytest.mark.parametrize(
-    "store", ["/srv/stills", "s3://", "s3://b?regoin=x", "s3://b", "s3://b/x?region=r", "/srv=ftp://x"]
+    "store",
+    ["/srv/stills", "s3://", "s3://b?regoin=x", "s3://b", "s3://b/x?region=r", "/srv=ftp://x"],
 )
 def test_a_store_that_is_not_understood_is_told(store: str) -> None:
     with pytest.raises(UsageError, match="STORYREEL_STORE"):
@@ -104,7 +115,9 @@ def test_without_a_setting_there_is_one_only_for_an_api_on_this_machine() -> Non
     store.close()
 
 
-@pytest.mark.parametrize("place", ["x=http://[fe80::1", "x=https://", "x=http://h:99999", "x=ftp://h/a", "x"])
+@pytest.mark.parametrize(
+    "place", ["x=http://[fe80::1", "x=https://", "x=http://h:99999", "x=ftp://h/a", "x"]
+)
 def test_an_address_that_is_none_is_said_before_anything_is_published(place: str) -> None:
     with pytest.raises(UsageError, match="not understood"):
         open_store(settings(place))

@@ -1,4 +1,6 @@
-"""The timeline opens in other programs: at the film's own rate, with sound, each medium under a name of its own."""
+"""The timeline opens in other programs: at the film's own rate, with sound, each medium under a
+name of its own.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ STYLE = Style((320, 180))
 
 
 def written(tmp_path: Path, *, music_s: int | None = 3) -> tuple[otio.schema.Timeline, Film]:
-    """Five pieces of three scenes, all of whose files are called alike; with a dissolve, a fade, a slate and a trim."""
+    """Five pieces of three scenes, all of whose files are called alike; with a dissolve, a fade, a
+    slate and a trim.
+    """
     clips = []
     for name, sound_s in (("a", 1.0), ("b", 1.0), ("c", None)):
         (tmp_path / "clips" / name).mkdir(parents=True)
@@ -41,10 +45,15 @@ def test_every_track_is_as_long_as_the_film_and_no_clip_longer_than_its_medium(
     tmp_path: Path, music_s: int | None
 ) -> None:
     edit, made = written(tmp_path, music_s=music_s)
-    assert [track.duration().to_frames() for track in edit.tracks] == [made.frames] * (3 if music_s else 2)
+    assert [track.duration().to_frames() for track in edit.tracks] == [made.frames] * (
+        3 if music_s else 2
+    )
     for clip in edit.find_clips():
         whole, shown = clip.media_reference.available_range, clip.source_range
-        assert whole.start_time <= shown.start_time and shown.end_time_exclusive() <= whole.end_time_exclusive()
+        assert (
+            whole.start_time <= shown.start_time
+            and shown.end_time_exclusive() <= whole.end_time_exclusive()
+        )
         assert shown.duration.rate == 24
     for track in edit.tracks:
         for transition in track.find_children(otio.schema.Transition):
@@ -59,7 +68,9 @@ def test_each_medium_has_a_name_and_a_reel_of_its_own(tmp_path: Path) -> None:
     reels = [clip.metadata["cmx_3600"]["reel"] for clip in clips]
     assert len(set(reels)) == 5 and all(len(reel) <= 8 for reel in reels)
     urls = [
-        clip.media_reference.target_url for clip in edit.find_clips() if hasattr(clip.media_reference, "target_url")
+        clip.media_reference.target_url
+        for clip in edit.find_clips()
+        if hasattr(clip.media_reference, "target_url")
     ]
     assert urls[0] == "clips/a/take-1.mp4" and urls[-1] == "the%20music.wav"
 

@@ -30,7 +30,9 @@ class Listener:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 outer.seen.append(({k.lower(): v for k, v in self.headers.items()}, body))
-                self.send_response(outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0])
+                self.send_response(
+                    outer.answers.pop(0) if len(outer.answers) > 1 else outer.answers[0]
+                )
                 self.end_headers()
 
             def log_message(self, format: str, *args: object) -> None:
@@ -38,7 +40,8 @@ class Listener:
 
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         self.settings = Settings(
-            webhook_url=f"http://127.0.0.1:{self.server.server_address[1]}/hook", webhook_secret=SECRET
+            webhook_url=f"http://127.0.0.1:{self.server.server_address[1]}/hook",
+            webhook_secret=SECRET,
         )  # type: ignore[arg-type,call-arg]
 
 
@@ -65,10 +68,14 @@ async def test_an_event_is_signed_and_sent_again_under_the_same_id(listener: Lis
     signed = f"run-1.{headers['webhook-timestamp']}.".encode() + body
     wanted = base64.b64encode(hmac.new(b"a key of ours", signed, hashlib.sha256).digest()).decode()
     assert headers["webhook-signature"] == f"v1,{wanted}"
-    assert json.loads(body)["type"] == "storyreel.run.completed" and json.loads(body)["data"] == {"storyboard": "守"}
+    assert json.loads(body)["type"] == "storyreel.run.completed" and json.loads(body)["data"] == {
+        "storyboard": "守"
+    }
 
 
-async def test_a_listener_that_never_takes_it_is_told_without_its_secret(listener: Listener) -> None:
+async def test_a_listener_that_never_takes_it_is_told_without_its_secret(
+    listener: Listener,
+) -> None:
     listener.answers = [404]
     with pytest.raises(ApiError, match="answers 404") as caught:
         await webhook.send(listener.settings, "storyreel.run.failed", {}, "run-1")
@@ -80,7 +87,9 @@ async def test_without_an_address_nothing_is_sent() -> None:
 
 
 @pytest.mark.parametrize("url", ["http://example.com/hook", "ftp://x.example", "hook"])
-def test_an_address_that_would_tell_everybody_is_refused(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+def test_an_address_that_would_tell_everybody_is_refused(
+    monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
     monkeypatch.setenv("STORYREEL_WEBHOOK_URL", url)
     with pytest.raises(UsageError, match="STORYREEL_WEBHOOK_URL"):
         read_settings()

@@ -1,4 +1,6 @@
-"""A wheel installs one name, and works beside a project with packages called flows, tasks and cli."""
+"""A wheel installs one name, and works beside a project with packages called flows, tasks and
+cli.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,11 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     built = subprocess.run(
-        [sys.executable, "-c", BUILD, str(target)], cwd=source, capture_output=True, text=True, check=False
+        [sys.executable, "-c", BUILD, str(target)],
+        cwd=source,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert built.returncode == 0, built.stderr[-2000:]
     return target / built.stdout.splitlines()[-1]
@@ -48,7 +54,9 @@ def python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An environment of its own: the wheel unpacked, the dependencies borrowed from this one."""
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=True)
-    site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
+    site = Path(
+        sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)})
+    )
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(site)
     borrowed = [path for path in sys.path if path.rstrip("/").endswith("site-packages")]
@@ -61,7 +69,9 @@ def project(tmp_path: Path) -> Path:
     """A project whose own packages have the names of our folders, and refuse to be imported."""
     for name in ("flows", "tasks", "cli"):
         (tmp_path / name).mkdir()
-        (tmp_path / name / "__init__.py").write_text(f"raise ImportError('{name} of the project was imported')\n")
+        (tmp_path / name / "__init__.py").write_text(
+            f"raise ImportError('{name} of the project was imported')\n"
+        )
     return tmp_path
 
 
@@ -71,23 +81,43 @@ def test_the_wheel_installs_one_name(wheel: Path) -> None:
     tops = {name.partition("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"storyreel"}
     packed = {name.removesuffix("/__init__.py") for name in names if name.endswith("/__init__.py")}
-    for folder, package in (("storyreel", "storyreel"), ("flows", "storyreel/flows"), ("tasks", "storyreel/tasks")):
+    for folder, package in (
+        ("storyreel", "storyreel"),
+        ("flows", "storyreel/flows"),
+        ("tasks", "storyreel/tasks"),
+    ):
         for file in (ROOT / folder).rglob("*"):
             inside = f"{package}/{file.relative_to(ROOT / folder).as_posix()}"
             if file.is_file() and "__pycache__" not in file.parts:
                 assert inside in names, inside
-    assert {"storyreel/flows", "storyreel/flows/server", "storyreel/tasks", "storyreel/cli/commands"} <= packed
+    assert {
+        "storyreel/flows",
+        "storyreel/flows/server",
+        "storyreel/tasks",
+        "storyreel/cli/commands",
+    } <= packed
 
 
-def test_the_wheel_works_beside_a_project_with_the_same_package_names(python: Path, project: Path) -> None:
+def test_the_wheel_works_beside_a_project_with_the_same_package_names(
+    python: Path, project: Path
+) -> None:
     environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "PYTHON", "STORYREEL_", "OPENAI_"))},
+        **{
+            k: v
+            for k, v in os.environ.items()
+            if not k.startswith(("PREFECT_", "PYTHON", "STORYREEL_", "OPENAI_"))
+        },
         "PREFECT_HOME": str(project / "prefect-home"),
     }
 
     def run(*words: str) -> str:
         done = subprocess.run(
-            [str(python), *words], cwd=project, env=environment, capture_output=True, text=True, check=False
+            [str(python), *words],
+            cwd=project,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
@@ -95,6 +125,11 @@ def test_the_wheel_works_beside_a_project_with_the_same_package_names(python: Pa
     run("-m", "storyreel", "init")
     run("-m", "storyreel", "validate")
     assert "keeper" in run("-m", "storyreel", "plan")
-    (project / "load.py").write_text(LOAD)  # a script's own folder is first on the path, as with `-m`
+    (project / "load.py").write_text(
+        LOAD
+    )  # a script's own folder is first on the path, as with `-m`
     loaded = set(run("load.py").split())
-    assert {"storyreel.flows.render.render_storyboard", "storyreel.flows.batch.render_batch"} <= loaded
+    assert {
+        "storyreel.flows.render.render_storyboard",
+        "storyreel.flows.batch.render_batch",
+    } <= loaded

@@ -31,7 +31,9 @@ scenes:
 """
 
 
-def write(folder: Path, name: str = "board.yaml", text: str = BOARD, named: str | None = None) -> Path:
+def write(
+    folder: Path, name: str = "board.yaml", text: str = BOARD, named: str | None = None
+) -> Path:
     """A storyboard, and with `named` a prefect.yaml of that name beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / name).write_text(text)
@@ -73,7 +75,9 @@ def actions(prepared: Prepared) -> set[Action]:
     return {one.action for one in plan(prepared).scenes}
 
 
-def test_the_results_are_the_projects_wherever_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_results_are_the_projects_wherever_one_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(tmp_path / "film/boards", named=None)
     (tmp_path / "film/prefect.yaml").write_text("name: film\n")
     for place in (tmp_path, tmp_path / "film", tmp_path / "film/boards"):
@@ -83,7 +87,9 @@ def test_the_results_are_the_projects_wherever_one_stands(tmp_path: Path, monkey
         assert prepared.project.name == "film"
 
 
-def test_without_a_prefect_yaml_they_are_beside_the_storyboard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_prefect_yaml_they_are_beside_the_storyboard(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(tmp_path / "a")
     monkeypatch.chdir(tmp_path)
     assert prepare(file).workspace.root == tmp_path / "a/runs/board"
@@ -101,7 +107,9 @@ def test_a_folder_that_is_a_link_leads_to_the_same_results(tmp_path: Path) -> No
     assert prepare(tmp_path / "link/board.yaml").workspace.root == prepare(file).workspace.root
 
 
-def test_a_workspace_of_an_earlier_version_is_used_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_workspace_of_an_earlier_version_is_used_and_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(tmp_path / "film", named="film")
     monkeypatch.chdir(tmp_path)
     pay(prepare(file, workspace=Path("runs/board")))
@@ -109,7 +117,10 @@ def test_a_workspace_of_an_earlier_version_is_used_and_said(tmp_path: Path, monk
     for place in (tmp_path, tmp_path / "film"):
         monkeypatch.chdir(place)
         prepared = prepare(file)
-        assert prepared.workspace.root == tmp_path / "runs/board" and "earlier version" in prepared.note
+        assert (
+            prepared.workspace.root == tmp_path / "runs/board"
+            and "earlier version" in prepared.note
+        )
         assert actions(prepared) == {Action.REUSE}
 
 
@@ -160,7 +171,9 @@ def test_a_job_that_is_in_flight_under_another_name_is_not_made_again(tmp_path: 
     other = prepare(write(tmp_path / "film", "other.yaml"))
     planned = plan(other)
     assert planned.jobs == 0 and {one.action for one in planned.scenes} == {Action.HELD}
-    assert "storyreel rescue" in planned.scenes[0].reason and "runs/board" in planned.scenes[0].reason
+    assert (
+        "storyreel rescue" in planned.scenes[0].reason and "runs/board" in planned.scenes[0].reason
+    )
 
 
 def test_takes_that_differ_are_made(tmp_path: Path) -> None:
@@ -189,7 +202,9 @@ def test_two_storyboards_of_one_id_in_a_project_do_not_share_a_film(tmp_path: Pa
 
 @pytest.mark.parametrize("simulated", [True, False])
 @pytest.mark.parametrize("old", [True, False])
-def test_a_rehearsal_and_a_paid_run_never_share_a_workspace(tmp_path: Path, simulated: bool, old: bool) -> None:
+def test_a_rehearsal_and_a_paid_run_never_share_a_workspace(
+    tmp_path: Path, simulated: bool, old: bool
+) -> None:
     file, place = write(tmp_path / "film"), tmp_path / "ws"
     pay(prepare(file, workspace=place, simulate=simulated))
     if old:
@@ -209,7 +224,9 @@ def test_a_rehearsals_clip_is_never_taken_over(tmp_path: Path) -> None:
     assert actions(prepare(file)) == {Action.SUBMIT}
 
 
-def test_projects_share_a_ledger_and_not_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_projects_share_a_ledger_and_not_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path / 'shared.db'}")
     alice, bob = (write(tmp_path / who, named=who) for who in ("alice", "bob"))
     pay(prepare(alice))
@@ -236,7 +253,9 @@ def test_without_a_name_for_the_project_only_the_same_files_takes_are_taken_from
     assert actions(prepare(file)) == {Action.REUSE}
 
 
-def test_rows_from_before_projects_are_still_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_from_before_projects_are_still_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("STORYREEL_DATABASE_URL", f"sqlite:///{tmp_path / 'shared.db'}")
     file = write(tmp_path / "film", named="film")
     pay(prepare(file))
@@ -246,7 +265,9 @@ def test_rows_from_before_projects_are_still_found(tmp_path: Path, monkeypatch: 
     assert actions(prepare(file)) == {Action.REUSE}
 
 
-def test_results_can_be_looked_at_without_the_right_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_results_can_be_looked_at_without_the_right_to_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = write(tmp_path / "film")
     pay(prepare(file))
     monkeypatch.setattr("os.access", lambda path, mode: False)
@@ -255,7 +276,9 @@ def test_results_can_be_looked_at_without_the_right_to_write(tmp_path: Path, mon
     assert sorted(path.name for path in (tmp_path / "film/runs/board").iterdir()) == before
 
 
-def test_a_paid_run_in_a_workers_temporary_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_paid_run_in_a_workers_temporary_folder_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setenv("OPENAI_API_KEY", "k")
     file = write(tmp_path / "tmpabc123prefect/repository", named="film")
@@ -271,7 +294,9 @@ def test_a_paid_run_in_a_workers_temporary_folder_is_refused(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("text", ["", "[", "- a\n", "name: 7\n", "name:\n", "\x00"])
-def test_a_prefect_yaml_that_cannot_be_read_still_marks_the_project(tmp_path: Path, text: str) -> None:
+def test_a_prefect_yaml_that_cannot_be_read_still_marks_the_project(
+    tmp_path: Path, text: str
+) -> None:
     file = write(tmp_path / "film/boards")
     (tmp_path / "film/prefect.yaml").write_text(text)
     found = project.find(file, Settings())

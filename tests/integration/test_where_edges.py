@@ -26,11 +26,14 @@ def take_over(file: Path) -> None:
     planning.take_over(prepared, plan(prepared))
 
 
-def test_a_take_that_replaced_another_stands_for_itself_where_it_is_taken_over(tmp_path: Path) -> None:
+def test_a_take_that_replaced_another_stands_for_itself_where_it_is_taken_over(
+    tmp_path: Path,
+) -> None:
     old = prepare(write(tmp_path, "old.yaml", "id: old\n" + BOARD, named="p"))
     pay(old)
     with closing(sqlite3.connect(old.workspace.ledger_file)) as rows, rows:
-        # as after --force: the take in use replaces one that is set aside, by its number in that ledger
+        # as after --force: the take in use replaces one that is set aside, by its number in that
+        # ledger
         rows.execute("update takes set id = id + 10")
         rows.execute("update takes set replaces = 1")
     new = write(tmp_path, "new.yaml", "id: new\n" + BOARD)
@@ -47,7 +50,9 @@ def test_a_ledger_whose_takes_replace_themselves_is_survived(tmp_path: Path) -> 
         rows.execute("update takes set replaces = id")
     assert plan(prepare(prepared.request.storyboard)).jobs == 0
     with closing(prepared.open_ledger()) as ledger:
-        assert ledger.collected(1, clip(**{"path": "clips/one/take-1.mp4"})).state is State.COLLECTED
+        assert (
+            ledger.collected(1, clip(**{"path": "clips/one/take-1.mp4"})).state is State.COLLECTED
+        )
         one = ledger.take(1)
         again = Intent("board", "one", one.key, "acc", "r2", {}, {}, Decimal(4), "CNY", wanted=1)
         with pytest.raises(AlreadyPaid):
@@ -77,7 +82,9 @@ def rows_of(file: Path, folder: Path) -> list[Prepared]:
     return [prepared for _, prepared, _ in batch.prepare(Request(file), table, folder)]
 
 
-def test_what_a_batch_paid_for_is_found_from_another_folder_and_by_a_film_alone(tmp_path: Path) -> None:
+def test_what_a_batch_paid_for_is_found_from_another_folder_and_by_a_film_alone(
+    tmp_path: Path,
+) -> None:
     file = write(tmp_path, named="p")
     (row,) = rows_of(file, tmp_path / "far" / "away")
     pay(row)
@@ -104,22 +111,37 @@ def test_less_than_what_was_agreed_to_may_be_paid_for_but_nothing_else(tmp_path:
     assert not making.keeps_to(plan(prepare(file)), agreed)
 
 
-def test_what_is_in_flight_elsewhere_is_held_with_a_command_that_can_be_typed(tmp_path: Path) -> None:
+def test_what_is_in_flight_elsewhere_is_held_with_a_command_that_can_be_typed(
+    tmp_path: Path,
+) -> None:
     folder = tmp_path / "my film"
     pay(prepare(write(folder, "old.yaml", "id: old\n" + BOARD, named="p")), State.IN_FLIGHT)
     planned = plan(prepare(write(folder, "new.yaml", "id: new\n" + BOARD)))
     (outcome,) = report.as_it_is(planned.scenes[0])
-    assert outcome.status == "held" and outcome.fix == f"storyreel rescue '{folder}/runs/old', then run again"
+    assert (
+        outcome.status == "held"
+        and outcome.fix == f"storyreel rescue '{folder}/runs/old', then run again"
+    )
 
 
-def test_a_film_is_cut_from_the_clip_that_is_here_while_its_successor_is_made(tmp_path: Path) -> None:
+def test_a_film_is_cut_from_the_clip_that_is_here_while_its_successor_is_made(
+    tmp_path: Path,
+) -> None:
     file = write(tmp_path, named="p")
     pay(prepare(file))
     with closing(sqlite3.connect(prepare(file).workspace.ledger_file)) as rows, rows:
         columns = [name for _, name, *_ in rows.execute("pragma table_info(takes)") if name != "id"]
-        new = {"take": "2", "ordinal": "2", "replaces": "1", "state": "'in_flight'", "job_id": "'j'"}
+        new = {
+            "take": "2",
+            "ordinal": "2",
+            "replaces": "1",
+            "state": "'in_flight'",
+            "job_id": "'j'",
+        }
         values = ", ".join(new.get(name, name) for name in columns)
-        rows.execute(f"insert into takes ({', '.join(columns)}) select {values} from takes where id = 1")
+        rows.execute(
+            f"insert into takes ({', '.join(columns)}) select {values} from takes where id = 1"
+        )
     planned = plan(prepare(file))
     assert planned.scene("one").action is making.Action.RESUME
     assert [take.id if take else None for _, take in finishing.shown(planned)] == [1, 2]

@@ -39,7 +39,9 @@ async def test_what_is_raised_there_is_raised_here(workers: Workers, tmp_path: P
         await workers.run(Path.read_bytes, tmp_path / "none.mp4")
 
 
-async def test_a_process_that_dies_is_an_error_of_the_clip_and_the_next_clip_gets_another(workers: Workers) -> None:
+async def test_a_process_that_dies_is_an_error_of_the_clip_and_the_next_clip_gets_another(
+    workers: Workers,
+) -> None:
     with pytest.raises(MediaError, match="died"):
         await workers.run(os.abort)
     assert await workers.run(abs, -3) == 3
@@ -51,7 +53,9 @@ async def test_the_answer_to_a_question_that_was_given_up_is_not_taken_for_the_n
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     asked = asyncio.create_task(workers.run(Path.read_bytes, pipe))
-    with await asyncio.to_thread(pipe.open, "wb"):  # opens once it reads there, which it does until this is closed
+    with await asyncio.to_thread(
+        pipe.open, "wb"
+    ):  # opens once it reads there, which it does until this is closed
         asked.cancel()
         with pytest.raises(asyncio.CancelledError):
             await asked
@@ -71,7 +75,9 @@ async def test_it_leaves_the_processor_to_the_run(workers: Workers) -> None:
     assert await workers.run(os.getsid, 0) == os.getsid(0)  # niceness counts within a session only
 
 
-async def test_it_finds_what_is_found_here(workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_it_finds_what_is_found_here(
+    workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "only_here.py").write_text("def told():\n    return 'found'\n")
     monkeypatch.syspath_prepend(tmp_path)
     assert await workers.run(importlib.import_module("only_here").told) == "found"

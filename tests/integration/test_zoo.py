@@ -55,11 +55,15 @@ ASSUMED = {"untagged HD"}
 
 
 @pytest.fixture(scope="module", params=ZOO)
-def animal(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+def animal(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, Path]:
     return request.param, make(ZOO[request.param], tmp_path_factory.mktemp("zoo") / "clip.mp4")
 
 
-def test_first_and_last_picture_are_exact_to_the_frame_and_the_colour(animal: tuple[str, Path]) -> None:
+def test_first_and_last_picture_are_exact_to_the_frame_and_the_colour(
+    animal: tuple[str, Path],
+) -> None:
     name, path = animal
     opened = verify(path, tail=2)
     assert (number_of(opened.first), number_of(opened.last)) == (0, ZOO[name].frames - 1)
@@ -71,10 +75,14 @@ def test_first_and_last_picture_are_exact_to_the_frame_and_the_colour(animal: tu
 
 
 def test_it_takes_its_computed_place_in_a_film(animal: tuple[str, Path], tmp_path: Path) -> None:
-    """Cut between two others: what comes after it begins on its own first picture, with the right colours throughout."""
+    """Cut between two others: what comes after it begins on its own first picture, with the right
+    colours throughout.
+    """
     name, path = animal
     plain = make(Odd(size=ZOO[name].size, frames=12), tmp_path / "plain.mp4")
-    film = assemble([Piece(plain), Piece(path), Piece(plain)], tmp_path / "film.mp4", Style(ZOO[name].size))
+    film = assemble(
+        [Piece(plain), Piece(path), Piece(plain)], tmp_path / "film.mp4", Style(ZOO[name].size)
+    )
     middle = film.spans[1]
     places = middle.start, middle.start + middle.count - 1, middle.start + middle.count
     pictures = _pictures(tmp_path / "film.mp4", places)
@@ -100,12 +108,24 @@ def test_what_an_edit_list_hides_is_not_seen(tmp_path: Path, trim: str) -> None:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_a_turned_clip_is_seen_upright(tmp_path: Path, turn: int) -> None:
     make(Odd(), tmp_path / "flat.mp4")
-    ffmpeg("-display_rotation", turn, "-i", tmp_path / "flat.mp4", "-c", "copy", tmp_path / "turned.mp4")
+    ffmpeg(
+        "-display_rotation",
+        turn,
+        "-i",
+        tmp_path / "flat.mp4",
+        "-c",
+        "copy",
+        tmp_path / "turned.mp4",
+    )
     opened = verify(tmp_path / "turned.mp4")
     upright = opened.last.rotate(-turn, expand=True)
     assert (opened.facts.width, opened.facts.height) == ((180, 320) if turn % 180 else (320, 180))
     assert number_of(upright) == 23 and colour_error(upright) <= 2
-    assemble([Piece(tmp_path / "turned.mp4")], tmp_path / "film.mp4", Style((opened.facts.width, opened.facts.height)))
+    assemble(
+        [Piece(tmp_path / "turned.mp4")],
+        tmp_path / "film.mp4",
+        Style((opened.facts.width, opened.facts.height)),
+    )
     begin = _pictures(tmp_path / "film.mp4", [0])[0].rotate(-turn, expand=True)
     assert number_of(begin) == 0 and colour_error(begin) <= 3
 
@@ -120,25 +140,34 @@ def test_a_picture_among_the_tracks_is_not_the_clip(tmp_path: Path) -> None:
     opened = verify(tmp_path / "covered.mp4")
     assert (opened.facts.frames, number_of(opened.last)) == (24, 23)
     assert number_of(seam.first_picture(tmp_path / "covered.mp4")) == 0
-    assert assemble([Piece(tmp_path / "covered.mp4")], tmp_path / "film.mp4", Style((320, 180))).frames == 24
+    assert (
+        assemble([Piece(tmp_path / "covered.mp4")], tmp_path / "film.mp4", Style((320, 180))).frames
+        == 24
+    )
 
 
 def test_all_of_them_make_one_film_in_step(tmp_path: Path) -> None:
-    """Every size, rate, codec and sound in one film: constant rate, stereo, tagged, and sound as long as the picture."""
+    """Every size, rate, codec and sound in one film: constant rate, stereo, tagged, and sound as
+    long as the picture.
+    """
     clips = [make(odd, tmp_path / f"{i}.mp4") for i, odd in enumerate(ZOO.values())]
     film = assemble([Piece(clip) for clip in clips], tmp_path / "film.mp4", Style((320, 180)))
     told = ffmpeg("-i", tmp_path / "film.mp4")
     assert "24 fps" in told and "48000 Hz, stereo" in told and "bt709" in told and "320x180" in told
     with av.open(tmp_path / "film.mp4") as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
-        lengths = [float(s.duration * s.time_base) for s in (picture, sound) if s.duration and s.time_base]
+        lengths = [
+            float(s.duration * s.time_base) for s in (picture, sound) if s.duration and s.time_base
+        ]
         assert picture.frames == film.frames
     assert abs(lengths[0] - lengths[1]) < 1 / 24
 
 
 def _pictures(path: Path, wanted: Sequence[int]) -> list[Image.Image]:
     with av.open(path) as container:
-        found = {i: to_rgb(frame) for i, frame in enumerate(container.decode(video=0)) if i in wanted}
+        found = {
+            i: to_rgb(frame) for i, frame in enumerate(container.decode(video=0)) if i in wanted
+        }
     return [found[i] for i in wanted]
 
 

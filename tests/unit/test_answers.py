@@ -48,8 +48,22 @@ def test_a_word_that_is_new_is_judged_by_what_the_answer_has() -> None:
         assert job is not None and job.status is status and job.is_new_word, more
 
 
-@pytest.mark.parametrize("payload", [None, [], "x", {}, {"id": ""}, {"id": None}, {"status": "queued"}, {"request_id": "r"},
-                                     {"error": {"code": 1}, "request_id": "r"}, {"id": True}, {"id": 0}])  # fmt: skip
+@pytest.mark.parametrize(
+    "payload",
+    [
+        None,
+        [],
+        "x",
+        {},
+        {"id": ""},
+        {"id": None},
+        {"status": "queued"},
+        {"request_id": "r"},
+        {"error": {"code": 1}, "request_id": "r"},
+        {"id": True},
+        {"id": 0},
+    ],
+)
 def test_an_answer_that_names_no_job_is_none(payload: object) -> None:
     assert parse_job(payload) is None
 
@@ -75,9 +89,13 @@ def test_an_answer_about_a_job_may_leave_its_id_out() -> None:
 
 
 def test_what_wraps_a_job_does_not_speak_for_it() -> None:
-    job = parse_job({"status": "success", "message": "ok", "data": {"task_id": "q", "status": "processing"}})
+    job = parse_job(
+        {"status": "success", "message": "ok", "data": {"task_id": "q", "status": "processing"}}
+    )
     assert job is not None and job.status is JobStatus.RUNNING and job.id == "q"
-    job = parse_job({"code": "success", "data": {"status": "FAILURE", "fail_reason": "no luck", "task_id": "q"}})
+    job = parse_job(
+        {"code": "success", "data": {"status": "FAILURE", "fail_reason": "no luck", "task_id": "q"}}
+    )
     assert job is not None and (job.status, job.error_message) == (JobStatus.FAILED, "no luck")
 
 
@@ -101,13 +119,20 @@ def test_the_link_is_found_wherever_it_is(where: dict[str, Any]) -> None:
 
 
 def test_two_links_that_may_be_the_clip_are_said_not_guessed() -> None:
-    job = parse_job({"id": "q", "status": "completed", "made": {"one": CLIP, "two": OTHER}}, base=BASE)
+    job = parse_job(
+        {"id": "q", "status": "completed", "made": {"one": CLIP, "two": OTHER}}, base=BASE
+    )
     assert job is not None and job.url is None and set(job.candidates) == {CLIP, OTHER}
 
 
 def test_a_completed_answer_without_a_link_says_what_it_has() -> None:
     job = parse_job({"id": "q", "status": "completed", "colour": "red"}, base=BASE)
-    assert job is not None and job.url is None and job.candidates == () and job.keys == ("id", "status", "colour")
+    assert (
+        job is not None
+        and job.url is None
+        and job.candidates == ()
+        and job.keys == ("id", "status", "colour")
+    )
 
 
 @pytest.mark.parametrize(
@@ -126,7 +151,7 @@ def test_a_link_is_an_address_or_none(link: Any, url: str | None) -> None:
 
 def test_the_reason_is_found_wherever_it_is() -> None:
     for where in (
-        {"error": {"code": "c", "message": "why"}}, {"error": "why"}, {"error": '{"message": "why"}'}, {"fail_reason": "why"},
+        {"error": {"code": "c", "message": "why"}}, {"error": "why"}, {"error": '{"message": ' '"why"}'}, {"fail_reason": "why"},
         {"task_status_msg": "why"}, {"status_message": "why"}, {"base_resp": {"status_msg": "why"}}, {"detail": "why"},
         {"data": {"fail_reason": "why"}}, {"error_message": "why"}, {"failure": "why"}, {"failReason": "why"},
         {"error": {}, "message": "why"}, {"error": {"error": {"message": "why"}}}, {"error": ["why"]},

@@ -40,7 +40,12 @@ def test_only_leaves_the_file_alone(film: Path, command: str, words: str) -> Non
 
 
 def test_force_takes_several_and_leaves_the_file_alone(film: Path) -> None:
-    for words in ("--force a b film", "film --force a b", "film --force a --force b", "--only c --force a b film"):
+    for words in (
+        "--force a b film",
+        "film --force a b",
+        "film --force a --force b",
+        "--only c --force a b film",
+    ):
         args = vars(settled("run", *words.split()))
         assert args["force"] == ["a", "b"] and args["file"] == "film/storyboard.yaml"
 
@@ -50,8 +55,12 @@ def test_a_file_that_is_not_there_is_still_the_file(film: Path) -> None:
     assert args["only"] == ["a"] and args["file"] == "gone.yaml"
 
 
-def test_no_file_means_the_storyboard_of_this_folder(film: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UsageError, match=r"no FILE is named, and there is no storyboard\.yaml here"):
+def test_no_file_means_the_storyboard_of_this_folder(
+    film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(
+        UsageError, match=r"no FILE is named, and there is no storyboard\.yaml here"
+    ):
         settled("plan")
     monkeypatch.chdir(film)
     (film / "morning").mkdir()  # a folder of a scene's name is no storyboard

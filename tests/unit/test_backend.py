@@ -1,4 +1,6 @@
-"""The port of the server that `up` keeps, what it has written down, and the names of a project's deployments."""
+"""The port of the server that `up` keeps, what it has written down, and the names of a project's
+deployments.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ def test_a_batch_waits_for_the_task_runs_of_its_rows_and_no_longer(server: str) 
     assert time.monotonic() - began < 10
 
 
-def test_the_fix_names_whatever_names_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fix_names_whatever_names_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
     assert backend.forget("http://127.0.0.1:1/api") == "unset PREFECT_API_URL"
@@ -89,7 +93,11 @@ def test_deployments_and_work_pools_bear_the_projects_name() -> None:
         ]
     }
     made = upkeep.Project(Path("/film"), "film", written).as_deployed()
-    assert [one["name"] for one in made["deployments"]] == ["film-render", "film-nightly", "film-far"]
+    assert [one["name"] for one in made["deployments"]] == [
+        "film-render",
+        "film-nightly",
+        "film-far",
+    ]
     assert [one["work_pool"]["name"] for one in made["deployments"]] == [
         "storyreel-film",
         "storyreel-film",
@@ -99,7 +107,9 @@ def test_deployments_and_work_pools_bear_the_projects_name() -> None:
     assert written["deployments"][0]["name"] == "render"
 
 
-@pytest.mark.parametrize("text", ["", "[]", "name: x", "deployments: [render]", "a: b: c", "deployments: []"])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "name: x", "deployments: [render]", "a: b: c", "deployments: []"]
+)
 def test_a_prefect_yaml_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "prefect.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"prefect\.yaml"):

@@ -33,7 +33,9 @@ def prepared(tmp_path: Path, text: str) -> list[tuple[str, str, str]]:
     rows = batch.read(table(tmp_path, text))
     made = batch.prepare(Request(tmp_path / "film.yaml"), rows, tmp_path / "out")
     assert not (tmp_path / "out").exists()
-    return [(p.storyboard.id, p.storyboard.title, p.storyboard.scenes[0].prompt) for _, p, _ in made]
+    return [
+        (p.storyboard.id, p.storyboard.title, p.storyboard.scenes[0].prompt) for _, p, _ in made
+    ]
 
 
 def test_each_row_is_a_film_of_its_own(tmp_path: Path) -> None:
@@ -44,7 +46,10 @@ def test_each_row_is_a_film_of_its_own(tmp_path: Path) -> None:
 
 
 def test_without_ids_films_are_named_by_their_row(tmp_path: Path) -> None:
-    assert [name for name, _, _ in prepared(tmp_path, "name,place\na,here\nb,there\n")] == ["film-2", "film-3"]
+    assert [name for name, _, _ in prepared(tmp_path, "name,place\na,here\nb,there\n")] == [
+        "film-2",
+        "film-3",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -52,7 +57,10 @@ def test_without_ids_films_are_named_by_their_row(tmp_path: Path) -> None:
     [
         ("id,name\na,\n", ["row 2, column `name`: empty"]),
         ("id,name\na,x\nA,y\n", ["rows 2, 3, column `id`: `a` is there 2 times"]),
-        ("id,nam\na,x\n", ["column `nam`: the storyboard has no variable of that name; it has `name`, `place`"]),
+        (
+            "id,nam\na,x\n",
+            ["column `nam`: the storyboard has no variable of that name; it has `name`, `place`"],
+        ),
         ("id,name\n守,x\n", ["row 2, column `id`: `守` gives no name; use letters a-z and digits"]),
         ("id,name,name\na,x,y\n", ["column `name.1` is there twice"]),
     ],
@@ -66,7 +74,9 @@ def test_faults_are_named_by_row_and_column(tmp_path: Path, text: str, words: li
 def test_a_row_that_makes_the_storyboard_faulty_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadRows) as caught:
         prepared(tmp_path, f"id,name\na,x\nb,{'y' * 2500}\n")
-    assert len(caught.value.lines) == 2 and all(line.startswith("row 3: ") for line in caught.value.lines)
+    assert len(caught.value.lines) == 2 and all(
+        line.startswith("row 3: ") for line in caught.value.lines
+    )
 
 
 @pytest.mark.parametrize("text", ["", "id,name\n", "id,name\n,\n"])

@@ -30,8 +30,16 @@ def result(check: Callable[..., Checked]) -> RunReport:
     board = check(BOARD).storyboard
     assert board is not None
     planned = plan.make(board, catalog.load(), Snapshot()).scene("a")
-    outcome = Outcome(planned.scene, Status.FAILED, "transient: it broke", take=1, error_class=ErrorKind.TRANSIENT)
-    facts: Any = {"run_id": "r", "simulated": False, "endpoint": "api", "started_at": 0.0, "finished_at": 1.0}
+    outcome = Outcome(
+        planned.scene, Status.FAILED, "transient: it broke", take=1, error_class=ErrorKind.TRANSIENT
+    )
+    facts: Any = {
+        "run_id": "r",
+        "simulated": False,
+        "endpoint": "api",
+        "started_at": 0.0,
+        "finished_at": 1.0,
+    }
     return build(board, [outcome], **facts)
 
 
@@ -48,11 +56,15 @@ def test_a_films_progress_is_shown_under_its_row_and_its_task_runs_count_for_the
 def test_the_event_of_a_run_says_which_scenes_have_trouble(result: RunReport) -> None:
     name, data = notice.event(result)
     assert name == "storyreel.run.failed" and data["run_id"] == "r"
-    assert data["scenes"] == [{"id": "a", "take": 1, "status": "failed", "reason": "transient: it broke"}]
+    assert data["scenes"] == [
+        {"id": "a", "take": 1, "status": "failed", "reason": "transient: it broke"}
+    ]
 
 
 @pytest.mark.parametrize("parallel", [0, 1, 2])
-async def test_films_take_turns_and_one_that_never_began_is_said(result: RunReport, parallel: int) -> None:
+async def test_films_take_turns_and_one_that_never_began_is_said(
+    result: RunReport, parallel: int
+) -> None:
     running, most, lines = 0, 0, list[str]()
 
     async def render(row: Row, prepared: Any, planned: Any, ended: turns.Ended) -> str:

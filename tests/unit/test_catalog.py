@@ -36,7 +36,9 @@ def test_every_figure_has_a_source_and_a_date() -> None:
     found = catalog.load()
     assert {"sora-2", "kling-video-o1", "kling-v2-1", "kling-v2-5-turbo"} < set(found.models)
     beyond = {name for name, model in found.models.items() if model.beyond}
-    assert beyond == {"kling-v2-6", "kling-v3", "kling-v3-omni"}, "models that the document does not have"
+    assert beyond == {"kling-v2-6", "kling-v3", "kling-v3-omni"}, (
+        "models that the document does not have"
+    )
     for model in found.models.values():
         assert all(price.source in found.sources for price in model.prices)
 
@@ -91,7 +93,9 @@ def test_a_model_is_added_without_code(tmp_path: Path) -> None:
         ("read: 2026-11-01", "read: lately", "read"),
     ],
 )
-def test_a_wrong_catalogue_is_refused_with_its_place(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_a_wrong_catalogue_is_refused_with_its_place(
+    tmp_path: Path, old: str, new: str, message: str
+) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(MINE.replace(old, new))
     with pytest.raises(CatalogError, match=message):

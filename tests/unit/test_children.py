@@ -14,7 +14,9 @@ from storyreel.workspace import children
 @pytest.mark.parametrize(
     "named", [{}, {"NO_PROXY": "a.example, localhost"}, {"no_proxy": "a.example"}, {"NO_PROXY": ""}]
 )
-def test_no_proxy_is_asked_for_this_machine(named: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_proxy_is_asked_for_this_machine(
+    named: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("NO_PROXY", "no_proxy"):
         monkeypatch.setenv(name, "")  # so that it is put back, whatever it was
         monkeypatch.delenv(name)

@@ -13,7 +13,8 @@ from storyreel.errors import BudgetReached, UsageError
 
 def test_an_error_of_ours_is_found_in_a_group(capsys: pytest.CaptureFixture[str]) -> None:
     error = ExceptionGroup(
-        "unhandled", [ValueError("x"), ExceptionGroup("", [BudgetReached("no money", fix="raise it")])]
+        "unhandled",
+        [ValueError("x"), ExceptionGroup("", [BudgetReached("no money", fix="raise it")])],
     )
     assert complain_of(error) == 3
     assert capsys.readouterr().err == "storyreel: no money\n  Fix: raise it\n"
@@ -21,14 +22,20 @@ def test_an_error_of_ours_is_found_in_a_group(capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(errno.ENOSPC, "make room"), (errno.EROFS, "writable"), (errno.EACCES, "permissions")]
+    ("number", "words"),
+    [(errno.ENOSPC, "make room"), (errno.EROFS, "writable"), (errno.EACCES, "permissions")],
 )
 def test_what_the_system_refuses_is_told_with_a_fix(
     capsys: pytest.CaptureFixture[str], number: int, words: str
 ) -> None:
-    assert complain_of(ExceptionGroup("", [OSError(number, os.strerror(number), "/some/place")])) == 2
+    assert (
+        complain_of(ExceptionGroup("", [OSError(number, os.strerror(number), "/some/place")])) == 2
+    )
     said_ = capsys.readouterr().err
-    assert said_.startswith(f"storyreel: /some/place: {os.strerror(number)}\n  Fix: ") and words in said_
+    assert (
+        said_.startswith(f"storyreel: /some/place: {os.strerror(number)}\n  Fix: ")
+        and words in said_
+    )
     assert "fault of its own" not in said_
 
 

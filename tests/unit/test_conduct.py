@@ -23,7 +23,9 @@ def test_an_interrupted_flow_has_no_state(kind: signal.Signals) -> None:
         os.kill(os.getpid(), kind)
         await asyncio.Event().wait()
 
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits it ignored
+    before = signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a job in the background inherits it ignored
     try:
         assert conduct.conduct(flow()) is None
     finally:

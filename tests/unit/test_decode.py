@@ -16,7 +16,21 @@ ROW: dict[str, Any] = {
     "collected_at": 1.7e9, "expires_at": None, "polls": 1, "job_id": "j", "error_class": None, "error_code": None,
     "error_message": None, "clip": '{"path": "c.mp4"}',
 }  # fmt: skip
-ODD = ("x", "", "NaN", "1e999", -5, 1e25, float("inf"), "[]", "{", '{"path": 3}', '{"a": 1}', b"\x00", None)
+ODD = (
+    "x",
+    "",
+    "NaN",
+    "1e999",
+    -5,
+    1e25,
+    float("inf"),
+    "[]",
+    "{",
+    '{"path": 3}',
+    '{"a": 1}',
+    b"\x00",
+    None,
+)
 
 
 def read(**odd: Any) -> Take:
@@ -24,7 +38,9 @@ def read(**odd: Any) -> Take:
 
 
 @pytest.mark.parametrize("value", ODD, ids=repr)
-@pytest.mark.parametrize("name", [name for name in ROW if name not in ("id", "storyboard", "scene", "key", "job_id")])
+@pytest.mark.parametrize(
+    "name", [name for name in ROW if name not in ("id", "storyboard", "scene", "key", "job_id")]
+)
 def test_a_field_that_makes_no_sense_spoils_no_other(name: str, value: Any) -> None:
     take = read(**{name: value})
     assert take.job_id == "j" and take.id == 1
@@ -35,5 +51,8 @@ def test_a_field_that_makes_no_sense_spoils_no_other(name: str, value: Any) -> N
 def test_what_is_odd_is_held_or_left_out_and_milliseconds_are_times() -> None:
     assert read(state="weird").state is State.AMBIGUOUS
     assert read(price="viel").price is None and read(clip='{"path": 3}').clip is None
-    assert read(completed_at=1.7e12).completed_at == 1.7e9 and read(created_at="gestern").created_at == 0.0
+    assert (
+        read(completed_at=1.7e12).completed_at == 1.7e9
+        and read(created_at="gestern").created_at == 0.0
+    )
     assert read(inputs='{"first_frame": 3}').inputs == {}

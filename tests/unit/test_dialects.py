@@ -38,8 +38,12 @@ Write = Callable[..., Catalog]
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
     def run(dialect: str, *more: str, name: str = "mine", end: str = "true") -> Catalog:
-        body = MODEL.replace("NAME", name).replace("END", end) + "".join(f"    {line}\n" for line in more)
-        dialects = "dialects:\n  mine:\n" + textwrap.indent(dialect, "    ") + "\n" if dialect else ""
+        body = MODEL.replace("NAME", name).replace("END", end) + "".join(
+            f"    {line}\n" for line in more
+        )
+        dialects = (
+            "dialects:\n  mine:\n" + textwrap.indent(dialect, "    ") + "\n" if dialect else ""
+        )
         path = tmp_path / "mine.yaml"
         path.write_text(
             f"version: 1\nsources: {{me: {{title: me, read: 2026-11-01}}}}\n{dialects}models:\n  m:\n{body}"
@@ -92,7 +96,9 @@ def test_a_dialect_says_where_each_part_goes(
     assert planned(tmp_path, write(dialect), scene).request.shown() == body
 
 
-def test_a_models_constants_go_over_those_of_its_dialect_and_extras_over_both(tmp_path: Path, write: Write) -> None:
+def test_a_models_constants_go_over_those_of_its_dialect_and_extras_over_both(
+    tmp_path: Path, write: Write
+) -> None:
     models = write(
         'extras: metadata\nconstants: {a: 1, b: 1, metadata: {seed: 0}}', 'constants: {b: 2}', "extras: [seed]"
     )  # fmt: skip
@@ -102,7 +108,9 @@ def test_a_models_constants_go_over_those_of_its_dialect_and_extras_over_both(tm
 
 def test_the_key_is_that_of_the_body(tmp_path: Path, write: Write) -> None:
     plain = planned(tmp_path, write("", name="reference"), BOTH).key
-    assert planned(tmp_path, write("first_frame: input_reference"), BOTH).key == plain, "another name, the same request"
+    assert planned(tmp_path, write("first_frame: input_reference"), BOTH).key == plain, (
+        "another name, the same request"
+    )
     seen = {plain}
     for dialect, more in (
         ("first_frame: image", ()), ("mode: false", ()), ("constants: {a: 1}", ()), ("constants: {a: 2}", ()),
@@ -113,16 +121,24 @@ def test_the_key_is_that_of_the_body(tmp_path: Path, write: Write) -> None:
         seen.add(key)
 
 
-def test_extras_are_in_the_key_and_only_those_that_the_model_lists_are_taken(tmp_path: Path, write: Write) -> None:
+def test_extras_are_in_the_key_and_only_those_that_the_model_lists_are_taken(
+    tmp_path: Path, write: Write
+) -> None:
     models = write("", "extras: [negative_prompt, seed]", name="reference")
     keys = {
         planned(tmp_path, models, f"extras: {{{one}}}").key
         for one in ("", "seed: 7", "seed: 8", "negative_prompt: blur")
     }
     assert len(keys) == 4
-    assert faults(tmp_path, models, "extras: {sed: 7}") == ["m takes no extra `sed`; did you mean `seed`?"]
-    assert faults(tmp_path, models, "extras: {seed: .nan}") == ["`seed` holds a number that JSON cannot"]
-    assert faults(tmp_path, write("", name="reference"), "extras: {seed: 7}") == ["m takes no extra `seed`"]
+    assert faults(tmp_path, models, "extras: {sed: 7}") == [
+        "m takes no extra `sed`; did you mean `seed`?"
+    ]
+    assert faults(tmp_path, models, "extras: {seed: .nan}") == [
+        "`seed` holds a number that JSON cannot"
+    ]
+    assert faults(tmp_path, write("", name="reference"), "extras: {seed: 7}") == [
+        "m takes no extra `seed`"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -161,14 +177,20 @@ def test_inputs_may_exclude_one_another_or_count_together(tmp_path: Path, write:
         ("end_frame: false", "mine", "it takes `end_frame`, and the dialect mine does not send it"),
         ("size: {set: {1280x720: {a: b}}}", "mine", "it sells size 720x1280"),
         ("size: {as: int}", "mine", "give `at`"),
-        ("first_frame: {add_to: images, item: {url: picture}}", "mine", "no `\\$` stands in the item"),
+        (
+            "first_frame: {add_to: images, item: {url: picture}}",
+            "mine",
+            "no `\\$` stands in the item",
+        ),
         ("first_frame: a..b", "mine", "dialects.mine.first_frame"),
         ("first: image", "mine", "dialects.mine.first"),
         ("seconds: 5", "mine", r"yaml: dialects.mine.seconds.path: [^;]*$"),
         ("mode: true", "mine", r"yaml: dialects.mine.mode.off: [^;]*$"),
     ],
 )
-def test_a_dialect_that_cannot_be_written_is_refused(write: Write, dialect: str, name: str, message: str) -> None:
+def test_a_dialect_that_cannot_be_written_is_refused(
+    write: Write, dialect: str, name: str, message: str
+) -> None:
     with pytest.raises(CatalogError, match=message):
         write(dialect, name=name)
 
@@ -192,13 +214,17 @@ def test_a_dialect_that_cannot_be_written_is_refused(write: Write, dialect: str,
 def test_the_rules_of_qinius_newer_pages(tmp_path: Path, scene: str, message: str | None) -> None:
     path = tmp_path / "b.yaml"
     path.write_text(f"version: 1\nscenes:\n  - {{id: a, prompt: x, {scene}}}\n")
-    errors = [fault.message for fault in check(path, catalog.load()).faults if fault.severity == "error"]
+    errors = [
+        fault.message for fault in check(path, catalog.load()).faults if fault.severity == "error"
+    ]
     assert errors == ([message] if message else [])
 
 
 def test_a_model_beyond_the_document_is_a_warning_and_sends_no_sound(tmp_path: Path) -> None:
     path = tmp_path / "b.yaml"
-    path.write_text("version: 1\nscenes:\n  - {id: a, prompt: x, model: kling-v3, extras: {negative_prompt: blur}}\n")
+    path.write_text(
+        "version: 1\nscenes:\n  - {id: a, prompt: x, model: kling-v3, extras: {negative_prompt: blur}}\n"
+    )
     checked = check(path, catalog.load())
     assert "kling-v3 is not on the API's own page" in checked.warnings[0].message
     assert checked.storyboard is not None
@@ -232,7 +258,11 @@ FIRST = "https://x.example/a.png"
 def test_the_endpoints_of_the_docs_get_the_bodies_they_read(
     tmp_path: Path, name: str, scene: str, body: dict[str, Any]
 ) -> None:
-    (text,) = [one for one in fenced((DOCS / "add-an-endpoint.md").read_text("utf-8"), "yaml") if f"\n  {name}:" in one]
+    (text,) = [
+        one
+        for one in fenced((DOCS / "add-an-endpoint.md").read_text("utf-8"), "yaml")
+        if f"\n  {name}:" in one
+    ]
     (tmp_path / "mine.yaml").write_text(text)
     models = catalog.load(tmp_path / "mine.yaml")
     path = tmp_path / "b.yaml"

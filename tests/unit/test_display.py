@@ -42,7 +42,9 @@ def test_a_terminal_shows_every_state_within_its_size(planned: Plan, width: int)
     assert last.count("\n") <= 20
 
 
-def test_without_a_terminal_each_change_is_a_line(planned: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_each_change_is_a_line(
+    planned: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Display(planned, Console(file=io.StringIO(), force_terminal=False)) as display:
         for state in (Stage.GENERATING, Stage.GENERATING, Status.COMPLETED):
             display.tell(Progress("s0", 1, state))
@@ -63,7 +65,9 @@ def test_a_terminal_shows_how_far_the_cut_is(planned: Plan) -> None:
     assert "cutting the film" in out.getvalue() and "42 %, 42 of 100 pictures" in out.getvalue()
 
 
-def test_a_held_scene_is_said_to_be_held_once(planned: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_held_scene_is_said_to_be_held_once(
+    planned: Plan, capsys: pytest.CaptureFixture[str]
+) -> None:
     with Display(planned, Console(file=io.StringIO(), force_terminal=False)) as display:
         display.tell(Progress("s0", 1, Status.HELD, "held: the answer was lost"))
     assert capsys.readouterr().err == "s0 take 1: held: the answer was lost\n"

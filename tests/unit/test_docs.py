@@ -25,12 +25,16 @@ def fenced(text: str, language: str) -> list[str]:
 
 def blocks(language: str) -> list[tuple[str, str]]:
     return [
-        (f"{page.name}-{i}", text) for page in PAGES for i, text in enumerate(fenced(page.read_text("utf-8"), language))
+        (f"{page.name}-{i}", text)
+        for page in PAGES
+        for i, text in enumerate(fenced(page.read_text("utf-8"), language))
     ]
 
 
 @pytest.mark.parametrize(("name", "text"), [b for b in blocks("yaml") if "scenes:" in b[1]])
-def test_every_storyboard_in_the_docs_is_sound(check: Callable[..., Checked], name: str, text: str) -> None:
+def test_every_storyboard_in_the_docs_is_sound(
+    check: Callable[..., Checked], name: str, text: str
+) -> None:
     stills = {file: png() for file in re.findall(r"stills/[a-z-]+\.png", text)}
     assert check(text, files=stills).storyboard is not None
 
@@ -48,7 +52,13 @@ def test_every_faults_file_in_the_docs_is_sound(tmp_path: Path, name: str, text:
 
 
 @pytest.mark.parametrize(
-    "line", [line for _, text in blocks("console") for line in text.splitlines() if line.startswith("storyreel ")]
+    "line",
+    [
+        line
+        for _, text in blocks("console")
+        for line in text.splitlines()
+        if line.startswith("storyreel ")
+    ],
 )
 def test_every_command_in_the_docs_is_one(line: str) -> None:
     parser().parse_args(line.partition("#")[0].split()[1:])

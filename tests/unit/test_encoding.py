@@ -52,7 +52,9 @@ def test_a_form_has_text_as_it_is_files_of_data_uris_and_the_rest_as_json() -> N
 
 
 def test_what_only_looks_like_a_data_uri_stays_text() -> None:
-    assert form({"prompt": "data:image/png;base64,a b"}) == [("prompt", None, b"data:image/png;base64,a b")]
+    assert form({"prompt": "data:image/png;base64,a b"}) == [
+        ("prompt", None, b"data:image/png;base64,a b")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -99,9 +101,14 @@ async def test_a_client_speaks_to_an_endpoint_of_another_shape(tmp_path: Path) -
     assert [str(one.url).removeprefix("http://gate.example") for one in seen] == [
         "/api/jobs", "/api/job?id=task%2F1", "/api/jobs/task%2F1/again", "/api/jobs/task%2F1/file", "/elsewhere/a.mp4/file",
     ]  # fmt: skip
-    assert [one.headers.get("api-key") for one in seen] == ["secret"] * 4 + [None], "not to other addresses"
+    assert [one.headers.get("api-key") for one in seen] == ["secret"] * 4 + [None], (
+        "not to other addresses"
+    )
     assert all("authorization" not in one.headers for one in seen)
-    assert seen[0].headers["content-type"].startswith("multipart/form-data") and b'name="model"' in seen[0].content
+    assert (
+        seen[0].headers["content-type"].startswith("multipart/form-data")
+        and b'name="model"' in seen[0].content
+    )
 
 
 async def test_by_default_a_request_is_json_with_a_bearer_token() -> None:

@@ -21,7 +21,9 @@ def test_a_picture_is_sent_with_the_bytes_that_its_key_was_made_of(tmp_path: Pat
     priced = f"sha256:{hashlib.sha256(data).hexdigest()}"
     assert inputs._as_priced(path, IMAGE, priced) == data
     path.write_bytes(png(colour=(1, 2, 3)))
-    with pytest.raises(UsageError, match=r"`dawn\.png` changed after this run began; nothing was sent") as changed:
+    with pytest.raises(
+        UsageError, match=r"`dawn\.png` changed after this run began; nothing was sent"
+    ) as changed:
         inputs._as_priced(path, IMAGE, priced)
     assert "run again" in (changed.value.fix or "")
     path.unlink()

@@ -23,7 +23,11 @@ global.disable-pip-version-check='1'
 
 
 def test_every_pin_is_exact_and_names_no_host() -> None:
-    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if line and not line.startswith("#")]
+    lines = [
+        line
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
     assert len(lines) > 100
     assert all(re.match(r"^[A-Za-z0-9_.\-]+==[^ ]+( ;.*)?$", line) for line in lines)
     assert not [line for line in lines if "://" in line]
@@ -43,7 +47,10 @@ def test_uv_gets_what_pip_is_set_up_with() -> None:
 
 def test_what_uv_is_set_up_with_goes_before_what_pip_is() -> None:
     settings = INSTALL["pip_settings"](LISTED)
-    assert INSTALL["uv_environment"](settings, {"UV_DEFAULT_INDEX": "file:///own"})["UV_DEFAULT_INDEX"] == "file:///own"
+    assert (
+        INSTALL["uv_environment"](settings, {"UV_DEFAULT_INDEX": "file:///own"})["UV_DEFAULT_INDEX"]
+        == "file:///own"
+    )
 
 
 def test_the_version_is_that_of_the_package() -> None:

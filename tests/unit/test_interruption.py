@@ -1,4 +1,6 @@
-"""Signals are held while something must be finished, and given to whoever handles them afterwards."""
+"""Signals are held while something must be finished, and given to whoever handles them
+afterwards.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def came() -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("kind", ENDING)
-def test_a_signal_is_held_to_the_end_and_then_given_on_once(kind: signal.Signals, came: list[int]) -> None:
+def test_a_signal_is_held_to_the_end_and_then_given_on_once(
+    kind: signal.Signals, came: list[int]
+) -> None:
     steps = []
 
     async def work() -> None:
@@ -85,7 +89,11 @@ def test_films_side_by_side_are_both_ended_and_none_begins_after_that(came: list
         await film("late")
 
     async def both() -> None:
-        films = [asyncio.create_task(film("a")), asyncio.create_task(film("b")), asyncio.create_task(late())]
+        films = [
+            asyncio.create_task(film("a")),
+            asyncio.create_task(film("b")),
+            asyncio.create_task(late()),
+        ]
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGTERM)
         await asyncio.wait(films)

@@ -75,7 +75,10 @@ def test_only_flows_and_tasks_know_prefect() -> None:
     for path in (ROOT / "storyreel").rglob("*.py"):
         if path.relative_to(ROOT).parts[1] != "cli":
             assert "prefect" not in {name.partition(".")[0] for name in imports(path)}, path
-    for folder, forbidden in (("tasks", ("storyreel.flows", "storyreel.cli")), ("flows", ("storyreel.cli",))):
+    for folder, forbidden in (
+        ("tasks", ("storyreel.flows", "storyreel.cli")),
+        ("flows", ("storyreel.cli",)),
+    ):
         for path in (ROOT / folder).rglob("*.py"):
             assert not {name for name in imports(path) if name.startswith(forbidden)}, path
 
@@ -89,12 +92,16 @@ def test_pure_modules_import_no_input_or_output(module: str) -> None:
 def test_only_client_simulator_and_webhook_know_httpx() -> None:
     for path in (ROOT / "storyreel").rglob("*.py"):
         if path.relative_to(ROOT).as_posix() not in KNOW_HTTPX:
-            assert not {n for n in imports(path) if n.partition(".")[0] in ("httpx", "requests")}, path
+            assert not {n for n in imports(path) if n.partition(".")[0] in ("httpx", "requests")}, (
+                path
+            )
 
 
 def test_only_submission_pays() -> None:
     """`create` and `remix` of the client are called in one module, behind the ledger's gate."""
-    for path in [path for folder in ("storyreel", "tasks", "flows") for path in (ROOT / folder).rglob("*.py")]:
+    for path in [
+        path for folder in ("storyreel", "tasks", "flows") for path in (ROOT / folder).rglob("*.py")
+    ]:
         if path.relative_to(ROOT).as_posix() == "storyreel/run/submission.py":
             continue
         text = path.read_text("utf-8")
@@ -103,12 +110,25 @@ def test_only_submission_pays() -> None:
 
 def test_no_file_in_flows_bears_a_packages_name() -> None:
     """Prefect puts flows/ first on sys.path: a file named like a package would hide it."""
-    packages = {name.lower() for name in metadata.packages_distributions()} | set(sys.stdlib_module_names)
+    packages = {name.lower() for name in metadata.packages_distributions()} | set(
+        sys.stdlib_module_names
+    )
     for path in (ROOT / "flows").glob("*.py"):
         assert path.stem == "__init__" or path.stem not in packages, path
 
 
-HEAVY = ("prefect", "pandas", "av", "PIL", "numpy", "sqlalchemy", "httpx", "pydantic", "rich", "ruamel")
+HEAVY = (
+    "prefect",
+    "pandas",
+    "av",
+    "PIL",
+    "numpy",
+    "sqlalchemy",
+    "httpx",
+    "pydantic",
+    "rich",
+    "ruamel",
+)
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["--version"]])
@@ -118,14 +138,17 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
         f"try: main({arguments!r})\nexcept SystemExit: pass\n"
         f"print([m for m in {HEAVY!r} if m in sys.modules], file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    )
     assert done.stderr.strip() == "[]"
 
 
 def test_validate_and_plan_import_no_prefect() -> None:
     code = (
         "import sys\nfrom storyreel.cli.main import main\n"
-        "main(['validate', 'manifests/lighthouse.yaml'])\nmain(['plan', 'manifests/lighthouse.yaml', '--workspace', '/nowhere'])\n"
+        "main(['validate', 'manifests/lighthouse.yaml'])\nmain(['plan', "
+        "'manifests/lighthouse.yaml', '--workspace', '/nowhere'])\n"
         "sys.exit('prefect' in sys.modules or 'pandas' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=ROOT, check=True)

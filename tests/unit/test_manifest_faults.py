@@ -152,7 +152,9 @@ def test_a_retired_model_is_a_warning_with_its_date(check: Check) -> None:
     ],
     ids=["utf8", "nul", "deep", "large", "laughs", "self"],
 )  # fmt: skip
-def test_hostile_files_end_quickly_in_a_clear_error(check: Check, data: bytes, message: str) -> None:
+def test_hostile_files_end_quickly_in_a_clear_error(
+    check: Check, data: bytes, message: str
+) -> None:
     started = time.process_time()
     found = errors(check(data))
     assert message in found[0][2] or "contains itself" in found[0][2]
@@ -170,7 +172,11 @@ def test_columns_count_characters_not_bytes(check: Check) -> None:
         (b"", "1280x720", "is empty"),
         (b"<html>", "1280x720", "not a picture"),
         (png()[:400], "1280x720", "not a picture"),
-        (png(640, 360), "1280x720", "is 640x360; kling-v2-5-turbo at size 1280x720 takes exactly 1280x720"),
+        (
+            png(640, 360),
+            "1280x720",
+            "is 640x360; kling-v2-5-turbo at size 1280x720 takes exactly 1280x720",
+        ),
     ],
     ids=["empty", "html", "cut off", "size"],
 )

@@ -1,4 +1,6 @@
-"""No text, however broken, makes the loader stumble: it ends in a storyboard or in faults with a place and a fix."""
+"""No text, however broken, makes the loader stumble: it ends in a storyboard or in faults with a
+place and a fix.
+"""
 
 from __future__ import annotations
 

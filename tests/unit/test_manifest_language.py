@@ -103,7 +103,11 @@ def test_the_example_of_the_contract_is_sound(contract: Storyboard) -> None:
     assert (lamp.takes, lamp.pick) == (3, 2)
     assert rain.video is not None and (rain.video.scene, rain.video.keep_sound) == ("lamp", True)
     assert [image.label for image in crowd.references] == ["keyframe dawn", "url"]
-    assert night.remix is not None and (night.model, night.seconds, night.mode) == ("kling-v2-5-turbo", 5, "pro")
+    assert night.remix is not None and (night.model, night.seconds, night.mode) == (
+        "kling-v2-5-turbo",
+        5,
+        "pro",
+    )
 
 
 def test_scenes_come_after_what_they_are_made_from(contract: Storyboard) -> None:
@@ -125,7 +129,8 @@ def test_chain_starts_each_scene_from_the_one_above_unless_it_says_otherwise(che
     board = sound(
         check(
             "version: 1\nchain: true\ndefaults: {model: kling-video-o1}\nscenes:\n"
-            "  - {id: a, prompt: x}\n  - {id: b, prompt: y}\n  - {id: c, prompt: z, first_frame: null}\n"
+            "  - {id: a, prompt: x}\n  - {id: b, prompt: y}\n  - {id: c, prompt: z, "
+            "first_frame: null}\n"
             "  - {id: d, prompt: z, first_frame: 'https://x.example/p.png'}\n"
         )
     )
@@ -137,7 +142,8 @@ def test_chain_starts_each_scene_from_the_one_above_unless_it_says_otherwise(che
 def test_a_remix_of_a_remix_inherits_from_the_first(check: Check) -> None:
     board = sound(
         check(
-            "version: 1\nscenes:\n  - {id: c, prompt: z, remix_of: b}\n  - {id: b, prompt: y, remix_of: a}\n"
+            "version: 1\nscenes:\n  - {id: c, prompt: z, remix_of: b}\n  - {id: b, "
+            "prompt: y, remix_of: a}\n"
             "  - {id: a, prompt: x, model: sora-2, seconds: 8}\n"
         )
     )
@@ -149,26 +155,35 @@ def test_a_remix_of_a_remix_inherits_from_the_first(check: Check) -> None:
 
 
 def test_a_foreign_video_can_be_remixed(check: Check) -> None:
-    board = sound(check("version: 1\nscenes:\n  - {id: a, prompt: x, remix_of: {video_id: qvideo-1}}\n"))
+    board = sound(
+        check("version: 1\nscenes:\n  - {id: a, prompt: x, remix_of: {video_id: qvideo-1}}\n")
+    )
     assert board.scenes[0].remix is not None and board.scenes[0].remix.video_id == "qvideo-1"
 
 
 def test_style_none_leaves_the_prompt_alone(check: Check) -> None:
     board = sound(
         check(
-            "version: 1\nstyle: {prefix: p, suffix: s}\nscenes:\n  - {id: a, prompt: x, style: none, model: kling-video-o1}\n"
+            "version: 1\nstyle: {prefix: p, suffix: s}\nscenes:\n  - {id: a, prompt: x, "
+            "style: none, model: kling-video-o1}\n"
         )
     )
     assert board.scenes[0].prompt == "x"
 
 
 def test_variables_from_outside_win(check: Check) -> None:
-    text = "version: 1\nvars: {who: a cat}\nscenes:\n  - {id: a, prompt: 'see ${who}', model: kling-video-o1}\n"
+    text = (
+        "version: 1\nvars: {who: a cat}\nscenes:\n  - {id: a, prompt: 'see ${who}', model: "
+        "kling-video-o1}\n"
+    )
     assert sound(check(text, who="a dog")).scenes[0].prompt == "see a dog"
 
 
 def test_a_variable_from_outside_that_nothing_uses_is_an_error(check: Check) -> None:
-    text = "version: 1\nvars: {who: a cat}\nscenes:\n  - {id: a, prompt: 'see ${who}', model: kling-video-o1}\n"
+    text = (
+        "version: 1\nvars: {who: a cat}\nscenes:\n  - {id: a, prompt: 'see ${who}', model: "
+        "kling-video-o1}\n"
+    )
     (fault,) = check(text, hwo="a dog").faults
     assert "did you mean `who`?" in fault.message
 
@@ -179,7 +194,10 @@ def test_the_id_is_the_files_name_where_none_is_given(check: Check) -> None:
 
 
 def test_merge_keys_and_anchors_work(check: Check) -> None:
-    text = "version: 1\nscenes:\n  - &a {id: a, prompt: x, model: kling-video-o1, seconds: 10}\n  - {<<: *a, id: b, prompt: y}\n"
+    text = (
+        "version: 1\nscenes:\n  - &a {id: a, prompt: x, model: kling-video-o1, seconds: "
+        "10}\n  - {<<: *a, id: b, prompt: y}\n"
+    )
     assert [(s.id, s.seconds) for s in sound(check(text)).scenes] == [("a", 10), ("b", 10)]
 
 

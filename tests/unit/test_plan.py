@@ -44,7 +44,9 @@ def load(check: Check) -> Callable[[str], Storyboard]:
 Load = Callable[[str], Storyboard]
 
 
-def row(planned: Plan, scene: str, number: int = 1, state: State = State.COLLECTED, **changes: Any) -> Take:
+def row(
+    planned: Plan, scene: str, number: int = 1, state: State = State.COLLECTED, **changes: Any
+) -> Take:
     """The ledger's row that rendering this scene of the plan would have left."""
     one = planned.scene(scene)
     made = Take(
@@ -72,7 +74,12 @@ def actions(planned: Plan) -> dict[str, str]:
 
 def test_a_new_board_is_submitted_from_the_top(load: Load) -> None:
     planned = plan.make(load(BOARD), CATALOG, Snapshot())
-    assert actions(planned) == {"a": "submit", "b": "wait-upstream", "c": "wait-upstream", "d": "submit"}
+    assert actions(planned) == {
+        "a": "submit",
+        "b": "wait-upstream",
+        "c": "wait-upstream",
+        "d": "submit",
+    }
     assert planned.jobs == 4
     assert planned.cost() == {"CNY": (Decimal("16.00"), Decimal("16.00"))}
     assert planned.critical_path == ("a", "b", "c")
@@ -124,7 +131,9 @@ def test_a_renamed_scene_keeps_its_clip(load: Load) -> None:
         ("id: a, prompt: first", "id: a, prompt: first, first_frame: 'https://x.example/a.png'", {"a", "b", "c"}, "first_frame added"),
     ],
 )  # fmt: skip
-def test_only_what_changed_is_made_again(load: Load, old: str, new: str, made: set[str], reason: str) -> None:
+def test_only_what_changed_is_made_again(
+    load: Load, old: str, new: str, made: set[str], reason: str
+) -> None:
     taken = rendered(load(BOARD))
     planned = plan.make(load(BOARD.replace(old, new)), CATALOG, taken)
     assert {p.scene.id for p in planned.scenes if p.to_make} == made
@@ -157,9 +166,13 @@ scenes:
         ("signature=1", "signature=2", False), ("second", "other", False), ("second", "second, seconds: 10", False),
     ],
 )  # fmt: skip
-def test_a_scene_is_kept_where_only_the_takes_above_it_changed(load: Load, old: str, new: str, kept: bool) -> None:
+def test_a_scene_is_kept_where_only_the_takes_above_it_changed(
+    load: Load, old: str, new: str, kept: bool
+) -> None:
     taken = rendered(load(SIGNED))
-    assert (plan.make(load(SIGNED.replace(old, new)), CATALOG, taken).scene("b").action is Action.REUSE) is kept
+    assert (
+        plan.make(load(SIGNED.replace(old, new)), CATALOG, taken).scene("b").action is Action.REUSE
+    ) is kept
 
 
 @pytest.mark.parametrize(
@@ -174,9 +187,14 @@ def test_a_scene_is_kept_where_only_the_takes_above_it_changed(load: Load, old: 
         ("first_frame: previous, end_frame", "fit: crop, first_frame: previous, end_frame", "its inputs are sent in another way"),
     ],
 )  # fmt: skip
-def test_the_reason_names_what_changed_since_the_last_take(load: Load, old: str, new: str, reason: str) -> None:
+def test_the_reason_names_what_changed_since_the_last_take(
+    load: Load, old: str, new: str, reason: str
+) -> None:
     taken = rendered(load(SIGNED))
-    failed = [dataclasses.replace(take, state=State.FAILED, error_class="transient") for take in taken.by_scene["b"]]
+    failed = [
+        dataclasses.replace(take, state=State.FAILED, error_class="transient")
+        for take in taken.by_scene["b"]
+    ]
     then = Snapshot((*taken.by_scene["a"], *failed))
     board = SIGNED.replace(old, new)
     if "sora" in new:
@@ -185,9 +203,7 @@ def test_the_reason_names_what_changed_since_the_last_take(load: Load, old: str,
 
 
 def test_the_bytes_of_a_picture_count_not_its_name(check: Check) -> None:
-    text = (
-        "version: 1\nid: b\nscenes:\n  - {id: a, prompt: x, model: kling-v2-5-turbo, fit: crop, first_frame: p.png}\n"
-    )
+    text = "version: 1\nid: b\nscenes:\n  - {id: a, prompt: x, model: kling-v2-5-turbo, fit: crop, first_frame: p.png}\n"
     from tests.conftest import png
 
     one, two = png(), png(colour=(1, 2, 3))
@@ -199,14 +215,18 @@ def test_the_bytes_of_a_picture_count_not_its_name(check: Check) -> None:
     renamed = check(text.replace("p.png", "q.png")).storyboard
     assert renamed is not None
     assert plan.make(renamed, CATALOG, Snapshot((taken,), frozenset(), digest)).jobs == 0
-    changed = plan.make(board, CATALOG, Snapshot((taken,), frozenset(), {"p.png": hashlib.sha256(two).hexdigest()}))
+    changed = plan.make(
+        board, CATALOG, Snapshot((taken,), frozenset(), {"p.png": hashlib.sha256(two).hexdigest()})
+    )
     assert changed.scene("a").reason == "first_frame bytes changed"
 
 
 def test_jobs_in_flight_are_taken_up(load: Load) -> None:
     board = load(BOARD)
     taken = rendered(board).takes
-    flying = tuple(dataclasses.replace(t, state=State.IN_FLIGHT) if t.scene == "a" else t for t in taken)
+    flying = tuple(
+        dataclasses.replace(t, state=State.IN_FLIGHT) if t.scene == "a" else t for t in taken
+    )
     planned = plan.make(board, CATALOG, Snapshot(flying))
     assert planned.scene("a").action is Action.RESUME and planned.jobs == 0
 
@@ -239,7 +259,9 @@ def test_a_moderated_prompt_is_not_rolled_again_but_a_failed_one_is(load: Load) 
 
 def test_more_takes_are_added_to_those_that_are_there(load: Load) -> None:
     taken = rendered(load(BOARD))
-    planned = plan.make(load(BOARD.replace("prompt: alone", "prompt: alone, takes: 3")), CATALOG, taken)
+    planned = plan.make(
+        load(BOARD.replace("prompt: alone", "prompt: alone, takes: 3")), CATALOG, taken
+    )
     assert planned.scene("d").to_make == 2 and planned.jobs == 2
 
 
@@ -261,7 +283,10 @@ def test_selection_takes_upstream_along_and_leaves_the_rest(load: Load) -> None:
     assert plan.with_upstream(board, ["b"]) == {"a", "b"}
     assert plan.with_downstream(board, ["b"]) == {"b", "c"}
     planned = plan.make(board, CATALOG, Snapshot(), selected={"a", "b"})
-    assert actions(planned) == {"a": "submit", "b": "wait-upstream", "c": "skip", "d": "skip"} and planned.jobs == 2
+    assert (
+        actions(planned) == {"a": "submit", "b": "wait-upstream", "c": "skip", "d": "skip"}
+        and planned.jobs == 2
+    )
 
 
 def test_expected_time_is_the_critical_path_until_slots_run_out(load: Load) -> None:
@@ -272,7 +297,8 @@ def test_expected_time_is_the_critical_path_until_slots_run_out(load: Load) -> N
 
 def test_a_thousand_scene_chain_is_planned_without_recursion(load: Load) -> None:
     scenes = "".join(
-        f"  - {{id: s{i}, prompt: p{i}" + (", first_frame: previous}\n" if i else "}\n") for i in range(1000)
+        f"  - {{id: s{i}, prompt: p{i}" + (", first_frame: previous}\n" if i else "}\n")
+        for i in range(1000)
     )
     board = load("version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n" + scenes)
     assert len(plan.make(board, CATALOG, Snapshot()).critical_path) == 1000
@@ -284,9 +310,17 @@ def test_what_hangs_on_a_scene_without_a_clip_is_blocked_and_costs_nothing(load:
     for state, word in ((State.AMBIGUOUS, "held"), (State.FAILED, "failed: moderation blocked it")):
         stuck = row(planned, "a", state=state, error_class="moderation", clip=None)
         now = plan.make(board, CATALOG, Snapshot((stuck,)))
-        assert actions(now) == {"a": now.scene("a").action, "b": "blocked", "c": "blocked", "d": "submit"}
+        assert actions(now) == {
+            "a": now.scene("a").action,
+            "b": "blocked",
+            "c": "blocked",
+            "d": "submit",
+        }
         assert now.scene("b").reason == f"needs `a`, which is {word}"
-        assert now.scene("c").reason == "needs `b`, which is blocked by `a`" and now.scene("c").blocked_by == "a"
+        assert (
+            now.scene("c").reason == "needs `b`, which is blocked by `a`"
+            and now.scene("c").blocked_by == "a"
+        )
         assert now.jobs == 1 and now.cost() == {"CNY": (Decimal("4.00"), Decimal("4.00"))}
         assert now.critical_path == ("d",)
 
@@ -294,7 +328,9 @@ def test_what_hangs_on_a_scene_without_a_clip_is_blocked_and_costs_nothing(load:
 def test_a_board_of_which_nothing_can_run_has_no_work(load: Load) -> None:
     board = load(BOARD.replace("  - {id: d, prompt: alone}\n", ""))
     planned = plan.make(board, CATALOG, Snapshot())
-    now = plan.make(board, CATALOG, Snapshot((row(planned, "a", state=State.AMBIGUOUS, clip=None),)))
+    now = plan.make(
+        board, CATALOG, Snapshot((row(planned, "a", state=State.AMBIGUOUS, clip=None),))
+    )
     assert (now.jobs, now.cost(), now.has_work) == (0, {}, False)
 
 
@@ -302,8 +338,16 @@ def test_one_held_take_of_several_blocks_nothing(load: Load) -> None:
     text = BOARD.replace("prompt: first", "prompt: first, takes: 2")
     board = load(text)
     taken = rendered(board).takes
-    held = tuple(dataclasses.replace(t, state=State.AMBIGUOUS) if t.scene == "a" and t.take == 2 else t for t in taken)
-    assert actions(plan.make(board, CATALOG, Snapshot(held))) == {"a": "held", "b": "reuse", "c": "reuse", "d": "reuse"}
+    held = tuple(
+        dataclasses.replace(t, state=State.AMBIGUOUS) if t.scene == "a" and t.take == 2 else t
+        for t in taken
+    )
+    assert actions(plan.make(board, CATALOG, Snapshot(held))) == {
+        "a": "held",
+        "b": "reuse",
+        "c": "reuse",
+        "d": "reuse",
+    }
 
 
 def test_a_pick_of_a_held_take_blocks(load: Load) -> None:
@@ -318,7 +362,9 @@ def test_a_pick_of_a_held_take_blocks(load: Load) -> None:
 def replacing(taken: Snapshot, scene: str, state: State, **changes: Any) -> Snapshot:
     """As after a --force of this scene that came so far."""
     old = next(t for t in taken.takes if t.scene == scene)
-    made = dataclasses.replace(old, id=old.id + 1, take=2, ordinal=2, state=state, replaces=old.id, **changes)
+    made = dataclasses.replace(
+        old, id=old.id + 1, take=2, ordinal=2, state=state, replaces=old.id, **changes
+    )
     return dataclasses.replace(taken, takes=(*taken.takes, made))
 
 
@@ -344,7 +390,9 @@ def test_a_forced_job_in_flight_is_taken_up_by_any_run(load: Load, force: set[st
 @pytest.mark.parametrize(
     ("state", "kind"), [(State.FAILED, "transient"), (State.RELEASED, "quota"), (State.FAILED, "moderation"), (State.AMBIGUOUS, None)]
 )  # fmt: skip
-def test_a_force_that_came_to_nothing_leaves_the_good_one_used(load: Load, state: State, kind: str | None) -> None:
+def test_a_force_that_came_to_nothing_leaves_the_good_one_used(
+    load: Load, state: State, kind: str | None
+) -> None:
     board = load(BOARD)
     now = plan.make(board, CATALOG, replacing(rendered(board), "b", state, error_class=kind))
     used = now.scene("b").used
@@ -380,11 +428,15 @@ def test_a_clip_that_is_gone_with_its_link_is_made_again_by_force_only(load: Loa
     gone = next(t for t in taken.takes if t.scene == "d")
     dead = dataclasses.replace(
         taken,
-        takes=tuple(dataclasses.replace(t, error_class="expired") if t is gone else t for t in taken.takes),
+        takes=tuple(
+            dataclasses.replace(t, error_class="expired") if t is gone else t for t in taken.takes
+        ),
         missing=frozenset({gone.id}),
     )
     now = plan.make(board, CATALOG, dead)
-    assert now.jobs == 0 and "--force d" in now.scene("d").reason and "4 CNY" in now.scene("d").reason
+    assert (
+        now.jobs == 0 and "--force d" in now.scene("d").reason and "4 CNY" in now.scene("d").reason
+    )
     forced = plan.make(board, CATALOG, dead, force={"d"})
     assert forced.jobs == 1 and forced.scene("d").takes[0].instead is None
 

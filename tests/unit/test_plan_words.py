@@ -18,7 +18,8 @@ TWO = ONE + "  - {id: b, prompt: y}\n"
 
 
 @pytest.mark.parametrize(
-    ("number", "words"), [(0, "0 jobs"), (1, "1 job"), (2, "2 jobs"), (1.2, "1 job"), (0.6, "1 job"), (1.6, "2 jobs")]
+    ("number", "words"),
+    [(0, "0 jobs"), (1, "1 job"), (2, "2 jobs"), (1.2, "1 job"), (0.6, "1 job"), (1.6, "2 jobs")],
 )
 def test_a_noun_agrees_with_its_number(number: float, words: str) -> None:
     assert counted(number, "job") == words
@@ -41,7 +42,11 @@ def test_a_plan_is_named_by_what_it_would_pay_for(check: Callable[..., Checked])
         assert board is not None
         return plan.agreement(plan.make(board, catalog.load(), Snapshot()))
 
-    same = [ONE, ONE.replace("id: b\n", "id: b\ntitle: another\n"), ONE.replace("prompt: x", "prompt: x, caption: c")]
+    same = [
+        ONE,
+        ONE.replace("id: b\n", "id: b\ntitle: another\n"),
+        ONE.replace("prompt: x", "prompt: x, caption: c"),
+    ]
     others = [TWO, ONE.replace("prompt: x", "prompt: z"), ONE.replace("prompt: x", "prompt: x, takes: 2"),
               ONE.replace("prompt: x", "prompt: x, fallback_prompt: y")]  # fmt: skip
     assert len({name(text) for text in same}) == 1

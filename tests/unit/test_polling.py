@@ -21,8 +21,12 @@ def asked(ends: float, expected: Expected) -> tuple[int, float]:
     return count, (at - ends) / ends
 
 
-@pytest.mark.parametrize(("low", "high", "most"), [(120, 300, 12.5), (300, 600, 10.0), (600, 900, 7.0)])
-def test_few_requests_notice_a_job_of_the_documented_range_soon(low: float, high: float, most: float) -> None:
+@pytest.mark.parametrize(
+    ("low", "high", "most"), [(120, 300, 12.5), (300, 600, 10.0), (600, 900, 7.0)]
+)
+def test_few_requests_notice_a_job_of_the_documented_range_soon(
+    low: float, high: float, most: float
+) -> None:
     rng = random.Random(1)
     found = [asked(rng.uniform(low, high), Expected.of(low, high)) for _ in range(2000)]
     lags = sorted(lag for _, lag in found)
@@ -31,7 +35,9 @@ def test_few_requests_notice_a_job_of_the_documented_range_soon(low: float, high
 
 
 def test_it_learns_from_what_was_seen() -> None:
-    """Jobs that take a quarter of what the catalogue says, and hardly vary, are noticed at once and with few requests."""
+    """Jobs that take a quarter of what the catalogue says, and hardly vary, are noticed at once and
+    with few requests.
+    """
     seen = [30.0 + i / 10 for i in range(50)]
     count, lag = asked(33.0, Expected.of(120, 300, seen))
     assert count <= 6 and lag < 0.05
@@ -52,4 +58,7 @@ def test_what_took_far_longer_than_the_catalogue_says_teaches_nothing() -> None:
     """A clock that is an hour off, or a night's pause, in ledgers that older versions wrote."""
     wrong = [3600.0 + i for i in range(50)]
     assert Expected.of(120, 300, wrong) == Expected.of(120, 300)
-    assert Expected.of(120, 300, [1.76e12, -5.0, float("inf"), *[200.0] * ENOUGH]).waits_s == (200.0,) * ENOUGH
+    assert (
+        Expected.of(120, 300, [1.76e12, -5.0, float("inf"), *[200.0] * ENOUGH]).waits_s
+        == (200.0,) * ENOUGH
+    )

@@ -14,7 +14,9 @@ from storyreel.api.refusals import TABLE, Meaning, decide, read
 
 
 def error(message: str, code: str | None = None, type: str | None = None) -> str:
-    return json.dumps({"error": {"message": message, "code": code, "type": type}}, ensure_ascii=False)
+    return json.dumps(
+        {"error": {"message": message, "code": code, "type": type}}, ensure_ascii=False
+    )
 
 
 HTML = "<html><body><h1>Just a moment...</h1></body></html>"
@@ -132,7 +134,9 @@ UNPROVEN = [
 
 
 @pytest.mark.parametrize(("status", "body"), UNKNOWN)
-def test_only_the_apis_own_word_about_a_job_says_that_it_does_not_know_it(status: int, body: str) -> None:
+def test_only_the_apis_own_word_about_a_job_says_that_it_does_not_know_it(
+    status: int, body: str
+) -> None:
     assert decide(read(status, body), "GET", "q-7").meaning is Meaning.UNKNOWN_JOB
 
 
@@ -146,7 +150,9 @@ def test_any_other_404_proves_nothing(status: int, body: str) -> None:
     (403, HTML, Meaning.LOST), (403, error("no"), Meaning.LOST), (429, "", Meaning.RATE), (503, error("x"), Meaning.LOST),
     (404, error("video not found"), Meaning.LOST),  # nobody asked about a job
 ])  # fmt: skip
-def test_a_get_is_asked_again_unless_the_key_is_refused(status: int, body: str, meaning: Meaning) -> None:
+def test_a_get_is_asked_again_unless_the_key_is_refused(
+    status: int, body: str, meaning: Meaning
+) -> None:
     assert decide(read(status, body), "GET").meaning is meaning
 
 
@@ -169,7 +175,11 @@ def test_every_row_of_the_table_decides_something_and_says_why() -> None:
         ('{"error": {"message": "no", "type": "t", "code": "c"}}', "c", "no"),
         ('{"error": "text", "status": false}', None, "text"),
         ("plain words", None, "plain words"),
-        ("<html><head><style>p{}</style></head><body><h1>502 Bad Gateway</h1></body></html>", None, "502 Bad Gateway"),
+        (
+            "<html><head><style>p{}</style></head><body><h1>502 Bad Gateway</h1></body></html>",
+            None,
+            "502 Bad Gateway",
+        ),
         ("", None, ""),
         ('{"message": "m", "code": 7}', "7", "m"),
         ('{"detail": [{"loc": ["body", "size"], "msg": "bad"}]}', None, "body.size: bad"),

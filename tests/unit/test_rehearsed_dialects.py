@@ -19,7 +19,9 @@ ADDRESS = "https://x.example/a.png"
 PAGE = Path(__file__).parents[2] / "docs/add-an-endpoint.md"
 
 
-def sent(tmp_path: Path, scene: str, text: str | None, picture: str | None) -> tuple[dict[str, Any], catalog.Catalog]:
+def sent(
+    tmp_path: Path, scene: str, text: str | None, picture: str | None
+) -> tuple[dict[str, Any], catalog.Catalog]:
     (tmp_path / "mine.yaml").write_text(text or "version: 1\nmodels: {}\n")
     models = catalog.load(tmp_path / "mine.yaml")
     path = tmp_path / "b.yaml"
@@ -46,7 +48,9 @@ def sent(tmp_path: Path, scene: str, text: str | None, picture: str | None) -> t
 )  # fmt: skip
 def test_what_is_sent_is_read(tmp_path: Path, scene: str, roles: list[str]) -> None:
     name = scene.removeprefix("model: ").partition(",")[0]
-    text = next((one for one in fenced(PAGE.read_text("utf-8"), "yaml") if f"\n  {name}:" in one), None)
+    text = next(
+        (one for one in fenced(PAGE.read_text("utf-8"), "yaml") if f"\n  {name}:" in one), None
+    )
     body, models = sent(tmp_path, scene, text, None)
     wanted = offered.read(body, models)
     assert [given.role for given in wanted.images] == roles
@@ -63,10 +67,15 @@ def test_a_picture_as_base64_and_a_video_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"unknown": 1}, {"seconds": "16"}, {"image_list": [{"image": ADDRESS}]}, {"mode": "std"}]
+    "change",
+    [{"unknown": 1}, {"seconds": "16"}, {"image_list": [{"image": ADDRESS}]}, {"mode": "std"}],
 )
-def test_and_what_the_entry_does_not_explain_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
-    body, models = sent(tmp_path, f"model: kling-v3, first_frame: '{ADDRESS}', end_frame: '{ADDRESS}'", None, None)
+def test_and_what_the_entry_does_not_explain_is_refused(
+    tmp_path: Path, change: dict[str, Any]
+) -> None:
+    body, models = sent(
+        tmp_path, f"model: kling-v3, first_frame: '{ADDRESS}', end_frame: '{ADDRESS}'", None, None
+    )
     assert offered.read(body, models)
     with pytest.raises(Refused):
         offered.read({**body, **change}, models)

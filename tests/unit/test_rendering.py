@@ -1,4 +1,6 @@
-"""A run without Prefect: takes made side by side, and what becomes of errors that no code foresaw."""
+"""A run without Prefect: takes made side by side, and what becomes of errors that no code
+foresaw.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,10 @@ from storyreel.run.takes import Takes, in_order
 from storyreel.workspace.folder import Workspace
 from tests.unit.test_plan import row
 
-BOARD = "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, takes: 3}\n"
+BOARD = (
+    "version: 1\nid: b\ndefaults: {model: kling-video-o1}\nscenes:\n  - {id: a, prompt: x, "
+    "takes: 3}\n"
+)
 
 
 @pytest.fixture
@@ -38,11 +43,20 @@ def planned(check: Callable[..., Checked]) -> Plan:
 
 
 @pytest.mark.parametrize("order", list(itertools.permutations([1, 2, 3])))
-def test_the_used_take_is_the_one_that_the_next_plan_will_use(planned: Plan, order: tuple[int, ...]) -> None:
-    """Whichever came to the gate first: else what is made from it would be stale, and paid for again."""
+def test_the_used_take_is_the_one_that_the_next_plan_will_use(
+    planned: Plan, order: tuple[int, ...]
+) -> None:
+    """Whichever came to the gate first: else what is made from it would be stale, and paid for
+    again.
+    """
     scene = planned.scene("a")
-    rows = [dataclasses.replace(row(planned, "a", ordinal), state=State.COLLECTED) for ordinal in order]
-    takes = in_order(scene.scene, [TakePlan(Action.REUSE, "", take.ordinal, take, place=take.ordinal) for take in rows])
+    rows = [
+        dataclasses.replace(row(planned, "a", ordinal), state=State.COLLECTED) for ordinal in order
+    ]
+    takes = in_order(
+        scene.scene,
+        [TakePlan(Action.REUSE, "", take.ordinal, take, place=take.ordinal) for take in rows],
+    )
     again = plan.make(planned.storyboard, catalog.load(), Snapshot(tuple(rows))).scene("a")
     assert [t.ordinal for t in takes] == [t.ordinal for t in again.takes] == [1, 2, 3]
     assert dataclasses.replace(scene, takes=takes).identity == again.identity
@@ -91,9 +105,17 @@ async def fail(planned: Plan, error: Exception) -> tuple[Outcome, list[Storyreel
 
 @pytest.mark.parametrize(
     "error",
-    [ValueError("year 58869 is out of range"), KeyError("x"), RecursionError(), ApiError("no"), AnswerLost("lost")],
+    [
+        ValueError("year 58869 is out of range"),
+        KeyError("x"),
+        RecursionError(),
+        ApiError("no"),
+        AnswerLost("lost"),
+    ],
 )
-async def test_an_error_that_nothing_foresaw_fails_its_scene_only(planned: Plan, error: Exception) -> None:
+async def test_an_error_that_nothing_foresaw_fails_its_scene_only(
+    planned: Plan, error: Exception
+) -> None:
     outcome, stops = await fail(planned, error)
     assert outcome.status == "failed" and outcome.error_class == "transient" and stops == []
     assert str(error.args[0] if error.args else "Recursion") in outcome.reason

@@ -56,10 +56,19 @@ BOARD = st.fixed_dictionaries(
 )  # fmt: skip
 
 # What only the loader knows: rules over several fields or scenes, and those of money.
-CROSS_FIELD = ("priced in", "made from itself", "unknown scene", "used twice", "neither `scene`", "not a complete URL")
+CROSS_FIELD = (
+    "priced in",
+    "made from itself",
+    "unknown scene",
+    "used twice",
+    "neither `scene`",
+    "not a complete URL",
+)
 
 
-@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=400, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(board=BOARD)
 def test_schema_and_loader_accept_the_same(board: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "board.yaml"

@@ -1,4 +1,6 @@
-"""Settings out of the environment: empty means not set, addresses have one spelling, and what cannot be used is named."""
+"""Settings out of the environment: empty means not set, addresses have one spelling, and what
+cannot be used is named.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ NAMES = [
 
 @pytest.mark.parametrize("value", ["", " ", "\r\n"])
 @pytest.mark.parametrize("name", NAMES)
-def test_an_empty_variable_means_not_set(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_an_empty_variable_means_not_set(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
     default = settings.read()
     monkeypatch.setenv(name, value)
     assert settings.read() == default
@@ -65,7 +69,11 @@ def test_what_tells_addresses_apart_stays(monkeypatch: pytest.MonkeyPatch) -> No
         ("STORYREEL_MAX_IN_FLIGHT", "five", "must be a whole number"),
         ("STORYREEL_MAX_IN_FLIGHT", "0", "must be at least 1"),
         ("STORYREEL_TIME_SCALE", "0", "must be above 0"),
-        ("STORYREEL_DATABASE_URL", "ledger.db", "postgresql://USER:PASSWORD@HOST/NAME or sqlite:///"),
+        (
+            "STORYREEL_DATABASE_URL",
+            "ledger.db",
+            "postgresql://USER:PASSWORD@HOST/NAME or sqlite:///",
+        ),
         ("STORYREEL_DATABASE_URL", "/var/secret/ledger.db", "sqlite:///"),
         ("STORYREEL_DATABASE_URL", "postgres://me:secret@h/db", "postgresql://"),
         ("STORYREEL_DATABASE_URL", "mysql://me:secret@h/db", "postgresql://"),
@@ -81,5 +89,10 @@ def test_a_value_that_cannot_be_used_is_named_and_not_repeated(
     with pytest.raises(UsageError) as refused:
         settings.read()
     said = f"{refused.value.message} {refused.value.fix}"
-    assert said.startswith(name) and words in said and "secret" not in said and "Value error" not in said
+    assert (
+        said.startswith(name)
+        and words in said
+        and "secret" not in said
+        and "Value error" not in said
+    )
     assert "/v1" not in said.replace("https://api.qnaigc.com/v1", "")

@@ -1,4 +1,6 @@
-"""What `storyreel init` writes: named after its folder, and fit for a first real run with nothing but a key."""
+"""What `storyreel init` writes: named after its folder, and fit for a first real run with nothing
+but a key.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,12 @@ def test_the_starter_needs_nothing_but_a_key(
     checks.check_ready(prepared, planned)
     ((currency, (_, high)),) = planned.cost().items()
     budget = prepared.storyboard.budget
-    assert planned.jobs == 3 and budget is not None and budget.currency == currency and high < budget.limit
+    assert (
+        planned.jobs == 3
+        and budget is not None
+        and budget.currency == currency
+        and high < budget.limit
+    )
 
 
 def test_what_to_type_next_can_be_typed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -31,7 +31,9 @@ class Clock:
         await asyncio.sleep(0)
 
 
-def session(clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0, words: Any = None) -> Any:
+def session(
+    clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0, words: Any = None
+) -> Any:
     """A run whose only job is completed after `ends` seconds."""
     asked: list[float] = []
 
@@ -45,7 +47,9 @@ def session(clock: Clock, ends: float, jump_at: float = -1.0, jump: float = 0.0,
         if found:
             raise found
         done = clock.passed >= ends
-        return answers.Job("q", JobStatus.COMPLETED if done else JobStatus.RUNNING, "x", url="https://x.example/a")
+        return answers.Job(
+            "q", JobStatus.COMPLETED if done else JobStatus.RUNNING, "x", url="https://x.example/a"
+        )
 
     async def write(function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -105,14 +109,20 @@ async def test_a_job_that_the_api_does_not_know_for_minutes_is_held_with_the_api
 async def test_a_gateways_hiccup_of_any_length_writes_no_job_off() -> None:
     for lasts in (35.0, 600.0, 3000.0):
         clock = Clock()
-        one = session(clock, ends=0, words=lambda passed, lasts=lasts: AnswerLost("404") if passed < lasts else None)
+        one = session(
+            clock,
+            ends=0,
+            words=lambda passed, lasts=lasts: AnswerLost("404") if passed < lasts else None,
+        )
         row, _ = await wait(one, SCENE, one.row)
         assert row.state == "completed"
 
 
 async def test_a_job_that_the_api_knows_again_is_waited_for() -> None:
     clock = Clock()
-    one = session(clock, ends=0, words=lambda passed: NotFound("no such video") if passed < OVER_S else None)
+    one = session(
+        clock, ends=0, words=lambda passed: NotFound("no such video") if passed < OVER_S else None
+    )
     row, _ = await wait(one, SCENE, one.row)
     assert row.state == "completed"
 
@@ -162,7 +172,9 @@ async def test_only_what_was_watched_to_its_end_on_our_own_clock_teaches() -> No
         if spoil == "ahead":
             one.row.submitted_at += 3600
         if spoil == "errors":
-            one = session(clock, ends=0, words=lambda passed: AnswerLost("x") if passed < 400 else None)
+            one = session(
+                clock, ends=0, words=lambda passed: AnswerLost("x") if passed < 400 else None
+            )
         if spoil == "pause":  # the machine slept through it
 
             async def sleep(seconds: float, clock: Clock = clock) -> None:

@@ -66,17 +66,29 @@ def test_a_remix_sends_nothing_but_its_prompt() -> None:
 
 def test_what_is_shown_is_what_is_sent_with_each_input_by_where_it_is_from() -> None:
     made = request(
-        scene("kling-v2-5-turbo", first_frame=FileImage("p.png"), end_frame=UrlImage("https://x.example/a?k", "a"))
+        scene(
+            "kling-v2-5-turbo",
+            first_frame=FileImage("p.png"),
+            end_frame=UrlImage("https://x.example/a?k", "a"),
+        )
     )
-    assert made.shown("<{}>") == made.body({"first_frame": "<file p.png>", "end_frame": "<keyframe a>"})
+    assert made.shown("<{}>") == made.body(
+        {"first_frame": "<file p.png>", "end_frame": "<keyframe a>"}
+    )
 
 
 def request(made: Scene) -> Request:
-    return Request(made, CATALOG.dialect_of(MODELS[made.model]), inputs_of(made, {"p.png": "d1", "q.png": "d2"}, {}))
+    return Request(
+        made,
+        CATALOG.dialect_of(MODELS[made.model]),
+        inputs_of(made, {"p.png": "d1", "q.png": "d2"}, {}),
+    )
 
 
 def reaching(made: Scene) -> object:
-    """All that the API gets of a scene: the address, the body, and in it the content of each picture as it is made to fit."""
+    """All that the API gets of a scene: the address, the body, and in it the content of each
+    picture as it is made to fit.
+    """
     one = request(made)
     sent = {role: f"{given.identity} {made.fit}" for role, given in one.inputs.items()}
     return [sent.get("remix_of"), one.body(sent)]
@@ -103,7 +115,9 @@ def test_another_value_is_known_for_each_field_of_a_scene() -> None:
 
 @pytest.mark.parametrize("field", OTHER)
 @pytest.mark.parametrize("start", [PLAIN, FULL])
-def test_a_field_is_in_the_key_if_it_reaches_the_api_and_only_then(start: Scene, field: str) -> None:
+def test_a_field_is_in_the_key_if_it_reaches_the_api_and_only_then(
+    start: Scene, field: str
+) -> None:
     start = SOLD.get(field, start)
     changed = dataclasses.replace(start, **{field: OTHER[field]})  # type: ignore[arg-type]
     is_sent = reaching(changed) != reaching(start)
@@ -112,7 +126,10 @@ def test_a_field_is_in_the_key_if_it_reaches_the_api_and_only_then(start: Scene,
 
 @pytest.mark.parametrize(
     "video",
-    [Video(None, "https://x.example/v.mp4", "feature", False), Video(None, "https://x.example/v.mp4", "base", True)],
+    [
+        Video(None, "https://x.example/v.mp4", "feature", False),
+        Video(None, "https://x.example/v.mp4", "base", True),
+    ],
 )
 def test_how_a_video_is_used_is_in_the_key(video: Video) -> None:
     assert request(dataclasses.replace(FULL, video=video)).key != request(FULL).key

@@ -18,7 +18,14 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "ledger.sql"
 
 
 def test_the_words_stay_what_reports_and_ledgers_hold() -> None:
-    assert [str(one) for one in Status] == ["completed", "reused", "failed", "blocked", "held", "skipped"]
+    assert [str(one) for one in Status] == [
+        "completed",
+        "reused",
+        "failed",
+        "blocked",
+        "held",
+        "skipped",
+    ]
     assert {str(one) for one in ErrorKind} == {
         "moderation", "invalid", "quota", "auth", "rate", "transient", "timeout", "expired", "ambiguous", "media", "upstream",
     }  # fmt: skip
@@ -45,18 +52,28 @@ def test_the_totals_count_every_status() -> None:
     assert set(map(str, Status)) <= set(Totals.model_fields)
     counts = {str(status): 0 for status in Status} | {"failed": 1, "completed": 3}
     totals = Totals(
-        scenes=4, spent_estimate="0", currency=None, spent_by_currency={}, possible_double_charge="0", **counts
+        scenes=4,
+        spent_estimate="0",
+        currency=None,
+        spent_by_currency={},
+        possible_double_charge="0",
+        **counts,
     )  # type: ignore[arg-type]
     assert totals.words == "3 completed, 1 failed"
     assert list(totals.counts) == list(Status) and totals.nonzero == {"completed": 3, "failed": 1}
 
 
 def test_a_kind_of_error_of_another_version_is_read() -> None:
-    assert ErrorKind.read("gremlins") is ErrorKind.TRANSIENT and ErrorKind.read("media") is ErrorKind.MEDIA
+    assert (
+        ErrorKind.read("gremlins") is ErrorKind.TRANSIENT
+        and ErrorKind.read("media") is ErrorKind.MEDIA
+    )
     assert ErrorKind.read(None) is None is ErrorKind.read("")
 
 
-@pytest.mark.parametrize(("done", "total", "percent"), [(0, 0, 0), (42, 100, 42), (1, 3, 33), (240, 100, 100)])
+@pytest.mark.parametrize(
+    ("done", "total", "percent"), [(0, 0, 0), (42, 100, 42), (1, 3, 33), (240, 100, 100)]
+)
 def test_the_films_progress_is_a_number(done: int, total: int, percent: int) -> None:
     progress = Progress.cutting(done, total)
     assert (progress.percent, progress.state, progress.scene) == (percent, Stage.CUTTING, "")
@@ -76,7 +93,11 @@ def test_a_clips_record_is_written_as_it_was_read() -> None:
 
 
 def test_a_clip_of_the_first_version_is_read_and_a_broken_record_is_none() -> None:
-    first = {name: value for name, value in clip().as_dict().items() if name not in ("concerns", "damage", "mtime_ns")}
+    first = {
+        name: value
+        for name, value in clip().as_dict().items()
+        if name not in ("concerns", "damage", "mtime_ns")
+    }
     assert (read := Clip.of(first)) is not None and read.as_dict() == first
     assert Clip.read(json.dumps({"path": "x"})) is None is Clip.read(None)
 
@@ -98,6 +119,10 @@ def test_advice_is_the_errors_own_fix_then_its_kinds() -> None:
     fixed = ErrorReport(class_=ErrorKind.MEDIA, message="x", fix="make room")
     assert advice(scene(Status.FAILED, fixed), "f") == "make room"
     for kind in ErrorKind:
-        assert advice(scene(Status.FAILED, ErrorReport(class_=kind, message="x")), "f") == kind.advice
-    assert advice(scene(Status.HELD), "my film.yaml").startswith("storyreel resolve 'my film.yaml' lamp ")
+        assert (
+            advice(scene(Status.FAILED, ErrorReport(class_=kind, message="x")), "f") == kind.advice
+        )
+    assert advice(scene(Status.HELD), "my film.yaml").startswith(
+        "storyreel resolve 'my film.yaml' lamp "
+    )
     assert advice(scene(Status.BLOCKED), "f") == ErrorKind.UPSTREAM.advice

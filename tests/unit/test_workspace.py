@@ -17,6 +17,8 @@ def test_a_clip_is_on_disk_before_it_is_in_its_place_and_its_place_is_too(
     part.write_bytes(b"clip")
     names = {part.stat().st_ino: "clip", tmp_path.stat().st_ino: "folder"}
     synced: list[tuple[str, bool]] = []
-    monkeypatch.setattr(os, "fsync", lambda fd: synced.append((names[os.fstat(fd).st_ino], path.exists())))
+    monkeypatch.setattr(
+        os, "fsync", lambda fd: synced.append((names[os.fstat(fd).st_ino], path.exists()))
+    )
     move_whole(part, path)
     assert synced == [("clip", False), ("folder", True)]

@@ -26,7 +26,10 @@ def run(args: argparse.Namespace) -> int:
         named = [r for r in waiting if args.run in (str(r.id), r.name)]
         if len(named) != 1:
             problem = "no run" if not named else f"{len(named)} runs"
-            raise UsageError(f"{problem} of that name waits for approval", fix="see `storyreel approve` for their ids")
+            raise UsageError(
+                f"{problem} of that name waits for approval",
+                fix="see `storyreel approve` for their ids",
+            )
         approval.approve(named[0].id)
         print(f"{named[0].name}: approved; the worker resumes it")
         return 0

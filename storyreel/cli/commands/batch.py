@@ -23,7 +23,9 @@ def run(args: argparse.Namespace) -> int:
     """Check every row, price them together, ask, render, tell."""
     choose_profile(args)
     rows = batch.read(Path(args.rows))
-    folder = Path(args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)).absolute()
+    folder = Path(
+        args.workspace or batch.folder_of(Path(args.file), simulate=args.simulate)
+    ).absolute()
     request = Request(
         storyboard=Path(args.file),
         simulate=args.simulate,
@@ -59,11 +61,19 @@ def _render(args: argparse.Namespace, request: Request, folder: Path, agreed: st
         async def flow() -> Any:
             call: Any = flows.called_by(caller)
             state = await call(
-                storyboard=request.storyboard, rows=Path(args.rows), workspace=folder, simulate=args.simulate,
-                speed=args.speed, variables=request.variables, parallel=args.parallel, catalog=request.catalog,
-                budget_per_run=Decimal(args.budget) if args.budget is not None else None, agreed=agreed,
-                accept_differences=args.accept_differences, return_state=True,
-            )  # fmt: skip
+                storyboard=request.storyboard,
+                rows=Path(args.rows),
+                workspace=folder,
+                simulate=args.simulate,
+                speed=args.speed,
+                variables=request.variables,
+                parallel=args.parallel,
+                catalog=request.catalog,
+                budget_per_run=Decimal(args.budget) if args.budget is not None else None,
+                agreed=agreed,
+                accept_differences=args.accept_differences,
+                return_state=True,
+            )
             with contextlib.suppress(FailedRun):  # rows that failed: the message says so
                 await state.result()  # raises what went wrong before the first row
             return state
@@ -85,4 +95,8 @@ def _say(progress: Progress) -> None:
     state = progress.state
     if state is Status.COMPLETED or (isinstance(state, Status) and state.needs_a_person):
         detail = f": {said(progress.state, progress.detail)}" if progress.detail else ""
-        print(f"{progress.scene} take {progress.take}: {progress.state}{detail}", file=sys.stderr, flush=True)
+        print(
+            f"{progress.scene} take {progress.take}: {progress.state}{detail}",
+            file=sys.stderr,
+            flush=True,
+        )

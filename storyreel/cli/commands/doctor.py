@@ -44,7 +44,10 @@ def run(args: argparse.Namespace) -> int:
     # Report settings that cannot be read once, and skip the checks that need them.
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
-    print("not tried: a paid request; whether the API itself can fetch from the store; whether there is credit")
+    print(
+        "not tried: a paid request; whether the API itself can fetch from the store; "
+        "whether there is credit"
+    )
     return 0 if good else 1
 
 
@@ -72,7 +75,11 @@ def _safely(name: str, check: Callable[[], Finding]) -> Finding:
 
 
 def _python() -> Finding:
-    return sys.version_info >= (3, 11), f"Python {platform.python_version()}", "install Python 3.11 or later"
+    return (
+        sys.version_info >= (3, 11),
+        f"Python {platform.python_version()}",
+        "install Python 3.11 or later",
+    )
 
 
 def _packages() -> Finding:
@@ -84,13 +91,21 @@ def _server_imports() -> Finding:
     try:
         from prefect.server.api.server import create_app
     except Exception as error:
-        return False, f"Prefect's server cannot start: {error}", "install with -c constraints.txt (make venv does)"
+        return (
+            False,
+            f"Prefect's server cannot start: {error}",
+            "install with -c constraints.txt (make venv does)",
+        )
     return callable(create_app), "Prefect's server can be imported", ""
 
 
 def _disk() -> Finding:
     free = shutil.disk_usage(".").free / 1e9
-    fix = "make room: a clip has 5 to 30 MB" if free <= 2 else "go to a folder that you may write, or set --workspace"
+    fix = (
+        "make room: a clip has 5 to 30 MB"
+        if free <= 2
+        else "go to a folder that you may write, or set --workspace"
+    )
     try:
         with tempfile.NamedTemporaryFile(dir="."):
             return free > 2, f"{free:.0f} GB free here", fix
@@ -99,7 +114,9 @@ def _disk() -> Finding:
 
 
 def _results() -> Finding:
-    """Where runs keep what is paid for: it, or the folder in which it would be made, can be written."""
+    """Where runs keep what is paid for: it, or the folder in which it would be made, can be
+    written.
+    """
     runs = project.find(Path.cwd(), settings.read()).runs
     there = next(folder for folder in (runs, *runs.parents) if folder.exists())
     try:
@@ -136,10 +153,16 @@ def _server() -> Finding:
         info = backend.read_info()
         if not processes.is_running(info.get("pid"), backend.SERVING):
             return True, "no Prefect server is named: a run starts one of its own (not tried)", ""
-        url = f"http://{backend.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
+        url = (
+            f"http://{backend.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
+        )
     if backend.answers(url):
         return True, f"the Prefect server at {url} answers", ""
-    return False, f"the Prefect server at {url} does not answer", f"start it, or {backend.forget(url)}"
+    return (
+        False,
+        f"the Prefect server at {url} does not answer",
+        f"start it, or {backend.forget(url)}",
+    )
 
 
 def _loopback() -> Finding:
@@ -190,7 +213,9 @@ def _ledger() -> Finding:
         where = sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
     except sqlalchemy.exc.ArgumentError as error:
         fix = "write it as postgresql://USER:PASSWORD@HOST/DATABASE"
-        raise UsageError("STORYREEL_DATABASE_URL is not the address of a database", fix=fix) from error
+        raise UsageError(
+            "STORYREEL_DATABASE_URL is not the address of a database", fix=fix
+        ) from error
     Ledger(url).close()
     return True, f"ledger: {where} can be used", ""
 
@@ -202,7 +227,11 @@ def _store() -> Finding:
     now = settings.read()
     store = open_store(now)
     if store is None:
-        return None, "store for stills: not set", "set STORYREEL_STORE to chain scenes (README, Settings)"
+        return (
+            None,
+            "store for stills: not set",
+            "set STORYREEL_STORE to chain scenes (README, Settings)",
+        )
     try:
         data = secrets.token_bytes(32)
         url = store.publish(data, "png")
@@ -215,5 +244,9 @@ def _store() -> Finding:
     name = (now.store or "loopback, for the API on this machine").partition("?")[0]
     if got != data:
         what = f"store for stills: {name} takes a picture, but its address does not give it back"
-        return False, what, "correct STORYREEL_STORE: the API must be able to fetch what is published"
+        return (
+            False,
+            what,
+            "correct STORYREEL_STORE: the API must be able to fetch what is published",
+        )
     return True, f"store for stills: {name} was written, read and deleted", ""

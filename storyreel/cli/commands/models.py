@@ -27,18 +27,28 @@ def run(args: argparse.Namespace) -> int:
         takes += ["end frame"] * model.end_frame.allowed
         if model.reference_images:
             takes.append(f"{model.reference_images.max} reference images")
-        takes += ["reference video"] * bool(model.reference_video) + ["remix"] * model.remix.documented
+        takes += ["reference video"] * bool(model.reference_video) + [
+            "remix"
+        ] * model.remix.documented
         prices = [
-            f"{p.mode or ''}{' + video' if p.with_video else ''} {p.per_second} {p.currency} ({p.source}, "
+            f"{p.mode or ''}{' + video' if p.with_video else ''} {p.per_second} "
+            f"{p.currency} ({p.source}, "
             f"{models.sources[p.source].read})".strip()
             for p in model.prices
         ]
         waits = [f"{w.seconds} s: {w.low_s / 60:g}-{w.high_s / 60:g} min" for w in model.waits]
-        life = f"ends {model.life.ends}; use {model.life.successor or 'another'}" if model.life else ""
+        life = (
+            f"ends {model.life.ends}; use {model.life.successor or 'another'}" if model.life else ""
+        )
         table.add_row(
-            f"{name}\n{', '.join(model.modes)}", ", ".join(takes), ", ".join(map(str, model.seconds)),
-            " ".join(model.sizes), "\n".join(prices), "\n".join(waits), life,
-        )  # fmt: skip
+            f"{name}\n{', '.join(model.modes)}",
+            ", ".join(takes),
+            ", ".join(map(str, model.seconds)),
+            " ".join(model.sizes),
+            "\n".join(prices),
+            "\n".join(waits),
+            life,
+        )
     Console(file=sys.stdout, width=None if sys.stdout.isatty() else 160).print(table)
     for key, source in models.sources.items():
         print(f"{key}: {source.title}, read {source.read}")

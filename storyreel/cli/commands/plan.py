@@ -20,7 +20,9 @@ from storyreel.run.request import Prepared
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; nothing is sent, and nothing is written but the animatic that was asked for."""
+    """Print the plan; nothing is sent, and nothing is written but the animatic that was asked
+    for.
+    """
     prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
@@ -78,11 +80,19 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "prompt": one.scene.prompt,
                 "inputs": {role: given.label for role, given in one.inputs.items()},
                 "takes": [
-                    {"action": str(t.action), "reason": t.reason, "take": t.row.take if t.row else None}
+                    {
+                        "action": str(t.action),
+                        "reason": t.reason,
+                        "take": t.row.take if t.row else None,
+                    }
                     for t in one.takes
                 ],
                 "to_make": one.to_make,
-                "price": {"low": str(one.cost.low), "high": str(one.cost.high), "currency": one.cost.currency}
+                "price": {
+                    "low": str(one.cost.low),
+                    "high": str(one.cost.high),
+                    "currency": one.cost.currency,
+                }
                 if one.cost
                 else None,
                 "expected_wait_s": list(one.wait_s),
@@ -92,7 +102,9 @@ def as_json(planned: Plan) -> dict[str, Any]:
         ],
         "totals": {
             "jobs": planned.jobs,
-            "price": {c: {"low": str(low), "high": str(high)} for c, (low, high) in planned.cost().items()},
+            "price": {
+                c: {"low": str(low), "high": str(high)} for c, (low, high) in planned.cost().items()
+            },
             "expected_s": list(planned.expected_s),
         },
         "critical_path": list(planned.critical_path),
@@ -106,14 +118,20 @@ def _table(planned: Plan) -> None:
             continue
         amount = f"{one.cost.high} {one.cost.currency}" if one.cost and one.to_make else ""
         takes = f" x{one.to_make}" if one.to_make > 1 else ""
-        print(f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {amount:>10}  {said(one.action, one.reason)}")
+        print(
+            f"{one.scene.id:<{width}}  {str(one.action) + takes:<16} {amount:>10}  "
+            f"{said(one.action, one.reason)}"
+        )
     print()
     costs = f": {price(planned.cost(), planned.unpriced)}" if planned.jobs else ""
-    print(f"{counted(planned.jobs, 'job')} to pay for{costs}{' (list prices)' * bool(planned.cost())}")
+    print(
+        f"{counted(planned.jobs, 'job')} to pay for{costs}{' (list prices)' * bool(planned.cost())}"
+    )
     if planned.critical_path:
         low, high = planned.expected_s
         print(
-            f"expected: {low / 60:.0f} to {counted(high / 60, 'minute')}; critical path: {' > '.join(planned.critical_path)}"
+            f"expected: {low / 60:.0f} to {counted(high / 60, 'minute')}; critical path: "
+            f"{' > '.join(planned.critical_path)}"
         )
         _sooner(planned)
 
@@ -126,10 +144,13 @@ def _sooner(planned: Plan) -> None:
             if given.keyframe:
                 shared.setdefault(given.keyframe, []).append(one.scene.id)
     linked = {scene for scenes in shared.values() if len(scenes) > 1 for scene in scenes}
-    making = [p for p in planned.scenes if p.scene.id in linked and p.to_make and not p.scene.upstream]
+    making = [
+        p for p in planned.scenes if p.scene.id in linked and p.to_make and not p.scene.upstream
+    ]
     if len(making) > 1:
         chain = sum(p.wait_s[1] for p in making) / 60
         longest = max(p.wait_s[1] for p in making) / 60
         print(
-            f"shared keyframes let {len(making)} scenes run side by side: {counted(longest, 'minute')} instead of {chain:.0f} as a chain"
+            f"shared keyframes let {len(making)} scenes run side by side: "
+            f"{counted(longest, 'minute')} instead of {chain:.0f} as a chain"
         )

@@ -19,7 +19,9 @@ def run(args: argparse.Namespace) -> int:
     fails.
     """
     if args.workspace and len(args.files) > 1:
-        raise UsageError("--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out")
+        raise UsageError(
+            "--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out"
+        )
     boards: list[Prepared] = []
     good = True
     for name in args.files or finding.runs_here():

@@ -25,7 +25,9 @@ def run(args: argparse.Namespace) -> int:
     prepared = prepare(args)
     require_scene(prepared.storyboard, args.scene)
     if not prepared.has_ledger():
-        raise UsageError(f"nothing was ever sent for scene `{args.scene}`", fix="run the storyboard first")
+        raise UsageError(
+            f"nothing was ever sent for scene `{args.scene}`", fix="run the storyboard first"
+        )
     with prepared.workspace.locked(), closing(prepared.open_ledger()) as ledger:
         ledger.interrupted(prepared.storyboard.id, "")
         take = _open_take(ledger, prepared, args)
@@ -36,12 +38,17 @@ def _open_take(ledger: Ledger, prepared: Prepared, args: argparse.Namespace) -> 
     """Return the take that is meant: the held one, else the one in flight or without its clip
     on disk.
     """
-    takes = [t for t in ledger.takes(prepared.storyboard.id) if t.scene == args.scene and args.take in (None, t.take)]
+    takes = [
+        t
+        for t in ledger.takes(prepared.storyboard.id)
+        if t.scene == args.scene and args.take in (None, t.take)
+    ]
     held = [t for t in takes if t.state is State.AMBIGUOUS]
     candidates = held or [t for t in takes if t.state in OPEN]
     if not candidates:
         raise UsageError(
-            f"no take of scene `{args.scene}` is held, or in flight", fix=f"see `storyreel status {args.file}`"
+            f"no take of scene `{args.scene}` is held, or in flight",
+            fix=f"see `storyreel status {args.file}`",
         )
     if len(candidates) > 1:
         numbers = ", ".join(str(t.take) for t in candidates)
@@ -59,24 +66,37 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         job = asyncio.run(_known_to_api(prepared, args.adopt))
         for words in differences(take, job) if job else ():
             print(f"storyreel: warning: {words}", file=sys.stderr)
-        ledger.adopted(take.id, args.adopt, SIMULATOR if prepared.request.simulate else prepared.settings.base_url)
-        print(f"{name}: job {args.adopt} is adopted; the next run waits for it and fetches its clip")
+        ledger.adopted(
+            take.id,
+            args.adopt,
+            SIMULATOR if prepared.request.simulate else prepared.settings.base_url,
+        )
+        print(
+            f"{name}: job {args.adopt} is adopted; the next run waits for it and fetches its clip"
+        )
     elif args.resubmit:
         ledger.abandoned(take.id, charged=True)
         price = f" ({take.price} {take.currency})" if take.price is not None else ""
         first = f"its job {take.job_id}" if take.job_id else "the first one"
-        print(f"{name}: the next run sends it once more; if {first} was made it is charged twice{price}")
+        print(
+            f"{name}: the next run sends it once more; if {first} was made it is charged "
+            f"twice{price}"
+        )
     elif args.abandon:
         is_paid = take.job_id is not None  # a job that the API took stays paid for
         ledger.abandoned(take.id, charged=is_paid)
         kept = f"; job {take.job_id} stays counted as paid" if is_paid else ""
         print(f"{name}: given up{kept}; the next run makes it again, as a new job")
     elif take.state is State.AMBIGUOUS:
-        raise UsageError(f"{name} is held: {take.error_message}", fix=_advice(ledger, prepared, args, take))
+        raise UsageError(
+            f"{name} is held: {take.error_message}", fix=_advice(ledger, prepared, args, take)
+        )
     else:
         raise UsageError(
-            f"{name} is not held: job {take.job_id} is {'finished' if take.completed_at else 'in flight'}",
-            fix=f"`storyreel run {args.file}` or `storyreel rescue {args.file}` asks about it and fetches its clip; "
+            f"{name} is not held: job {take.job_id} is "
+            f"{'finished' if take.completed_at else 'in flight'}",
+            fix=f"`storyreel run {args.file}` or `storyreel rescue {args.file}` asks about it "
+            "and fetches its clip; "
             "or --adopt VIDEO_ID, --resubmit or --abandon",
         )
     return 0
@@ -89,8 +109,10 @@ def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, ta
             if other.job_id == args.adopt and other.id != take.id:
                 whose = "" if board == prepared.storyboard.id else f" of storyboard `{board}`"
                 raise UsageError(
-                    f"job {args.adopt} is that of scene `{other.scene}` take {other.take}{whose} already ({other.state})",
-                    fix="look in the provider's console for the job that was made of this scene's prompt",
+                    f"job {args.adopt} is that of scene `{other.scene}` take "
+                    f"{other.take}{whose} already ({other.state})",
+                    fix="look in the provider's console for the job that was made of this "
+                    "scene's prompt",
                 )
 
 
@@ -100,7 +122,8 @@ def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
     """
     if take.job_id:
         return (
-            f"`storyreel rescue {args.file}` asks about job {take.job_id} again; look for it in the provider's console, "
+            f"`storyreel rescue {args.file}` asks about job {take.job_id} again; look for "
+            "it in the provider's console, "
             "then --adopt VIDEO_ID, --resubmit or --abandon"
         )
     usual = "look for it in the provider's console, then --adopt VIDEO_ID, --resubmit or --abandon"
@@ -113,12 +136,21 @@ def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
     recorded = [t.job_id for t in ledger.takes(prepared.storyboard.id) if t.job_id]
     likely = matches(take, jobs, recorded)
     if not likely:
-        return "the API lists no job that could be it: --abandon (the next run makes it again), or --adopt VIDEO_ID"
+        return (
+            "the API lists no job that could be it: --abandon (the next run makes it again), "
+            "or --adopt VIDEO_ID"
+        )
     lines = [f"the API lists {len(likely)} that may be it:"]
     for job in likely[:5]:
         apart = (job.created_at or 0) - take.created_at
-        words = f"{job.word}, begun {apart:+.0f} s from when it was sent{', the same prompt' if job.prompt else ''}"
-        lines.append(f"  storyreel resolve {args.file} {take.scene} --take {take.take} --adopt {job.id}   # {words}")
+        words = (
+            f"{job.word}, begun {apart:+.0f} s from when it was "
+            f"sent{', the same prompt' if job.prompt else ''}"
+        )
+        lines.append(
+            f"  storyreel resolve {args.file} {take.scene} --take {take.take} --adopt "
+            f"{job.id}   # {words}"
+        )
     return "\n".join(lines)
 
 
@@ -142,7 +174,8 @@ async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
             return await client.retrieve(job_id)
         except NotFound as error:
             raise UsageError(
-                f"the API does not know a job {job_id}", fix="check the id in the provider's console"
+                f"the API does not know a job {job_id}",
+                fix="check the id in the provider's console",
             ) from error
         except ApiError:
             return None

@@ -83,15 +83,21 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     if not args.debug:
         conduct.quiet_prefect()
     if not prepared.has_ledger():
-        importlib.import_module("alembic.command")  # a new ledger needs it; the server is coming up meanwhile
+        importlib.import_module(
+            "alembic.command"
+        )  # a new ledger needs it; the server is coming up meanwhile
     backend.wait_until_ready()
     results: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
-    caller = Caller(progress=display.tell, ended=lambda report, stopped: results.append((report, stopped)))
+    caller = Caller(
+        progress=display.tell, ended=lambda report, stopped: results.append((report, stopped))
+    )
     request = prepared.request
 
     async def flow() -> Any:
-        call: Any = render.called_by(caller)  # Prefect's overloads lose the `async` where a state is returned
+        call: Any = render.called_by(
+            caller
+        )  # Prefect's overloads lose the `async` where a state is returned
         state = await call(
             storyboard=request.storyboard.absolute(),
             workspace=prepared.workspace.root,
@@ -117,7 +123,10 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
         except conduct.ServerLost as error:
             if not results:
                 raise
-            print(f"storyreel: {error}: its UI does not show how the run ended; the report does", file=sys.stderr)
+            print(
+                f"storyreel: {error}: its UI does not show how the run ended; the report does",
+                file=sys.stderr,
+            )
             return _tell(args, prepared, *results[0])
     if state is None:
         return _interrupted(args, prepared)
@@ -137,11 +146,16 @@ def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
     print("storyreel: interrupted; nothing more was submitted", file=sys.stderr)
     if flying:
         print(f"  in flight, and in the ledger: {', '.join(flying)}", file=sys.stderr)
-        print("  Fix: run the same command again; it takes them up without paying again", file=sys.stderr)
+        print(
+            "  Fix: run the same command again; it takes them up without paying again",
+            file=sys.stderr,
+        )
     return 130
 
 
-def _tell(args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped: StoryreelError | None) -> int:
+def _tell(
+    args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped: StoryreelError | None
+) -> int:
     """The results on stdout, and the exit code."""
     root = prepared.workspace.root
     if args.json:

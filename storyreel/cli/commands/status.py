@@ -34,7 +34,11 @@ def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
         {
             "scene": o.scene.id,
             "take": o.take,
-            "status": "not made" if o.row is None else Status.COMPLETED if o.status is Status.REUSED else o.status,
+            "status": "not made"
+            if o.row is None
+            else Status.COMPLETED
+            if o.status is Status.REUSED
+            else o.status,
             "job_id": o.row.job_id if o.row else None,
             "used": o.used,
             "reason": o.reason,
@@ -50,6 +54,7 @@ def _show(args: argparse.Namespace, outcomes: list[Outcome]) -> None:
     for r in rows:
         take = f"take {r['take']}" if r["take"] else ""
         print(
-            f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} {said(str(r['status']), str(r['reason']))}",
+            f"{r['scene']!s:<{width}}  {take:<8} {r['status']!s:<10} "
+            f"{said(str(r['status']), str(r['reason']))}",
             flush=True,
         )

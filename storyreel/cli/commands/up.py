@@ -14,5 +14,7 @@ def run(args: argparse.Namespace) -> int:
     def say(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
-    print(upkeep.up(Path(args.dir).resolve(), say, host=args.host, port=args.port, limit=args.limit))
+    print(
+        upkeep.up(Path(args.dir).resolve(), say, host=args.host, port=args.port, limit=args.limit)
+    )
     return 0

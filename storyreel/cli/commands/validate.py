@@ -26,7 +26,9 @@ def run(args: argparse.Namespace) -> int:
         try:
             checked = manifest.check(Path(name), catalog, variables(args))
         except UsageError as error:  # one file that cannot be read hides no fault of another
-            checked = Checked(None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),))
+            checked = Checked(
+                None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),)
+            )
         own_faults = list(checked.faults)
         if checked.storyboard:
             own_faults += _store(name, checked.storyboard, catalog, now)
@@ -53,5 +55,10 @@ def _store(
     if scene is None:
         return []
     severity = Severity.ERROR if now.api_key else Severity.WARNING
-    message = f"scene `{scene}` sends a picture that the API must fetch from a public address, and no store is set"
-    return [Fault(name, 1, 1, severity, message, "set STORYREEL_STORE, or rehearse with --simulate")]
+    message = (
+        f"scene `{scene}` sends a picture that the API must fetch from a public address, and "
+        "no store is set"
+    )
+    return [
+        Fault(name, 1, 1, severity, message, "set STORYREEL_STORE, or rehearse with --simulate")
+    ]

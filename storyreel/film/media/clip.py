@@ -107,7 +107,9 @@ def verify(path: Path, *, tail: int = 1) -> Opened:
     except FileNotFoundError as error:
         raise MediaError(f"the clip {path.name} is not on disk") from error
     except av.FFmpegError as error:
-        raise MediaError(f"the clip is damaged: {type(error).__name__}: {error.strerror}") from error
+        raise MediaError(
+            f"the clip is damaged: {type(error).__name__}: {error.strerror}"
+        ) from error
 
 
 def _check_boxes(path: Path) -> list[str]:
@@ -183,9 +185,14 @@ def _decode(path: Path, tail: int, damage: list[str]) -> Opened:
         if frames < packets:
             raise MediaError(f"{packets - frames} pictures of the clip are lost")
         if silent:
-            damage = [*damage, f"{silent} packet{'s' * (silent != 1)} of its sound cannot be decoded"]
+            damage = [
+                *damage,
+                f"{silent} packet{'s' * (silent != 1)} of its sound cannot be decoded",
+            ]
         facts = _facts(video, list(last), frames, bool(audio), damage)
-        return Opened(facts, first, middle or first, list(last)[-max(1, tail) :], pixel_shape(video))
+        return Opened(
+            facts, first, middle or first, list(last)[-max(1, tail) :], pixel_shape(video)
+        )
 
 
 def _is_heard(packet: av.Packet[Any]) -> bool:
@@ -213,7 +220,11 @@ def moving(container: av.container.InputContainer) -> av.VideoStream:
 
 
 def _facts(
-    video: av.VideoStream, tail: list[av.VideoFrame], frames: int, has_audio: bool, damage: list[str]
+    video: av.VideoStream,
+    tail: list[av.VideoFrame],
+    frames: int,
+    has_audio: bool,
+    damage: list[str],
 ) -> ClipFacts:
     last = tail[-1]
     base, rate = float(video.time_base or 0), float(video.average_rate or 24)
@@ -223,7 +234,9 @@ def _facts(
         raise MediaError(f"the picture ends at {end:.3f} s, the header says {promised:.3f} s")
     duration = end - (video.start_time or 0) * base
     turned = last.rotation % 180 == 90
-    width, height = squared(video.codec_context.width, video.codec_context.height, pixel_shape(video))
+    width, height = squared(
+        video.codec_context.width, video.codec_context.height, pixel_shape(video)
+    )
     return ClipFacts(
         width=height if turned else width,
         height=width if turned else height,
@@ -250,7 +263,9 @@ def squared(width: int, height: int, shape: Fraction) -> tuple[int, int]:
     return (width, height) if shape == 1 else (max(2, round(width * shape / 2) * 2), height)
 
 
-def to_rgb(frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction = Fraction(1)) -> Image.Image:
+def to_rgb(
+    frame: av.VideoFrame, width_px: int | None = None, *, shape: Fraction = Fraction(1)
+) -> Image.Image:
     """Return the frame as an upright RGB picture in square pixels, each channel within 2/255.
 
     Scale down to `width_px` if it is smaller. Convert HDR and wide colours to BT.709.

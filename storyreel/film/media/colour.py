@@ -44,4 +44,6 @@ def narrowed(frame: av.VideoFrame) -> av.VideoFrame:
     """
     if not beyond(frame):
         return frame
-    return frame.reformat(format="yuv444p10le", dst_colorspace="ITU709", dst_color_range="MPEG", **options(frame))
+    return frame.reformat(
+        format="yuv444p10le", dst_colorspace="ITU709", dst_color_range="MPEG", **options(frame)
+    )

@@ -64,7 +64,9 @@ def look(path: Path) -> Plain | None:
         return Plain((context.width, context.height), rate, base, int(ticks), delay, headers)
 
 
-def _even(container: av.container.InputContainer, video: av.VideoStream, ticks: int, length: int) -> int | None:
+def _even(
+    container: av.container.InputContainer, video: av.VideoStream, ticks: int, length: int
+) -> int | None:
     """Return the first decoding time if every packet is shown, each one picture after the last."""
     times: list[int] = []
     delay: int | None = None
@@ -104,7 +106,9 @@ def _is_plain(frame: av.VideoFrame) -> bool:
 
 def _begins_another(packet: av.Packet[av.VideoStream], length: int) -> bool:
     """Does the packet change the stream's parameters?"""
-    return packet.has_sidedata("new_extradata") or any(kind == _SPS for kind in _units(bytes(packet), length))
+    return packet.has_sidedata("new_extradata") or any(
+        kind == _SPS for kind in _units(bytes(packet), length)
+    )
 
 
 def _units(data: bytes, length: int) -> Iterator[int]:

@@ -69,9 +69,18 @@ def assemble(
         with part.open("rb") as written:
             os.fsync(written.fileno())
         part.replace(out)
-        return Film(frames, round(float(frames / fps), 3), plain is not None, tuple(spans), fps, tuple(notes))
+        return Film(
+            frames,
+            round(float(frames / fps), 3),
+            plain is not None,
+            tuple(spans),
+            fps,
+            tuple(notes),
+        )
     except av.FFmpegError as error:
-        raise MediaError(f"the film cannot be cut: {type(error).__name__}: {error.strerror}") from error
+        raise MediaError(
+            f"the film cannot be cut: {type(error).__name__}: {error.strerror}"
+        ) from error
     finally:
         silent.unlink(missing_ok=True)
         part.unlink(missing_ok=True)
@@ -82,7 +91,9 @@ def assemble(
 
 def _common(pieces: Sequence[Piece], style: Style) -> copying.Plain | None:
     """Return the facts that all clips share if they may be copied unchanged; else None."""
-    changed = any(p.path is None or p.skip_first or p.leave_out_last or p.into != "cut" for p in pieces)
+    changed = any(
+        p.path is None or p.skip_first or p.leave_out_last or p.into != "cut" for p in pieces
+    )
     if changed or style.subtitles == "burned":
         return None
     with contextlib.suppress(av.FFmpegError):  # the decoder reports what cannot be read
@@ -104,9 +115,14 @@ def _shelf(folder: Path | None, beside: Path) -> Iterator[Shelf]:
 
 
 def _finish(
-    silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
+    silent: Path,
+    spans: Sequence[sound.Span],
+    pieces: Sequence[Piece],
+    out: Path,
+    style: Style,
+    fps: Fraction,
     notes: list[str],
-) -> None:  # fmt: skip
+) -> None:
     """Add sound and subtitles to the picture. Repeat with limited peaks if the sound is too
     loud.
     """
@@ -122,9 +138,15 @@ def _finish(
 
 
 def _join(
-    silent: Path, spans: Sequence[sound.Span], pieces: Sequence[Piece], out: Path, style: Style, fps: Fraction,
-    ceiling_db: float | None, notes: list[str],
-) -> float:  # fmt: skip
+    silent: Path,
+    spans: Sequence[sound.Span],
+    pieces: Sequence[Piece],
+    out: Path,
+    style: Style,
+    fps: Fraction,
+    ceiling_db: float | None,
+    notes: list[str],
+) -> float:
     """Write the film with its sound and subtitles. Return the largest sample as a share of full
     scale.
     """
@@ -142,11 +164,16 @@ def _join(
         packets = (p for p in source.demux(video) if p.dts is not None)
         pending = next(packets, None)
         music = sound.Music(style.music, style.music_gain_db) if style.music else None
-        for block in sound.blocks(spans, fps, music, ceiling_db, notes, [piece.title for piece in pieces]):
+        for block in sound.blocks(
+            spans, fps, music, ceiling_db, notes, [piece.title for piece in pieces]
+        ):
             loudest = max(loudest, float(np.abs(block.to_ndarray()).max()))
             container.mux(audio.encode(block))
             until = Fraction(block.pts or 0, RATE)
-            while pending is not None and (pending.dts or 0) * Fraction(pending.time_base or 0) <= until:
+            while (
+                pending is not None
+                and (pending.dts or 0) * Fraction(pending.time_base or 0) <= until
+            ):
                 pending.stream = stream
                 container.mux(pending)
                 pending = next(packets, None)
@@ -160,12 +187,18 @@ def _join(
     return loudest
 
 
-def _cues(spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction) -> list[subtitle.Cue]:
+def _cues(
+    spans: Sequence[sound.Span], pieces: Sequence[Piece], fps: Fraction
+) -> list[subtitle.Cue]:
     """Time each caption: from the middle of the dissolve into its piece to the middle of the
     next one.
     """
     return [
-        subtitle.Cue(float((s.start + s.lead / 2) / fps), float((s.start + s.count - s.held / 2) / fps), p.caption)
+        subtitle.Cue(
+            float((s.start + s.lead / 2) / fps),
+            float((s.start + s.count - s.held / 2) / fps),
+            p.caption,
+        )
         for s, p in zip(spans, pieces, strict=True)
         if p.caption and p.path
     ]

@@ -32,7 +32,9 @@ Put = Callable[[av.VideoFrame], None]
 class Bench:
     """Encodes the pieces of one film, or reads them from the shelf."""
 
-    def __init__(self, pieces: Sequence[Piece], style: Style, shelf: Shelf, tell: Callable[[int, int], None]) -> None:
+    def __init__(
+        self, pieces: Sequence[Piece], style: Style, shelf: Shelf, tell: Callable[[int, int], None]
+    ) -> None:
         self._pieces, self._style, self._shelf, self._tell = pieces, style, shelf, tell
         self._promised = [round(_seconds(piece) * style.fps) for piece in pieces]
         dissolves = sum(piece.into == "dissolve" for piece in pieces[1:])
@@ -58,7 +60,10 @@ class Bench:
             spans.append(encoded.span(piece.path, self._total - encoded.put))
             if encoded.put:
                 paths.append(self._shelf.file(key))
-            notes += [f"{piece.title}: {note}" for note in [*encoded.notes, *self._short(i, encoded.count)]]
+            notes += [
+                f"{piece.title}: {note}"
+                for note in [*encoded.notes, *self._short(i, encoded.count)]
+            ]
         return paths, spans
 
     def _advance(self, count: int) -> None:
@@ -91,7 +96,9 @@ class Bench:
     def _encode(self, i: int, out: Path) -> Encoded:
         style, count = self._style, 0
         with av.open(str(out), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=style.fps, options={"crf": "18", "preset": "veryfast"})
+            stream = container.add_stream(
+                "libx264", rate=style.fps, options={"crf": "18", "preset": "veryfast"}
+            )
             stream.width, stream.height, stream.pix_fmt = *style.size, "yuv420p"
             context = stream.codec_context
             context.colorspace = context.color_primaries = context.color_trc = colour.BT709
@@ -127,7 +134,9 @@ class Bench:
             is_short = self._promised[i] < SHORT * self._style.overlap
             before = self._before(i) if is_short else None
             tail = deque[av.VideoFrame]() if before is None else self._tail_of(before)
-            return _piece(self._pieces[i], self._leaves(i), tail, self._style, lambda frame: None)[1]
+            return _piece(self._pieces[i], self._leaves(i), tail, self._style, lambda frame: None)[
+                1
+            ]
 
 
 def _seconds(piece: Piece) -> float:
@@ -136,7 +145,10 @@ def _seconds(piece: Piece) -> float:
         return piece.seconds
     with _reading(piece), av.open(str(piece.path), metadata_errors="replace") as container:
         video = moving(container)
-        return float((video.duration or 0) * (video.time_base or 0)) or (container.duration or 0) / av.time_base
+        return (
+            float((video.duration or 0) * (video.time_base or 0))
+            or (container.duration or 0) / av.time_base
+        )
 
 
 @contextlib.contextmanager
@@ -145,7 +157,9 @@ def _reading(piece: Piece) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        raise MediaError(f"{piece.title} cannot be decoded: {type(error).__name__}: {error.strerror}") from error
+        raise MediaError(
+            f"{piece.title} cannot be decoded: {type(error).__name__}: {error.strerror}"
+        ) from error
     except MediaError as error:
         raise MediaError(f"{piece.title}: {error.message}") from error
 
@@ -181,24 +195,34 @@ def _piece(
         for i in range(fall):
             put(_dim(write(*queue.popleft()), 1 - (i + 1) / (fall + 1)))
     begin_s, notes = (reel.begin_s, reel.notes) if reel else (Fraction(0), [])
-    encoded = Encoded(count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes))
+    encoded = Encoded(
+        count, count - len(queue), begin_s, lead, len(queue), rise, fall, tuple(notes)
+    )
     return encoded, deque(frame for _, frame in queue)
 
 
 def _reel(piece: Piece, style: Style) -> Reel:
     assert piece.path is not None
     return Reel(
-        piece.path, style.size, Fraction(style.fps), skip_first=piece.skip_first, leave_out_last=piece.leave_out_last
+        piece.path,
+        style.size,
+        Fraction(style.fps),
+        skip_first=piece.skip_first,
+        leave_out_last=piece.leave_out_last,
     )
 
 
-def _caption(piece: Piece, style: Style, lead: int) -> Callable[[int, av.VideoFrame], av.VideoFrame]:
+def _caption(
+    piece: Piece, style: Style, lead: int
+) -> Callable[[int, av.VideoFrame], av.VideoFrame]:
     """Return the writer of the caption for that picture; None while another caption may be
     visible.
     """
     shows = piece.caption and (piece.still or (piece.path and style.subtitles == "burned"))
     overlay = subtitle.Overlay(piece.caption or "", *style.size) if shows else None
-    return lambda number, frame: overlay.over(frame) if overlay and number >= max(CUE_LATE, lead) else frame
+    return lambda number, frame: (
+        overlay.over(frame) if overlay and number >= max(CUE_LATE, lead) else frame
+    )
 
 
 def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
@@ -206,7 +230,9 @@ def _slate(piece: Piece, style: Style) -> Iterator[av.VideoFrame]:
     width, height = style.size
     if piece.still:
         with Image.open(piece.still) as picture:
-            shown = to_planes(ImageOps.pad(picture.convert("RGB"), style.size, Image.Resampling.LANCZOS))
+            shown = to_planes(
+                ImageOps.pad(picture.convert("RGB"), style.size, Image.Resampling.LANCZOS)
+            )
     else:
         shown = subtitle.card(piece.caption or "", width, height)
     for _ in range(round(piece.seconds * style.fps)):
@@ -226,5 +252,8 @@ def _blend(one: av.VideoFrame, other: av.VideoFrame, share: float) -> av.VideoFr
 def _dim(frame: av.VideoFrame, share: float) -> av.VideoFrame:
     """Return the picture at `share` of its light; 0 is black."""
     black = (16, 128, 128)
-    dark = (zero + (plane.astype(np.float32) - zero) * share for zero, plane in zip(black, planes(frame), strict=True))
+    dark = (
+        zero + (plane.astype(np.float32) - zero) * share
+        for zero, plane in zip(black, planes(frame), strict=True)
+    )
     return stacked([np.rint(plane).astype(np.uint8) for plane in dark])

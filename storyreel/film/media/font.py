@@ -109,20 +109,30 @@ def draw(
             face = _load(font, block.size_px)
             place = (x, top + (i + 0.5) * step + 0.36 * block.size_px)  # a common baseline
             layer.text(
-                place, run, fill=fill, font=face, anchor="ls", stroke_width=stroke_px, stroke_fill=(0, 0, 0, 255)
+                place,
+                run,
+                fill=fill,
+                font=face,
+                anchor="ls",
+                stroke_width=stroke_px,
+                stroke_fill=(0, 0, 0, 255),
             )
             x += face.getlength(run)
 
 
 def missing(text: str) -> list[str]:
     """List the characters of `text` that no font has, each once. They would be drawn as boxes."""
-    characters = dict.fromkeys(c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS))
+    characters = dict.fromkeys(
+        c for c in text if not _is_silent(c) and not any(_has(font, c) for font in FONTS)
+    )
     return list(characters)
 
 
 def misshapen(text: str) -> bool:
     """Does the text need joined or reordered letters that this machine's Pillow cannot draw?"""
-    complex_ = any(unicodedata.bidirectional(c) in ("R", "AL") or "\u0900" <= c <= "\u0dff" for c in text)
+    complex_ = any(
+        unicodedata.bidirectional(c) in ("R", "AL") or "\u0900" <= c <= "\u0dff" for c in text
+    )
     return complex_ and not features.check("raqm")
 
 
@@ -138,7 +148,9 @@ def _in_order(line: str) -> list[tuple[str, Path]]:
 
 def _runs(line: str) -> Iterator[tuple[str, Path]]:
     """Split the line into parts of one font each; one part if one font has all of it."""
-    whole = next((font for font in FONTS if all(_is_silent(c) or _has(font, c) for c in line)), None)
+    whole = next(
+        (font for font in FONTS if all(_is_silent(c) or _has(font, c) for c in line)), None
+    )
     if whole:
         yield line, whole
         return

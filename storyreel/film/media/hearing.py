@@ -56,7 +56,9 @@ class Ear:
                 yield block, place
                 expected = place + block.shape[1]
 
-    def _resampled(self, container: av.container.InputContainer, number: int) -> Iterator[av.AudioFrame]:
+    def _resampled(
+        self, container: av.container.InputContainer, number: int
+    ) -> Iterator[av.AudioFrame]:
         resampler: av.AudioResampler | None = None
         kind = None
         for frame in self._decoded(container, number):
@@ -67,7 +69,9 @@ class Ear:
             yield from resampler.resample(frame)
         yield from _flushed(resampler)
 
-    def _decoded(self, container: av.container.InputContainer, number: int) -> Iterator[av.AudioFrame]:
+    def _decoded(
+        self, container: av.container.InputContainer, number: int
+    ) -> Iterator[av.AudioFrame]:
         """Yield all frames that can be decoded; count and skip the others."""
         stream = container.streams.audio[number]
         if getattr(stream, "codec_context", None) is None:

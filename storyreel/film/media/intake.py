@@ -33,13 +33,17 @@ def write_stills(clip: Path, stills: Mapping[str, Path]) -> None:
     opened = verify(clip, tail=_reach(stills))
     for name in stills:
         if len(opened.tail) <= _back(name):
-            raise MediaError(f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning")
+            raise MediaError(
+                f"the clip has only {opened.facts.frames} pictures; {name} is before its beginning"
+            )
     _write(opened, stills)
 
 
 def _write(opened: Opened, stills: Mapping[str, Path]) -> None:
     for name, path in stills.items():
-        write_whole(path, still.png(opened.first if name == "first" else opened.before_last(_back(name))))
+        write_whole(
+            path, still.png(opened.first if name == "first" else opened.before_last(_back(name)))
+        )
 
 
 def _reach(stills: Mapping[str, Path]) -> int:

@@ -23,7 +23,9 @@ def loudness(sound: Iterable[Sound]) -> tuple[float, float]:
     -70 for silence.
     """
     graph = av.filter.Graph()
-    graph.link_nodes(_source(graph), graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink"))
+    graph.link_nodes(
+        _source(graph), graph.add("ebur128", "metadata=1:peak=true"), graph.add("abuffersink")
+    )
     graph.configure()
     lufs, peak, at = _SILENT_LUFS, 0.0, 0
     for block in sound:
@@ -94,13 +96,17 @@ def limited(sound: Iterator[Sound], ceiling_db: float) -> Iterator[Sound]:
 
 def frame_of(wave: Sound, at: int) -> av.AudioFrame:
     """Return the samples as a frame that begins at sample `at`."""
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, dtype=np.float32), format="fltp", layout="stereo")
+    frame = av.AudioFrame.from_ndarray(
+        np.ascontiguousarray(wave, dtype=np.float32), format="fltp", layout="stereo"
+    )
     frame.sample_rate, frame.pts, frame.time_base = RATE, at, Fraction(1, RATE)
     return frame
 
 
 def _source(graph: av.filter.Graph, name: str | None = None) -> Any:
-    return graph.add_abuffer(format="fltp", layout="stereo", sample_rate=RATE, time_base=Fraction(1, RATE), name=name)
+    return graph.add_abuffer(
+        format="fltp", layout="stereo", sample_rate=RATE, time_base=Fraction(1, RATE), name=name
+    )
 
 
 def _chunks(wave: Sound) -> Iterator[Sound]:

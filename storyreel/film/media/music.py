@@ -21,13 +21,16 @@ def inspect(path: Path) -> None:
     """Decode the beginning of a file.
 
     Raises:
-        MediaError: nothing is heard in it: a picture, a text, an empty or a damaged file. The message follows its name.
+        MediaError: nothing is heard in it: a picture, a text, an empty or a damaged file. The
+        message follows its name.
     """
     ear = Ear(path)
     try:
         heard = next(ear.blocks(), None)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise MediaError(f"is no sound that can be decoded ({type(error).__name__})", fix=_FIX) from error
+        raise MediaError(
+            f"is no sound that can be decoded ({type(error).__name__})", fix=_FIX
+        ) from error
     if heard is None:
         what = "has no sound in it" if not ear.tracks else "has no sound that can be decoded"
         raise MediaError(what, fix=_FIX)
@@ -44,15 +47,23 @@ def blocks(path: Path, gain_db: float, total: int, notes: list[str]) -> Iterator
         ear = Ear(path)
         lufs, _ = mix.loudness(_part(ear, total))
         if ear.damaged:
-            notes.append(f"music {path.name}: {ear.damaged} places of it cannot be decoded: left out")
-        gain = np.float32(10 ** ((LOUDNESS_LUFS - lufs + gain_db) / 20)) if lufs > -70 else np.float32(1)
+            notes.append(
+                f"music {path.name}: {ear.damaged} places of it cannot be decoded: left out"
+            )
+        gain = (
+            np.float32(10 ** ((LOUDNESS_LUFS - lufs + gain_db) / 20))
+            if lufs > -70
+            else np.float32(1)
+        )
         at = 0
         for block in _part(Ear(path), total):
             fade = np.clip((total - np.arange(at, at + block.shape[1])) / (END_S * RATE), 0, 1)
             at += block.shape[1]
             yield block * gain * fade.astype(np.float32)
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"the music {path.name} cannot be decoded: {type(error).__name__}", fix=_FIX) from error
+        raise MediaError(
+            f"the music {path.name} cannot be decoded: {type(error).__name__}", fix=_FIX
+        ) from error
     if not at:
         raise MediaError(f"the music {path.name} has no sound that can be decoded", fix=_FIX)
     if total - at > RATE:

@@ -41,7 +41,13 @@ class Reel:
     """
 
     def __init__(
-        self, path: Path, size: tuple[int, int], fps: Fraction, *, skip_first: bool = False, leave_out_last: int = 0
+        self,
+        path: Path,
+        size: tuple[int, int],
+        fps: Fraction,
+        *,
+        skip_first: bool = False,
+        leave_out_last: int = 0,
     ) -> None:
         self.path = path
         self.begin_s = Fraction(0)
@@ -70,7 +76,9 @@ class Reel:
             start = Fraction(container.start_time or 0, av.time_base)
             frames = self._timed(container, video)
             shown = made = None
-            for frame in even(self._from(_but_last(frames, self._leave_out_last), start), self._fps):
+            for frame in even(
+                self._from(_but_last(frames, self._leave_out_last), start), self._fps
+            ):
                 if made is None or frame is not shown:
                     made, shown = self._canvas.lay(frame, shape), frame
                 yield made
@@ -92,7 +100,9 @@ class Reel:
         for start, end, frame in frames:
             yield Timed(start - self.begin_s, end - self.begin_s, frame)
 
-    def _timed(self, container: av.container.InputContainer, video: av.VideoStream) -> Iterator[Timed]:
+    def _timed(
+        self, container: av.container.InputContainer, video: av.VideoStream
+    ) -> Iterator[Timed]:
         step = 1 / Fraction(video.average_rate or 24)
         limit: Fraction | None = None
         if video.duration and video.time_base:
@@ -112,7 +122,9 @@ class Reel:
             last = start
             yield Timed(start, end, frame)
 
-    def _decoded(self, container: av.container.InputContainer, video: av.VideoStream) -> Iterator[av.VideoFrame]:
+    def _decoded(
+        self, container: av.container.InputContainer, video: av.VideoStream
+    ) -> Iterator[av.VideoFrame]:
         """Yield all frames that can be decoded; count and skip the others."""
         packets = container.demux(video)
         while True:
@@ -167,12 +179,22 @@ class Canvas:
         size = self.size[::-1] if turn % 2 else self.size
         width, height = fitted((round(frame.width * shape), frame.height), size)
         picture = self._reformatter.reformat(
-            frame, width=width, height=height, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range="MPEG",
+            frame,
+            width=width,
+            height=height,
+            format="yuv420p",
+            dst_colorspace=Colorspace.ITU709,
+            dst_color_range="MPEG",
             **colour.options(frame),
-        )  # fmt: skip
+        )
         if turn == 0 and (picture.width, picture.height) == self.size:
             return picture
-        return stacked([_place(np.rot90(plane, turn), at, self.size) for at, plane in enumerate(planes(picture))])
+        return stacked(
+            [
+                _place(np.rot90(plane, turn), at, self.size)
+                for at, plane in enumerate(planes(picture))
+            ]
+        )
 
     def _note(self, frame: av.VideoFrame, shape: Fraction, turn: int) -> None:
         beyond = colour.beyond(frame)
@@ -222,7 +244,10 @@ def _place(plane: Plane, at: int, size: tuple[int, int]) -> Plane:
         return plane
     out = np.full((height, width), BLACK[at], np.uint8)
     per = 2 if at == 0 else 1  # both offsets are even in luma
-    top, left = ((height - plane.shape[0]) // (2 * per)) * per, ((width - plane.shape[1]) // (2 * per)) * per
+    top, left = (
+        ((height - plane.shape[0]) // (2 * per)) * per,
+        ((width - plane.shape[1]) // (2 * per)) * per,
+    )
     out[top : top + plane.shape[0], left : left + plane.shape[1]] = plane
     return out
 
@@ -266,8 +291,12 @@ def _progressive(frames: Iterator[av.VideoFrame], notes: list[str]) -> Iterator[
 
 def _deinterlacer(frame: av.VideoFrame) -> av.filter.Graph:
     graph = av.filter.Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    graph.link_nodes(source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink"))
+    source = graph.add_buffer(
+        width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base
+    )
+    graph.link_nodes(
+        source, graph.add("bwdif", "mode=send_frame:deint=interlaced"), graph.add("buffersink")
+    )
     graph.configure()
     return graph
 

@@ -39,7 +39,9 @@ class Encoded:
 
     def span(self, path: Path | None, start: int) -> Span:
         """Return where its sound is in the film; `start` is its first picture there."""
-        return Span(path, start, self.count, self.begin_s, self.lead, self.held, self.rise, self.fall)
+        return Span(
+            path, start, self.count, self.begin_s, self.lead, self.held, self.rise, self.fall
+        )
 
 
 class Shelf:
@@ -57,8 +59,12 @@ class Shelf:
         """
         burned = style.subtitles == "burned"
         how = [style.size, style.fps, style.transition_s, burned]
-        parts = [self._described(part, burned) if isinstance(part, Piece) else part for part in made_of]
-        text = json.dumps([VERSION, av.__version__, *sorted(av.library_versions.items()), how, parts])
+        parts = [
+            self._described(part, burned) if isinstance(part, Piece) else part for part in made_of
+        ]
+        text = json.dumps(
+            [VERSION, av.__version__, *sorted(av.library_versions.items()), how, parts]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
     def _described(self, piece: Piece, burned: bool) -> list[Any]:

@@ -76,7 +76,11 @@ def _ssim(one: NDArray[np.float32], two: NDArray[np.float32]) -> float:
     def windows(picture: NDArray[np.float32]) -> NDArray[np.float32]:
         rows, columns = HEIGHT_PX // WINDOW_PX, WIDTH_PX // WINDOW_PX
         cut = picture[: rows * WINDOW_PX, : columns * WINDOW_PX]
-        return cut.reshape(rows, WINDOW_PX, columns, WINDOW_PX).swapaxes(1, 2).reshape(-1, WINDOW_PX**2)
+        return (
+            cut.reshape(rows, WINDOW_PX, columns, WINDOW_PX)
+            .swapaxes(1, 2)
+            .reshape(-1, WINDOW_PX**2)
+        )
 
     a, b = windows(one), windows(two)
     mean_a, mean_b = a.mean(1), b.mean(1)

@@ -29,7 +29,9 @@ def concerns(tail: Sequence[av.VideoFrame]) -> list[str]:
     if float(np.percentile(last, 99)) < DARK:
         return ["its last picture is almost black"]
     reasons = ["its pictures are interlaced"] if tail[-1].interlaced_frame else []
-    backwards = itertools.pairwise(itertools.chain([last], (_luma(frame) for frame in reversed(tail[:-1]))))
+    backwards = itertools.pairwise(
+        itertools.chain([last], (_luma(frame) for frame in reversed(tail[:-1])))
+    )
     if len(tail) >= LOOKED_AT and all(float(np.abs(b - a).mean()) < STILL for a, b in backwards):
         reasons.append("its last half second stands still")
     if _sharpness(last) < SHARP:

@@ -29,13 +29,21 @@ def make(clips: Sequence[tuple[str, Path, Path]], title: str) -> bytes:
         for n, picture in enumerate(_pictures(path, strip)):
             picture.thumbnail((cell_w, cell_h))
             cell_x = x + n * (cell_w + 2)
-            sheet.paste(picture, (cell_x + (cell_w - picture.width) // 2, y + LABEL_H + (cell_h - picture.height) // 2))
+            sheet.paste(
+                picture,
+                (
+                    cell_x + (cell_w - picture.width) // 2,
+                    y + LABEL_H + (cell_h - picture.height) // 2,
+                ),
+            )
     return thumbnail.jpeg(sheet, 85)
 
 
 def _cell(clips: Sequence[tuple[str, Path, Path]]) -> tuple[int, int]:
     """Return a picture's size: upright if those of the first clip are."""
-    first = next((pictures[0] for _, path, strip in clips if (pictures := _pictures(path, strip))), None)
+    first = next(
+        (pictures[0] for _, path, strip in clips if (pictures := _pictures(path, strip))), None
+    )
     return (CELL_H, CELL_W) if first and first.height > first.width else (CELL_W, CELL_H)
 
 
@@ -47,7 +55,9 @@ def _pictures(path: Path, strip: Path) -> list[Image.Image]:
         return []
 
 
-def _write(draw: ImageDraw.ImageDraw, text: str, size_px: int, at: tuple[int, int], width_px: int) -> None:
+def _write(
+    draw: ImageDraw.ImageDraw, text: str, size_px: int, at: tuple[int, int], width_px: int
+) -> None:
     """Draw the text in one line from `at`; shrink it if it is too wide."""
     while size_px > 8 and font.width(text, size_px) > width_px:
         size_px -= 1

@@ -67,7 +67,9 @@ def blocks(
         mixed = mix.limited(mixed, ceiling_db)
     for part in itertools.chain(mixed, [None]):
         if part is None:
-            carry = np.concatenate([carry, np.zeros((2, max(0, total - at - carry.shape[1])), np.float32)], axis=1)
+            carry = np.concatenate(
+                [carry, np.zeros((2, max(0, total - at - carry.shape[1])), np.float32)], axis=1
+            )
         else:
             carry = np.concatenate([carry, part], axis=1)
         whole = carry.shape[1] if part is None else carry.shape[1] // BLOCK * BLOCK
@@ -89,7 +91,9 @@ def _samples(frames: int, fps: Fraction) -> int:
     return int(frames * RATE / fps)
 
 
-def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequence[str]) -> Iterator[Sound]:
+def _film(
+    spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequence[str]
+) -> Iterator[Sound]:
     """Yield the clips' own sound, piece by piece. Crossfade it over a dissolve, equally loud
     throughout.
     """
@@ -98,7 +102,9 @@ def _film(spans: Sequence[Span], fps: Fraction, notes: list[str], names: Sequenc
         begin, end = _samples(span.start, fps), _samples(span.start + span.count, fps)
         wave = np.zeros((2, end - begin), np.float32)
         if span.path:
-            notes += [f"{name}: {note}" for note in _fill(wave, span.path, round(span.begin_s * RATE))]
+            notes += [
+                f"{name}: {note}" for note in _fill(wave, span.path, round(span.begin_s * RATE))
+            ]
         edge = min(round(EDGE_S * RATE), wave.shape[1] // 2)
         rise = max(_samples(span.rise, fps), 0 if span.lead else edge)
         fall = max(_samples(span.fall, fps), 0 if span.held else edge)
@@ -137,4 +143,8 @@ def _fill(wave: Sound, path: Path, skip: int) -> list[str]:
         ear.damaged += 1
     if ear.tracks and not heard:
         return ["its sound cannot be decoded: silent"]
-    return [f"{ear.damaged} places of its sound cannot be decoded: silent there"] if ear.damaged else []
+    return (
+        [f"{ear.damaged} places of its sound cannot be decoded: silent there"]
+        if ear.damaged
+        else []
+    )

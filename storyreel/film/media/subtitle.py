@@ -29,7 +29,7 @@ Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10
 
 [Events]
 Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
-"""
+"""  # noqa: E501
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,15 @@ def add_track(out: av.container.OutputContainer, cues: Sequence[Cue]) -> list[av
 def srt(cues: Sequence[Cue]) -> str:
     """Write the cues as SubRip."""
     return "\n".join(
-        f"{i}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{font.tidy(cue.text)}\n" for i, cue in enumerate(cues, 1)
+        f"{i}\n{_clock(cue.start_s)} --> {_clock(cue.end_s)}\n{font.tidy(cue.text)}\n"
+        for i, cue in enumerate(cues, 1)
     )
 
 
 def _clock(seconds: float) -> str:
     whole = round(seconds * 1000)
-    return f"{whole // 3_600_000:02}:{whole // 60_000 % 60:02}:{whole // 1000 % 60:02},{whole % 1000:03}"
+    hours, minutes, seconds = whole // 3_600_000, whole // 60_000 % 60, whole // 1000 % 60
+    return f"{hours:02}:{minutes:02}:{seconds:02},{whole % 1000:03}"
 
 
 def lay(text: str, size: tuple[int, int]) -> font.Block:
@@ -78,7 +80,9 @@ def lay(text: str, size: tuple[int, int]) -> font.Block:
     letters of the same size.
     """
     width, height = size
-    return font.lay(text, max(14, min(size) // 18), int(width * (1 - 2 * SIDE)), LINES if width >= height else 3)
+    return font.lay(
+        text, max(14, min(size) // 18), int(width * (1 - 2 * SIDE)), LINES if width >= height else 3
+    )
 
 
 def is_crowded(text: str, size: tuple[int, int]) -> bool:
@@ -94,7 +98,9 @@ class Overlay:
         layer = Image.new("RGBA", (width, height), (0, 0, 0, 0))
         top = max(0.0, height * (1 - FOOT) - block.height_px)
         stroke = max(1, min(width, height) // 360)
-        font.draw(ImageDraw.Draw(layer), block, 0, top, width, (255, 255, 255, 255), stroke_px=stroke)
+        font.draw(
+            ImageDraw.Draw(layer), block, 0, top, width, (255, 255, 255, 255), stroke_px=stroke
+        )
         box = layer.getbbox() or (0, 0, width, 2)
         self._top, foot = box[1] // 2 * 2, min(height, -(-box[3] // 2) * 2)
         band = layer.crop((0, self._top, width, foot))
@@ -107,7 +113,9 @@ class Overlay:
     def over(self, frame: av.VideoFrame) -> av.VideoFrame:
         """Return the picture with the caption in it."""
         parts = [plane.copy() for plane in planes(frame)]
-        for i, (part, colour, alpha) in enumerate(zip(parts, self._colours, self._alpha, strict=True)):
+        for i, (part, colour, alpha) in enumerate(
+            zip(parts, self._colours, self._alpha, strict=True)
+        ):
             top = self._top if i == 0 else self._top // 2
             _mix(part[top : top + alpha.shape[0]], colour, alpha)
         return stacked(parts)

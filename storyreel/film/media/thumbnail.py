@@ -19,7 +19,10 @@ QUALITY = 80
 def strip(opened: Opened) -> bytes:
     """Return the first, middle and last picture of a clip side by side, as a small JPEG."""
     return beside(
-        [to_rgb(frame, WIDTH_PX, shape=opened.shape) for frame in (opened.head, opened.middle, opened.tail[-1])],
+        [
+            to_rgb(frame, WIDTH_PX, shape=opened.shape)
+            for frame in (opened.head, opened.middle, opened.tail[-1])
+        ],
         QUALITY,
     )
 
@@ -54,7 +57,11 @@ def triple(path: Path) -> list[Image.Image]:
     with av.open(str(path), metadata_errors="replace") as container:
         video = moving(container)
         length = video.duration or 0
-        pictures = [near(container, video, 0), near(container, video, length // 2), _last(container, video)]
+        pictures = [
+            near(container, video, 0),
+            near(container, video, length // 2),
+            _last(container, video),
+        ]
         return [to_rgb(frame, WIDTH_PX, shape=pixel_shape(video)) for frame in pictures]
 
 

@@ -20,7 +20,14 @@ from storyreel.film.media.sound import Span
 REEL = 8  # letters that an edit decision list has for the name of a reel
 
 
-def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: Style, title: str, folder: Path) -> str:
+def describe(
+    names: Sequence[str],
+    pieces: Sequence[Piece],
+    film: Film,
+    style: Style,
+    title: str,
+    folder: Path,
+) -> str:
     """Return the timeline as JSON. `names` are those of the pieces; paths are relative to `folder`,
     the file's own folder.
 
@@ -51,7 +58,9 @@ def describe(names: Sequence[str], pieces: Sequence[Piece], film: Film, style: S
 class _Shot:
     """Describe one piece on the timeline."""
 
-    def __init__(self, name: str, number: int, piece: Piece, span: Span, film: Film, folder: Path) -> None:
+    def __init__(
+        self, name: str, number: int, piece: Piece, span: Span, film: Film, folder: Path
+    ) -> None:
         self.name, self.number, self.piece, self.span = name, number, piece, span
         self._rate = film.rate
         self._folder = folder
@@ -65,12 +74,19 @@ class _Shot:
         """Return what the film shows of the clip: from the middle of the dissolve into it to
         the middle of the next.
         """
-        return self._times(self._begin + self._trimmed, self.span.count - self._trimmed - self._cut_off)
+        return self._times(
+            self._begin + self._trimmed, self.span.count - self._trimmed - self._cut_off
+        )
 
     def dissolve(self) -> otio.schema.Transition:
         """Describe the dissolve into this piece."""
-        before, after = (RationalTime(n, float(self._rate)) for n in (self._trimmed, self.span.lead - self._trimmed))
-        return otio.schema.Transition("dissolve", otio.schema.TransitionTypes.SMPTE_Dissolve, before, after)
+        before, after = (
+            RationalTime(n, float(self._rate))
+            for n in (self._trimmed, self.span.lead - self._trimmed)
+        )
+        return otio.schema.Transition(
+            "dissolve", otio.schema.TransitionTypes.SMPTE_Dissolve, before, after
+        )
 
     def clip(self) -> otio.schema.Clip:
         clip = otio.schema.Clip(self.name, self._media(), self.range())
@@ -78,7 +94,10 @@ class _Shot:
         if self.piece.caption:
             marked = self._times(self._begin + self._trimmed, 0)
             clip.markers.append(otio.schema.Marker(self.piece.caption, marked))
-        for name, frames in (("fade in from black", self.span.rise), ("fade out to black", self.span.fall)):
+        for name, frames in (
+            ("fade in from black", self.span.rise),
+            ("fade out to black", self.span.fall),
+        ):
             if frames:
                 effect = otio.schema.Effect(name, "fade", {"storyreel": {"frames": frames}})
                 clip.effects.append(effect)
@@ -87,7 +106,9 @@ class _Shot:
     def _media(self) -> otio.core.MediaReference:
         if self.piece.path is None:
             return otio.schema.MissingReference("no clip yet", self._times(0, self._whole))
-        reference = otio.schema.ExternalReference(_url(self.piece.path, self._folder), self._times(0, self._whole))
+        reference = otio.schema.ExternalReference(
+            _url(self.piece.path, self._folder), self._times(0, self._whole)
+        )
         reference.name = f"{self.name}-{self.piece.path.stem}"
         return reference
 
@@ -108,7 +129,9 @@ def _music(style: Style, film: Film, folder: Path) -> otio.schema.Track:
         _url(style.music, folder), TimeRange(RationalTime(0, rate), RationalTime(whole, rate))
     )
     reference.name = style.music.stem
-    clip = otio.schema.Clip("music", reference, TimeRange(RationalTime(0, rate), RationalTime(shown, rate)))
+    clip = otio.schema.Clip(
+        "music", reference, TimeRange(RationalTime(0, rate), RationalTime(shown, rate))
+    )
     clip.metadata["storyreel"] = {"gain_db": style.music_gain_db}
     clip.metadata["cmx_3600"] = {"reel": "MUSIC"}
     track.append(clip)

@@ -1,4 +1,7 @@
-"""The ledger's tables, version by version (alembic). Never edit a version that was released: add the next one."""
+"""The ledger's tables, version by version (alembic).
+
+Never edit a version that was released: add the next one.
+"""
 
 from __future__ import annotations
 
@@ -7,11 +10,15 @@ from pathlib import Path
 import sqlalchemy as sa
 
 HEAD = "0005"
-VERSION_TABLE = "storyreel_version"  # its own: a ledger may share a PostgreSQL database with Prefect's server
+VERSION_TABLE = (
+    "storyreel_version"  # its own: a ledger may share a PostgreSQL database with Prefect's server
+)
 
 
 def current(connection: sa.Connection) -> str | None:
-    """The version of the tables that are there; None where there are none, or only those from before versions."""
+    """The version of the tables that are there; None where there are none, or only those from
+    before versions.
+    """
     if not sa.inspect(connection).has_table(VERSION_TABLE):
         return None
     found = connection.execute(sa.text(f"SELECT version_num FROM {VERSION_TABLE}")).scalar()

@@ -28,7 +28,9 @@ def read(workspace: Workspace) -> RunReport | None:
         report = RunReport.model_validate_json((folder / "report.json").read_bytes())
     except (OSError, ValueError):
         return None
-    return report if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
+    return (
+        report if all((folder / name).exists() for name in ("report.html", "scenes.csv")) else None
+    )
 
 
 def write_json(report: RunReport, workspace: Workspace) -> None:

@@ -21,7 +21,10 @@ from storyreel.workspace.folder import Workspace
 
 
 def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
-    """Yield the page, piece by piece. Pictures are inside it; clips are linked, relative to `report/`."""
+    """Yield the page, piece by piece.
+
+    Pictures are inside it; clips are linked, relative to `report/`.
+    """
     spans = _spans(report)
     orders = _orders(report)
     clips = {scene.id: scene.clip for scene in report.scenes if scene.used and scene.clip}
@@ -32,14 +35,18 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
         for name, end, word in ((seam.above, "right", "last"), (seam.below, "left", "first")):
             if pictures := _strip_of(clips.get(name), workspace):
                 shape = f"{clips[name].width} / {clips[name].height}"
-                found.append({"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"})
+                found.append(
+                    {"src": pictures, "end": end, "shape": shape, "words": f"{word} of {name}"}
+                )
         return found if len(found) == 2 else []
 
     return template().generate(
         report=report,
         outer=outer,
         strip=lambda scene: _strip_of(scene.clip, workspace),
-        scenes=[{"s": s, "next": advice(s, "FILE"), "pick": _pick(s, orders)} for s in report.scenes],
+        scenes=[
+            {"s": s, "next": advice(s, "FILE"), "pick": _pick(s, orders)} for s in report.scenes
+        ],
         counts=report.totals.nonzero,
         statuses=list(Status),
         tones=list(Tone),
@@ -56,12 +63,16 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
 def template() -> jinja2.Template:
     """Return the page's template; it escapes every value."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
-    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
+    )
     return environment.get_template("report.html")
 
 
 def _orders(report: RunReport) -> dict[tuple[str, int | None], int]:
-    """Number each take within its scene (1, 2, …), as `pick` does; for scenes with several takes."""
+    """Number each take within its scene (1, 2, …), as `pick` does; for scenes with several
+    takes.
+    """
     counts = Counter(scene.id for scene in report.scenes)
     seen: Counter[str] = Counter()
     found: dict[tuple[str, int | None], int] = {}
@@ -85,13 +96,17 @@ def critical_path(report: RunReport) -> list[str]:
     at = max(ends, key=lambda name: ends[name], default=None)
     while at is not None and at not in path:
         path.insert(0, at)
-        at = max((name for name in above[at] if name in ends), key=lambda name: ends[name], default=None)
+        at = max(
+            (name for name in above[at] if name in ends), key=lambda name: ends[name], default=None
+        )
     return path
 
 
 def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
     """Is the take part of the run's timeline: made, or resumed, by this run?"""
-    return bool(scene.timing.submitted_at) and (scene.status is not Status.REUSED or scene.run_id == report.run_id)
+    return bool(scene.timing.submitted_at) and (
+        scene.status is not Status.REUSED or scene.run_id == report.run_id
+    )
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
@@ -103,7 +118,14 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
         key = scene.model, scene.price.currency or ""
         line = found.setdefault(
             key,
-            {"model": key[0], "currency": key[1], "takes": 0, "seconds": 0, "estimate": Decimal(0), "lost": Decimal(0)},
+            {
+                "model": key[0],
+                "currency": key[1],
+                "takes": 0,
+                "seconds": 0,
+                "estimate": Decimal(0),
+                "lost": Decimal(0),
+            },
         )
         line["takes"] += 1
         line["seconds"] += scene.seconds
@@ -122,7 +144,9 @@ def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
 
 
 def _strip_of(clip: Clip | None, workspace: Workspace) -> str:
-    """Return the clip's first, middle and last picture as one data URL; empty if it is unreadable."""
+    """Return the clip's first, middle and last picture as one data URL; empty if it is
+    unreadable.
+    """
     if not clip:
         return ""
     path = workspace.root / clip.path
@@ -158,7 +182,9 @@ def _spans(report: RunReport) -> list[dict[str, Any]]:
                 "name": f"{scene.id} {scene.take or ''}",
                 "is_critical": scene.id in path,
                 "status": scene.status,
-                "tone": scene.status.tone if scene.status in (Status.FAILED, Status.HELD) else Tone.BUSY,
+                "tone": scene.status.tone
+                if scene.status in (Status.FAILED, Status.HELD)
+                else Tone.BUSY,
                 "left": round(100 * (submitted - start) / whole, 2),
                 "wait": round(100 * max(0.0, done - submitted) / whole, 2),
                 "fetch": round(100 * max(0.0, (collected or done) - done) / whole, 2),

@@ -1,4 +1,7 @@
-"""Takes, wishes for more takes, accounts. A ledger from before versions has some of them, or all."""
+"""Takes, wishes for more takes, accounts.
+
+A ledger from before versions has some of them, or all.
+"""
 
 import sqlalchemy as sa
 from alembic import op

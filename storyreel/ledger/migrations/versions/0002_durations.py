@@ -1,4 +1,6 @@
-"""Model and seconds of a take in columns of their own, so that later waits can learn from earlier ones."""
+"""Model and seconds of a take in columns of their own, so that later waits can learn from earlier
+ones.
+"""
 
 import json
 

@@ -10,10 +10,35 @@ revision = "0003"
 down_revision = "0002"
 
 _KEPT = (
-    "id", "storyboard", "scene", "take", "key", "ordinal", "state", "superseded", "account", "run_id", "request",
-    "inputs", "price", "currency", "submissions", "created_at", "submitted_at", "completed_at", "collected_at",
-    "expires_at", "polls", "job_id", "error_class", "error_code", "error_message", "clip", "model", "seconds",
-)  # fmt: skip
+    "id",
+    "storyboard",
+    "scene",
+    "take",
+    "key",
+    "ordinal",
+    "state",
+    "superseded",
+    "account",
+    "run_id",
+    "request",
+    "inputs",
+    "price",
+    "currency",
+    "submissions",
+    "created_at",
+    "submitted_at",
+    "completed_at",
+    "collected_at",
+    "expires_at",
+    "polls",
+    "job_id",
+    "error_class",
+    "error_code",
+    "error_message",
+    "clip",
+    "model",
+    "seconds",
+)
 
 
 def upgrade() -> None:
@@ -59,7 +84,9 @@ def upgrade() -> None:
     op.create_index("takes_by_account", "takes", ["account", "state"])
     op.create_index("takes_by_key", "takes", ["project", "storyboard", "key"])
     op.create_index("takes_by_duration", "takes", ["account", "model", "seconds", "completed_at"])
-    op.add_column("retakes", sa.Column("project", sa.String(128), nullable=False, server_default=""))
+    op.add_column(
+        "retakes", sa.Column("project", sa.String(128), nullable=False, server_default="")
+    )
     if op.get_bind().dialect.name == "postgresql":
         top = "SELECT COALESCE(MAX(id), 0) + 1 FROM takes"
         op.execute(f"SELECT setval(pg_get_serial_sequence('takes', 'id'), ({top}), false)")

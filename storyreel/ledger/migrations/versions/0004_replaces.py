@@ -1,4 +1,6 @@
-"""Which take another one is to replace, once its clip is here: what is good is not given up before."""
+"""Which take another one is to replace, once its clip is here: what is good is not given up
+before.
+"""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,6 @@
-"""How long a job took, of those that were watched to their end on our own clock: what later waits learn from."""
+"""How long a job took, of those that were watched to their end on our own clock: what later waits
+learn from.
+"""
 
 import sqlalchemy as sa
 from alembic import op
