@@ -117,7 +117,8 @@ async def _render(request: Request, caller: Caller, agreed: str | None) -> State
         snapshot, plan = planning.plan_to_run(prepared, session.ledger, run_id)
         checks.check_agreed(agreed, plan)
         checks.check_ready(prepared, plan)
-        session.currency = checks.budget_currency(prepared, plan) or session.currency
+        currency = checks.budget_currency(prepared, plan)
+        session.money.currency = currency or session.money.currency
         steps = TaskSteps(session, caller.task_runs)
         run = Run(session, plan, snapshot, steps, announce.Announcer(session))
         async with announce.progress(plan, run.percent):

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from storyreel.api.part import Fetched
-from storyreel.api.verdict import pace
 from storyreel.errors import DownloadError, ErrorKind, LinkExpired, MediaError, Stage
 from storyreel.film.media import intake
 from storyreel.film.media.clip import ClipFacts
@@ -44,8 +43,8 @@ async def collect(
     error: DownloadError | MediaError | None = None
     for attempt in range(TRIES):
         if attempt:
-            await session.sleep(2.0**attempt * pace(session.settings.time_scale))
-        session.tell(Progress(take.scene, take.take, Stage.COLLECTING))
+            await session.clock.sleep(2.0**attempt * session.pace)
+        session.on_progress(Progress(take.scene, take.take, Stage.COLLECTING))
         try:
             fetched = await delivery.fetch(session, take, url, part, pauses_s)
             strip, wanted = session.workspace.strip(path), _wanted(session, take, stills)

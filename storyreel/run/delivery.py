@@ -8,7 +8,6 @@ from pathlib import Path
 from storyreel.api import links
 from storyreel.api.answers import Job, JobStatus
 from storyreel.api.part import Fetched
-from storyreel.api.verdict import pace
 from storyreel.errors import ApiError, DownloadError, LinkExpired, NoLink, NotFound
 from storyreel.ledger.rows import Take
 from storyreel.run.session import Session
@@ -36,7 +35,7 @@ async def fetch(
     finals = 0
     for pause in (0.0, *pauses_s):
         if pause:
-            await session.sleep(pause * pace(session.settings.time_scale))
+            await session.clock.sleep(pause * session.pace)
         job = None
         try:
             if url is None:

@@ -1,6 +1,4 @@
-"""The first clip of each model in a run is compared with its request before more of that model is
-paid for.
-"""
+"""Compare the first clip of each model with its request before the run pays for more of it."""
 
 from __future__ import annotations
 
@@ -19,29 +17,27 @@ if TYPE_CHECKING:
 
 
 class FirstLook:
-    """What a run knows of each model's first clip.
-
-    Takes of a model wait here until its first one was compared.
-    """
+    """Compare the first clip of each model, and let its other takes wait until then."""
 
     def __init__(self, *, accept_differences: bool = False) -> None:
         self._accept_differences = accept_differences
-        self._first: dict[str, tuple[int, asyncio.Event]] = {}  # by model: its first finished take
+        # By model: its first finished take, and the event that its comparison sets.
+        self._first: dict[str, tuple[int, asyncio.Event]] = {}
         self._compared: set[str] = set()
-        self._ignored: dict[
-            str, FieldsIgnored
-        ] = {}  # by model: how its clip differs from the request
+        # By model: how its clip differs from the request.
+        self._ignored: dict[str, FieldsIgnored] = {}
+        self._warned: set[str] = set()
 
     def finished(self, model: str, take_id: int) -> None:
-        """A job of this model is finished: if it is the first, what follows waits for its clip."""
+        """Note that a job of this model is finished. Takes of the model wait for the first clip."""
         if model not in self._compared and model not in self._first:
             self._first[model] = (take_id, asyncio.Event())
 
     @contextlib.contextmanager
     def of(self, model: str, take_id: int) -> Iterator[None]:
-        """Within it the take's clip is downloaded and compared.
+        """Download and compare the take's clip inside the block.
 
-        At its end those that wait go on, with a clip or without.
+        Its end lets the waiting takes go on, also where the clip could not be downloaded.
         """
         try:
             yield
@@ -53,22 +49,28 @@ class FirstLook:
     async def wait(self, model: str) -> FieldsIgnored | None:
         """Wait until the first finished clip of a model was compared.
 
-        Returns how it differs, if that is not accepted.
+        Return how it differs, unless differences are accepted.
         """
         if model in self._first:
             await self._first[model][1].wait()
         return self._ignored.get(model)
 
     def release(self) -> None:
-        """Let all that wait go on: nothing more is sent."""
+        """Let all waiting takes go on: the run submits nothing more."""
         for _, compared in self._first.values():
             compared.set()
+
+    def needs_warning(self, model: str) -> bool:
+        """Return True once for each model: an answer that differs is shown once."""
+        is_new = model not in self._warned
+        self._warned.add(model)
+        return is_new
 
     def compare(self, session: Session, scene: Scene, take: Take) -> None:
         """Compare the first clip of a model in this run with its request.
 
-        The clip stays, and is used: it is paid for. One that was made in this run stops the run; an
-        earlier one stops it only where more of that model is to be sent.
+        Keep and use the clip: it is paid for. Stop the run if this run made the clip. If an
+        earlier run made it, stop only where more of the model is to be submitted.
         """
         from storyreel.run.looking import likenesses  # both import the session that holds this
         from storyreel.run.session import Progress
@@ -85,7 +87,7 @@ class FirstLook:
             f"{session.endpoint} ignores what {scene.model} was asked for (scene `{scene.id}`): "
             f"{'; '.join(differences)}"
         )
-        session.tell(Progress(take.scene, take.take, Stage.COLLECTING, words))
+        session.on_progress(Progress(take.scene, take.take, Stage.COLLECTING, words))
         if self._accept_differences:
             return
         self._ignored[scene.model] = FieldsIgnored(

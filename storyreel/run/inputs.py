@@ -185,7 +185,11 @@ async def _video_url(session: Session, scene: Scene, sources: dict[str, Take]) -
             job = await session.client.retrieve(take.job_id)
         except ApiError:
             job = None
-        if job and job.url and (job.expires_at is None or job.expires_at > session.now() + 3600):
+        if (
+            job
+            and job.url
+            and (job.expires_at is None or job.expires_at > session.clock.now() + 3600)
+        ):
             return job.url
     path = session.workspace.root / take.here.path
     return await session.media(_publish, session, path.read_bytes(), "mp4", scene.id)

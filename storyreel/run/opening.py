@@ -15,7 +15,7 @@ from storyreel.api.store import open_store
 from storyreel.ledger.gate import Ledger
 from storyreel.run.first_look import FirstLook
 from storyreel.run.request import Prepared, Request
-from storyreel.run.session import MEDIA_AT_ONCE, Progress, Session
+from storyreel.run.session import MEDIA_AT_ONCE, Executors, Money, Progress, Session
 from storyreel.workspace.settings import Settings
 from storyreel.workspace.workers import Workers
 
@@ -43,7 +43,7 @@ def simulator(
 async def open_session(
     prepared: Prepared,
     run_id: str,
-    tell: Callable[[Progress], None] = lambda progress: None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
     *,
     make_client: Callable[[Settings], Client] = Client,
     make_workers: Callable[[int], Workers] = Workers,
@@ -75,8 +75,9 @@ async def open_session(
         async with make_client(settings) as client:
             if not prepared.request.simulate:  # the simulator is of OpenAI's own shape
                 client.endpoint = prepared.catalog.endpoint
-            session = _session(prepared, settings, ledger, client, run_id)
-            session.tell, session.workers = tell, make_workers(MEDIA_AT_ONCE)
+            executors = Executors(processes=make_workers(MEDIA_AT_ONCE))
+            session = _session(prepared, settings, ledger, client, run_id, executors)
+            session.on_progress = on_progress
             session.stop_mark = ledger.stop_mark(session.account)
             try:
                 yield session
@@ -93,9 +94,17 @@ def _rehearsing(settings: Settings, address: str, speed: float) -> Settings:
 
 
 def _session(
-    prepared: Prepared, settings: Settings, ledger: Ledger, client: Client, run_id: str
+    prepared: Prepared,
+    settings: Settings,
+    ledger: Ledger,
+    client: Client,
+    run_id: str,
+    executors: Executors,
 ) -> Session:
+    """Return the session of a request, with its limits."""
     request, budget = prepared.request, prepared.storyboard.budget
+    limit = request.budget if request.budget is not None else (budget.limit if budget else None)
+    money = Money(limit, budget.currency if budget else None, request.caps)
     return Session(
         storyboard=prepared.storyboard,
         catalog=prepared.catalog,
@@ -105,9 +114,8 @@ def _session(
         client=client,
         store=open_store(settings),
         run_id=run_id,
-        budget=request.budget if request.budget is not None else (budget.limit if budget else None),
-        currency=budget.currency if budget else None,
-        caps=request.caps,
+        money=money,
+        executors=executors,
         simulated=request.simulate,
         first_look=FirstLook(accept_differences=request.accept_differences),
     )

@@ -76,7 +76,7 @@ class Outcomes:
         self.all.append(outcome)
         self.observer.outcome(outcome)
         if not outcome.status.is_good:  # a take that has a clip has shown itself
-            self.session.tell(
+            self.session.on_progress(
                 Progress(outcome.scene.id, outcome.take or 1, outcome.status, outcome.reason)
             )
 

@@ -51,7 +51,7 @@ class Run:
 
         What is in flight when the run is stopped is still collected.
         """
-        started_at = self.session.now()
+        started_at = self.session.clock.now()
         loop = asyncio.get_running_loop()
         self._done = {scene_plan.scene.id: loop.create_future() for scene_plan in self.plan.scenes}
         film, warnings = Film.on_disk(self.session.workspace), list[str]()
@@ -183,7 +183,7 @@ class Run:
             simulated=session.simulated,
             endpoint="simulator" if session.simulated else session.settings.endpoint,
             started_at=started_at,
-            finished_at=session.now(),
+            finished_at=session.clock.now(),
             stopped=self.outcomes.without_place(session.stopped) if session.stopped else None,
             warnings=tuple(warnings),
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from storyreel.api.answers import SEVEN_DAYS_S, Job
-from storyreel.api.verdict import ANSWERS, OVER_S, Doubt, pace
+from storyreel.api.verdict import ANSWERS, OVER_S, Doubt
 from storyreel.errors import LinkExpired, NotFound, StoryreelError
 from storyreel.ledger.rows import State, Take
 from storyreel.run import collection
@@ -162,7 +162,7 @@ async def _asked(session: Session, take: Take, *, is_patient: bool) -> Job | Tak
         NotFound: it does not know the job of a take that is not in flight.
         NotYetFound: it does not know one in flight, and one answer was to be enough.
     """
-    doubt = Doubt(session.clock, session.settings.time_scale)
+    doubt = Doubt(session.clock.monotonic, session.settings.time_scale)
     while True:
         try:
             return await session.client.retrieve(take.job)
@@ -173,7 +173,7 @@ async def _asked(session: Session, take: Take, *, is_patient: bool) -> Job | Tak
                 raise NotYetFound(error.message, status=error.status, code=error.code) from error
             if doubt.heard():
                 return await set_apart(session, take, error, polls=ANSWERS)
-        await session.sleep(OVER_S / (ANSWERS - 1) * pace(session.settings.time_scale) * 1.01)
+        await session.clock.sleep(OVER_S / (ANSWERS - 1) * session.pace * 1.01)
 
 
 async def _known(session: Session, take: Take, job: Job) -> Take:

@@ -1,13 +1,12 @@
-"""What one run holds open, and shares between its scenes."""
+"""Hold what one run keeps open and what its scenes share."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -30,7 +29,7 @@ from storyreel.workspace.workers import Workers
 
 INTERRUPTED_S = 90.0
 MEDIA_AT_ONCE = 2
-SIMULATOR = "simulator"  # in place of an account and an endpoint, in a rehearsal's rows
+SIMULATOR = "simulator"  # account and endpoint in the ledger of a rehearsal
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -38,10 +37,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """What a scene's take is doing now, or has come to; of the film, which is no scene's, how much
-    of it is cut.
+    """Describe what a take is doing, how it ended, or how much of the film is cut.
 
-    `scene` is empty for the film. `percent` is how much is done, where that is known.
+    `scene` is empty for the film. `percent` is None where it is unknown.
     """
 
     scene: str
@@ -52,20 +50,64 @@ class Progress:
 
     @classmethod
     def cutting(cls, done: int, total: int) -> Progress:
-        """How many pictures of the film are cut."""
+        """Return how many of the film's pictures are cut."""
         percent = min(100, 100 * done // max(1, total))
         return cls("", 0, Stage.CUTTING, f"{done} of {total} pictures", percent)
 
     def of(self, film: str) -> Progress:
-        """The same, of one film among others."""
+        """Return this progress under the name of one film of a batch."""
         return replace(self, scene=f"{film}/{self.scene}" if self.scene else film)
 
 
 @dataclass(slots=True)
-class Session:
-    """One run's open things.
+class Money:
+    """Limit what one run may spend.
 
-    `stopped` is why nothing more may be submitted, None while all is well.
+    `currency` is the currency of all limits, None where no limit is set.
+    """
+
+    budget: Decimal | None = None
+    currency: str | None = None
+    caps: Caps = NO_CAPS
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Read the time and wait. Tests pass a clock of their own."""
+
+    # Wall time: is stored, and compared with the API's times.
+    now: Callable[[], float] = time.time
+    # Measures durations: a change of the machine's time does not affect it.
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    # Spreads the pauses of many takes.
+    rng: random.Random = field(default_factory=random.Random)
+
+
+@dataclass(frozen=True, slots=True)
+class Executors:
+    """Run blocking work beside the event loop: in threads, or in processes that may crash."""
+
+    # One thread, so that ledger calls never run at the same time.
+    writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
+    media: ThreadPoolExecutor = field(
+        default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media")
+    )
+    processes: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
+
+    async def close(self) -> None:
+        """Wait for work that has begun, and drop the rest; finish every ledger call."""
+        await self.processes.close()
+        self.media.shutdown(wait=True, cancel_futures=True)
+        self.writer.shutdown(wait=True)
+
+
+@dataclass(slots=True)
+class Session:
+    """Hold what one run keeps open.
+
+    `stopped` says why the run submits nothing more, None while it may submit. `stop_mark` is when
+    the account was last stopped before this run began.
     """
 
     storyboard: Storyboard
@@ -76,45 +118,29 @@ class Session:
     client: Client
     store: Store | None
     run_id: str
-    budget: Decimal | None = None
-    currency: str | None = None
-    caps: Caps = NO_CAPS
-    tell: Callable[[Progress], None] = lambda progress: None
-    now: Callable[[], float] = (
-        time.time
-    )  # for what is written down and compared with the API's times
-    clock: Callable[[], float] = (
-        time.monotonic
-    )  # for how long something takes: no jump of the machine's time touches it
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    rng: random.Random = field(default_factory=random.Random)
     simulated: bool = False
+    money: Money = field(default_factory=Money)
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    clock: Clock = field(default_factory=Clock)
+    executors: Executors = field(default_factory=Executors)
     first_look: FirstLook = field(default_factory=FirstLook)
-    echoed: set[str] = field(
-        default_factory=set
-    )  # the models of which an answer named something else, and was shown
-    watched: set[int] = field(
-        default_factory=set
-    )  # the takes whose jobs this run asks about itself
-    stopped: StoryreelError | None = None
     slots: Slots = field(default_factory=Slots)
-    stop_mark: float | None = None  # when the account was last stopped, as this run began
-    _writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "ledger"))
-    _media: ThreadPoolExecutor = field(
-        default_factory=lambda: ThreadPoolExecutor(MEDIA_AT_ONCE, "media")
-    )
-    workers: Workers = field(default_factory=lambda: Workers(MEDIA_AT_ONCE))
+    stopped: StoryreelError | None = None
+    stop_mark: float | None = None
 
     @property
     def endpoint(self) -> str:
-        """Where jobs are made: the API's address; of a rehearsal, whose simulator has another at
-        each run, a word.
+        """Return the API's address.
+
+        A rehearsal returns a word: its simulator has another address in each run.
         """
         return SIMULATOR if self.simulated else self.settings.base_url
 
     @property
     def account(self) -> str:
-        """Names endpoint and key without showing the key: jobs in flight are counted by it."""
+        """Return a name for endpoint and key that hides the key; jobs in flight are counted by
+        it.
+        """
         if self.simulated:
             return SIMULATOR
         key = self.settings.api_key.get_secret_value() if self.settings.api_key else ""
@@ -122,44 +148,37 @@ class Session:
 
     @property
     def pace(self) -> float:
-        """What waits are multiplied by, at most 1: a simulator is faster than the API."""
+        """Return the factor for pauses: 1 at a real API, less at a faster simulator."""
         return verdict.pace(self.settings.time_scale)
 
-    @contextlib.contextmanager
-    def watching(self, take_id: int) -> Iterator[None]:
-        """This run asks about the take's job itself."""
-        self.watched.add(take_id)
-        try:
-            yield
-        finally:
-            self.watched.discard(take_id)
-
     def stop(self, reason: StoryreelError) -> None:
-        """Let nothing more be submitted; the first reason stands."""
+        """Submit nothing more. The first reason is kept."""
         if self.stopped is None:
             self.stopped = reason
         self.first_look.release()
 
     def check(self) -> None:
-        """Raises `Stopped` once the run has been stopped."""
+        """Raise `Stopped` if the run has been stopped."""
         if self.stopped is not None:
             raise Stopped(self.stopped.message, fix=self.stopped.fix)
 
     async def write(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a ledger call in the one writer thread.
 
-        It is finished even if the caller is cancelled meanwhile.
+        Finish the call even if the caller is cancelled meanwhile.
         """
         loop = asyncio.get_running_loop()
         outer = asyncio.shield(
-            loop.run_in_executor(self._writer, partial(function, *args, **kwargs))
+            loop.run_in_executor(self.executors.writer, partial(function, *args, **kwargs))
         )
-        outer.add_done_callback(_look_at)
+        outer.add_done_callback(_retrieve_error)
         return await outer
 
     async def uninterrupted(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run `work` to its end even if the caller is cancelled meanwhile, however often; the
-        cancellation is passed on afterwards. It stops the session: `work` begins nothing more.
+        """Run `work` to its end even if the caller is cancelled, once or often.
+
+        A cancellation stops the session, so that `work` begins nothing more. It gives `work` at
+        most 90 s. Raise the cancellation afterwards.
         """
         task = asyncio.ensure_future(work)
         interrupted: asyncio.CancelledError | None = None
@@ -173,37 +192,34 @@ class Session:
                 interrupted = error
         if interrupted is None:
             return task.result()
-        _look_at(task)
+        _retrieve_error(task)
         raise interrupted
 
     async def media(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run media work beside the event loop, two at a time."""
+        """Run media work in a thread, at most two at a time."""
         return await asyncio.get_running_loop().run_in_executor(
-            self._media, partial(function, *args, **kwargs)
+            self.executors.media, partial(function, *args, **kwargs)
         )
 
     async def apart(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run media work in a process of its own, two at a time: a file that kills a decoder does
-        not kill the run.
+        """Run media work in a process of its own, at most two at a time.
+
+        A file that crashes a decoder then does not crash the run.
 
         Raises:
-            MediaError: it did.
+            MediaError: the file crashed the process.
         """
-        return await self.workers.run(function, *args, **kwargs)
+        return await self.executors.processes.run(function, *args, **kwargs)
 
     async def close(self) -> None:
         """Close everything, each thing after those that need it."""
-        await self.workers.close()
-        self._media.shutdown(wait=True, cancel_futures=True)
-        self._writer.shutdown(wait=True)
+        await self.executors.close()
         self.ledger.close()
         if self.store:
             self.store.close()
 
 
-def _look_at(future: asyncio.Future[Any]) -> None:
-    """Look at what went wrong in it, so that asyncio does not report it as never retrieved where
-    nobody waits any more.
-    """
+def _retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Retrieve the future's error, so that asyncio does not report it as never retrieved."""
     if future.done() and not future.cancelled():
         future.exception()

@@ -77,7 +77,7 @@ class PlainSteps:
 
     async def wait(self, take: Take) -> Take:
         """See `Steps`."""
-        with self.session.watching(take.id):
+        with self.session.slots.watching(take.id):
             take, self._links[take.id] = await waiting.wait(
                 self.session, self.session.storyboard.scene(take.scene), take
             )
@@ -110,6 +110,6 @@ def cut_progress(session: Session) -> Callable[[int, int], None]:
         progress = Progress.cutting(done, total)
         if progress.percent != last:
             last = progress.percent
-            session.tell(progress)
+            session.on_progress(progress)
 
     return report

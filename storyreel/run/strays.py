@@ -74,6 +74,6 @@ def _is_wanted(take: Take) -> bool:
 def _show(session: Session, rescued: Rescued) -> None:
     if rescued.is_fetched or not rescued.is_good:
         state = Status.COMPLETED if rescued.is_fetched else Status.FAILED
-        session.tell(
+        session.on_progress(
             Progress(rescued.scene, rescued.take, state, f"not in this plan: {rescued.words}")
         )

@@ -6,7 +6,6 @@ import logging
 from dataclasses import replace
 
 from storyreel.api.answers import Job
-from storyreel.api.verdict import pace
 from storyreel.errors import (
     AnswerLost,
     ApiError,
@@ -112,7 +111,7 @@ class _Pauses:
             )
             session.stop(stop)
             raise stop from error
-        await session.sleep(2.0**self._unsent * pace(session.settings.time_scale))
+        await session.clock.sleep(2.0**self._unsent * session.pace)
 
     async def _slots_full(self) -> None:
         """Show once which jobs are waited for, and free the slots of those that have ended."""
@@ -121,9 +120,9 @@ class _Pauses:
         words = slots.words(holders, session.settings.max_in_flight)
         kind = words.partition(" ")[2][:8]
         if kind != self._holders:
-            session.tell(Progress(self._intent.scene, self._number, Stage.WAITING, words))
+            session.on_progress(Progress(self._intent.scene, self._number, Stage.WAITING, words))
         self._holders = kind
-        await session.sleep(SLOT_PAUSE_S * pace(session.settings.time_scale))
+        await session.clock.sleep(SLOT_PAUSE_S * session.pace)
 
     async def _refused(self, error: RateLimited) -> None:
         """Show the API's own words, and let the account cool down.
@@ -132,15 +131,15 @@ class _Pauses:
             StillLimited: it has said so for minutes, while none of our jobs was running.
         """
         session = self._session
-        scale = pace(session.settings.time_scale)
+        scale = session.pace
         wish = error.retry_after_s
         wait = max(wish, SLOT_PAUSE_S * scale) if wish is not None else COOL_DOWN_S * scale
         holding = await session.write(session.ledger.in_flight, session.account)
         if any(take.state is State.IN_FLIGHT for take in holding):
             self._since = None
         elif self._since is None:
-            self._since = session.clock()
-        elif session.clock() - self._since > LIMITED_S * scale:
+            self._since = session.clock.monotonic()
+        elif session.clock.monotonic() - self._since > LIMITED_S * scale:
             stop = StillLimited(
                 f"the API has answered for {LIMITED_S * scale:.0f} s that there are too "
                 "many requests, while no job of yours "
@@ -154,22 +153,24 @@ class _Pauses:
             f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
         )
         self._show(f"{asks}; it says: {error.message}", error.message)
-        until = session.now() + wait * session.rng.uniform(1.0, 1.25)
+        until = session.clock.now() + wait * session.clock.rng.uniform(1.0, 1.25)
         await session.write(session.ledger.cool_down, session.account, until)
 
     async def _cooling(self, until: float) -> None:
         """Wait for a part of the account's cool-down, whoever's request began it."""
-        pause = max(0.01, until - self._session.now())
+        pause = max(0.01, until - self._session.clock.now())
         if not self._shown:
             self._show(
                 f"the account waits {_seconds(pause)}: the API had too many requests", "the account"
             )
-        await self._session.sleep(min(pause, 5.0))
+        await self._session.clock.sleep(min(pause, 5.0))
 
     def _show(self, words: str, kind: str) -> None:
         if kind != self._shown:
             self._shown = kind
-            self._session.tell(Progress(self._intent.scene, self._number, Stage.WAITING, words))
+            self._session.on_progress(
+                Progress(self._intent.scene, self._number, Stage.WAITING, words)
+            )
 
 
 def _seconds(seconds: float) -> str:
@@ -189,9 +190,9 @@ async def _attempt(
         session.ledger.reserve,
         intent,
         slots=session.settings.max_in_flight,
-        budget=session.budget,
-        currency=session.currency,
-        caps=session.caps,
+        budget=session.money.budget,
+        currency=session.money.currency,
+        caps=session.money.caps,
         stop_mark=session.stop_mark,
     )
     if session.stopped:  # meanwhile; nothing was sent
@@ -199,7 +200,7 @@ async def _attempt(
             session.ledger.released, take.id, ErrorKind.TRANSIENT, None, session.stopped.message
         )
         session.check()
-    session.tell(Progress(planned.scene.id, number, Stage.SUBMITTING))
+    session.on_progress(Progress(planned.scene.id, number, Stage.SUBMITTING))
     try:
         job = await _post(session, planned, ready)
     except AnswerLost as error:
@@ -231,13 +232,12 @@ def _warn_of_echo(session: Session, planned: ScenePlan, take: Take, job: Job) ->
     for.
     """
     found = comparison.echoed(planned.scene, job.seconds, job.size)
-    if found and planned.scene.model not in session.echoed:
-        session.echoed.add(planned.scene.model)
+    if found and session.first_look.needs_warning(planned.scene.model):
         words = (
             f"warning: the answer for {planned.scene.model} differs from the request: "
             f"{'; '.join(found)}"
         )
-        session.tell(Progress(take.scene, take.take, Stage.GENERATING, words))
+        session.on_progress(Progress(take.scene, take.take, Stage.GENERATING, words))
 
 
 async def _note(session: Session, take: Take, job: Job) -> Take:
@@ -259,13 +259,13 @@ async def _note(session: Session, take: Take, job: Job) -> Take:
             words = (
                 f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
             )
-            session.tell(Progress(take.scene, take.take, Stage.SUBMITTING, words))
+            session.on_progress(Progress(take.scene, take.take, Stage.SUBMITTING, words))
             logging.getLogger(__name__).error("%s", words)
             if pause is None:
                 raise WorkspaceError(
                     words, fix=f"make the ledger writable, then: {adopt}"
                 ) from error
-        await session.sleep(pause or 0.0)
+        await session.clock.sleep(pause or 0.0)
     raise AssertionError("not reached")
 
 
@@ -303,9 +303,9 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
             session.ledger.resubmitted,
             take.id,
             intent,
-            budget=session.budget,
-            currency=session.currency,
-            caps=session.caps,
+            budget=session.money.budget,
+            currency=session.money.currency,
+            caps=session.money.caps,
         )
     except BudgetReached as error:
         session.stop(error)

@@ -180,7 +180,7 @@ class Takes:
         )
 
     def _show(self, scene: Scene, number: int, state: Stage | Status, detail: str = "") -> None:
-        self.session.tell(Progress(scene.id, number, state, detail))
+        self.session.on_progress(Progress(scene.id, number, state, detail))
 
 
 def in_order(scene: Scene, takes: Sequence[TakePlan]) -> tuple[TakePlan, ...]:

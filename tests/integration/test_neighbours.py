@@ -38,7 +38,7 @@ from storyreel.plan import make as plan
 from storyreel.plan.make import Snapshot
 from storyreel.run import collection, submission, waiting
 from storyreel.run.inputs import Ready
-from storyreel.run.session import Progress, Session
+from storyreel.run.session import Clock, Progress, Session
 from storyreel.simulator.picture import Shot, render
 from storyreel.workspace.folder import Workspace
 from storyreel.workspace.settings import Settings
@@ -303,8 +303,8 @@ class World:
         client = Client(settings, transport=httpx.MockTransport(self.handle), now=self.now)
         session = Session(
             storyboard=self.board, catalog=catalog.load(), settings=settings, workspace=self.workspace, ledger=self.ledger,
-            client=client, store=None, run_id=run_id, tell=self.told.append, now=self.now, clock=lambda: self.passed,
-            sleep=self.sleep, rng=random.Random(1),
+            client=client, store=None, run_id=run_id, on_progress=self.told.append, clock=Clock(self.now, lambda: self.passed,
+            self.sleep, random.Random(1)),
         )  # fmt: skip
         session.stop_mark = self.ledger.stop_mark(session.account)
         digests = {

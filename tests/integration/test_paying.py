@@ -36,7 +36,7 @@ from storyreel.plan import make as plan
 from storyreel.plan.make import Snapshot
 from storyreel.run import delivery, rescue, submission, waiting
 from storyreel.run.inputs import Ready
-from storyreel.run.session import Progress, Session
+from storyreel.run.session import Clock, Progress, Session
 from storyreel.workspace.folder import Workspace
 from storyreel.workspace.settings import Settings
 
@@ -63,8 +63,8 @@ class Bench:
         client = Client(settings, transport=httpx.MockTransport(self.handle), now=self.now)
         self.session = Session(
             storyboard=checked.storyboard, catalog=catalog.load(), settings=settings, workspace=workspace, ledger=self.ledger,
-            client=client, store=None, run_id="r", tell=self.told.append, now=self.now, clock=lambda: self.passed,
-            sleep=self.sleep, rng=random.Random(1),
+            client=client, store=None, run_id="r", on_progress=self.told.append, clock=Clock(self.now, lambda: self.passed,
+            self.sleep, random.Random(1)),
         )  # fmt: skip
         self.planned = plan.make(checked.storyboard, catalog.load(), Snapshot()).scene("s")
 

@@ -39,12 +39,9 @@ class Desk:
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.client = ledger, Api()
         self.account, self.run_id, self.pace = "acc", "now", 1.0
-        self.watched: set[int] = set()
         self.time = 1000.0
         self.settings = SimpleNamespace(time_scale=1.0)
-
-    def clock(self) -> float:
-        return self.time
+        self.clock = SimpleNamespace(monotonic=lambda: self.time)
 
     async def write(self, function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
@@ -89,12 +86,12 @@ async def test_each_is_asked_about_once_in_a_while_and_not_what_this_run_watches
     a, b = fly(ledger, "a"), fly(ledger, "b", run_id="now")
     watched = fly(ledger, "c")
     desk, look = Desk(ledger), slots.Slots()
-    desk.watched.add(watched.id)
-    for _ in range(3):
-        assert [t.id for t in await look.look(desk)] == [a.id, b.id, watched.id]  # type: ignore[arg-type]
-    assert desk.client.asked == ["q-a"], "an answer that does not come frees nothing"
-    desk.time += slots.ASK_EVERY_S
-    await look.look(desk)  # type: ignore[arg-type]
+    with look.watching(watched.id):
+        for _ in range(3):
+            assert [t.id for t in await look.look(desk)] == [a.id, b.id, watched.id]  # type: ignore[arg-type]
+        assert desk.client.asked == ["q-a"], "an answer that does not come frees nothing"
+        desk.time += slots.ASK_EVERY_S
+        await look.look(desk)  # type: ignore[arg-type]
     assert desk.client.asked == ["q-a", "q-a"]
 
 

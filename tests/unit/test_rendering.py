@@ -90,7 +90,7 @@ async def fail(planned: Plan, error: Exception) -> tuple[Outcome, list[Storyreel
     fake: Any = SimpleNamespace(
         stop=stops.append,
         stopped=None,
-        tell=lambda progress: None,
+        on_progress=lambda progress: None,
         settings=SimpleNamespace(max_in_flight=5),
         workspace=Workspace(Path("/x/runs/b")),
     )

@@ -54,7 +54,9 @@ def session(
     async def write(function: Any, *args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs)
 
-    row = SimpleNamespace(id=1, take=1, job_id="q", job="q", submitted_at=clock.now())
+    row = SimpleNamespace(
+        id=1, scene="s", take=1, job_id="q", job="q", endpoint=None, submitted_at=clock.now()
+    )
     ledger = SimpleNamespace(
         durations=lambda *a: [], finished=lambda *a, **k: SimpleNamespace(state="completed", **k),
         failed=lambda *a, **k: SimpleNamespace(state="failed", words=a[-1]), unknown=lambda *a, **k: SimpleNamespace(
@@ -63,8 +65,8 @@ def session(
     )  # fmt: skip
     return SimpleNamespace(
         catalog=catalog.load(), settings=SimpleNamespace(time_scale=1.0), ledger=ledger, account="a", write=write,
-        client=SimpleNamespace(retrieve=retrieve), now=clock.now, clock=lambda: clock.passed, sleep=clock.sleep,
-        tell=lambda progress: None, rng=random.Random(1), row=row, asked=asked,
+        client=SimpleNamespace(retrieve=retrieve), pace=1.0, clock=SimpleNamespace(now=clock.now, monotonic=lambda: clock.passed,
+        sleep=clock.sleep, rng=random.Random(1)), on_progress=lambda progress: None, row=row, asked=asked,
     )  # fmt: skip
 
 
@@ -143,7 +145,7 @@ async def test_a_word_that_is_new_is_shown_once() -> None:
     told: list[str] = []
     job = answers.Job("q", JobStatus.RUNNING, "marinating", is_new_word=True)
     one = session(clock, ends=300, words=lambda passed: job if passed < 300 else None)
-    one.tell = lambda progress: told.append(progress.detail)
+    one.on_progress = lambda progress: told.append(progress.detail)
     await wait(one, SCENE, one.row)
     assert sum("does not know" in words and "`marinating`" in words for words in told) == 1
 
@@ -180,5 +182,5 @@ async def test_only_what_was_watched_to_its_end_on_our_own_clock_teaches() -> No
             async def sleep(seconds: float, clock: Clock = clock) -> None:
                 clock.passed += seconds + (8 * 3600 if clock.passed > 100 else 0)
 
-            one.sleep = sleep
+            one.clock.sleep = sleep
         assert (await wait(one, SCENE, one.row))[0].watched_s is None, spoil
