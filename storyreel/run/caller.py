@@ -1,4 +1,4 @@
-"""Who called a run: what a batch's films share, and who hears of progress and of the end."""
+"""Name who started a run: what it shares with a batch, and who receives its progress and end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storyreel.run.session import Progress
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One film of a batch: the batch's id, the film's own, and what the films share.
+    """Name one film of a batch: the batch's id, the film's own, and what the films share.
 
     Outside a batch all are None.
     """
@@ -27,20 +27,20 @@ class Member:
 
 
 def _ignore_progress(progress: Progress) -> None:
-    """Nobody watches."""
+    """Do nothing: nobody watches."""
 
 
 def _ignore_end(report: RunReport, stopped: StoryreelError | None) -> None:
-    """Nobody waits for the report."""
+    """Do nothing: nobody waits for the report."""
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Hand one to a run that you start. A run of a deployment has one that does nothing.
+    """Receive what a run reports. A run of a deployment has a caller that does nothing.
 
-    `progress` hears of each step, `ended` of the report and of what stopped the run. `task_runs`
-    counts the task runs that were begun, by flow run: so many must be final in Prefect's server
-    before it may end.
+    `progress` receives each step, `ended` the report and what stopped the run. `task_runs` counts
+    the task runs that were begun, by flow run. Prefect's server may end only when it has received
+    the final state of so many.
     """
 
     progress: Callable[[Progress], None] = _ignore_progress
@@ -51,8 +51,9 @@ class Caller:
     def of_film(
         self, row: str, member: Member, ended: Callable[[RunReport, StoryreelError | None], None]
     ) -> Caller:
-        """The caller of one film of a batch: its progress is shown under the row's name, its task
-        runs count here.
+        """Return the caller of one film of a batch.
+
+        It shows progress under the row's name. It counts task runs here.
         """
         return dataclasses.replace(
             self,

@@ -1,4 +1,4 @@
-"""The webhook's event at the end of a run."""
+"""Send the webhook's event at the end of a run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from storyreel.workspace.settings import Settings
 
 
 def event(report: RunReport) -> tuple[str, dict[str, Any]]:
-    """(the event's name, its data): how a run ended, and each scene that failed or is held."""
+    """Return (event name, data): how a run ended, and each scene that failed or is held."""
     troubles = [
         scene.model_dump(mode="json", include={"id", "take", "status", "reason"})
         for scene in report.scenes
@@ -28,10 +28,10 @@ def event(report: RunReport) -> tuple[str, dict[str, Any]]:
 
 
 async def send(settings: Settings, report: RunReport) -> None:
-    """POST how a run ended to STORYREEL_WEBHOOK_URL; nothing of a rehearsal.
+    """POST how a run ended to STORYREEL_WEBHOOK_URL. Send nothing after a rehearsal.
 
     Raises:
-        ApiError: the address did not take it, three times.
+        ApiError: the address refused the event three times.
     """
     if not report.simulated:
         name, data = event(report)

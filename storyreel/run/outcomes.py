@@ -1,4 +1,4 @@
-"""What becomes of each take in a run: results, and errors turned into results."""
+"""Record how each take of a run ends; turn errors into outcomes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from storyreel.plan.make import ScenePlan, TakePlan
 from storyreel.report.outcome import Outcome, held_elsewhere, outcome_of
 from storyreel.run.session import Progress, Session
 
-# The first that fits names what kind of failure a take has.
+# The first type that fits an error gives its kind.
 KINDS: tuple[tuple[type[StoryreelError], ErrorKind], ...] = (
     (DeadlinePassed, ErrorKind.TIMEOUT),
     (LinkExpired, ErrorKind.EXPIRED),
@@ -37,7 +37,7 @@ KINDS: tuple[tuple[type[StoryreelError], ErrorKind], ...] = (
 
 
 class Observer(Protocol):
-    """Hears of each outcome, for events and logs."""
+    """Receive each outcome, for events and logs."""
 
     def outcome(self, outcome: Outcome) -> None:
         """Handle one outcome as it is recorded."""
@@ -47,7 +47,7 @@ class Observer(Protocol):
 
 
 class Log:
-    """Writes what matters to the log."""
+    """Write failed and held takes to the log."""
 
     def outcome(self, outcome: Outcome) -> None:
         """See `Observer`."""
@@ -60,7 +60,7 @@ class Log:
 
 
 class Outcomes:
-    """Records outcomes.
+    """Record the outcomes of a run.
 
     `begun` maps (scene, take number) to the ledger id of each take that this run paid for.
     """
@@ -75,7 +75,7 @@ class Outcomes:
         """Record an outcome and show it."""
         self.all.append(outcome)
         self.observer.outcome(outcome)
-        if not outcome.status.is_good:  # a take that has a clip has shown itself
+        if not outcome.status.is_good:  # the steps have shown a take that has a clip
             self.session.on_progress(
                 Progress(outcome.scene.id, outcome.take or 1, outcome.status, outcome.reason)
             )
@@ -83,11 +83,11 @@ class Outcomes:
     def add_take(
         self, scene_plan: ScenePlan, take: Take, reason: str, *, reused: bool = False
     ) -> None:
-        """Record what the take's row says."""
+        """Record the take as the ledger has it."""
         self.add(outcome_of(scene_plan.scene, take, reason, scene_plan.price, reused=reused))
 
     def add_held(self, scene_plan: ScenePlan, number: int, reason: str) -> None:
-        """Record that nothing was sent, and that a person or another run decides."""
+        """Record that nothing was sent because a person or another run decides."""
         self.add(
             Outcome(scene_plan.scene, Status.HELD, reason, take=number, price=scene_plan.price)
         )
@@ -97,12 +97,12 @@ class Outcomes:
         self.add(held_elsewhere(scene_plan, take_plan, number))
 
     def add_blocked(self, scene_plan: ScenePlan, upstream: str) -> None:
-        """Record that the scene above has no clip to make this one from."""
+        """Record that the upstream scene has no clip to make this one from."""
         self.add(
             Outcome(
                 scene_plan.scene,
                 Status.BLOCKED,
-                f"scene `{upstream}` is not there to be made from",
+                f"scene `{upstream}` has no clip to make this one from",
                 error_class=ErrorKind.UPSTREAM,
                 error_message=f"scene `{upstream}` has no usable clip",
                 price=scene_plan.price,
@@ -114,7 +114,7 @@ class Outcomes:
     ) -> None:
         """Record an error as the outcome of its take.
 
-        Stops the run where nothing more could be kept.
+        Stop the run if the ledger or the disk failed: nothing more could be kept.
         """
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
@@ -143,7 +143,7 @@ class Outcomes:
     ) -> None:
         """Record an error that no code foresaw.
 
-        It fails its scene only; what was paid for is in the ledger.
+        It fails its scene only. The ledger has what was paid for.
         """
         if isinstance(error, WorkspaceError):
             self.session.stop(error)
@@ -156,19 +156,19 @@ class Outcomes:
         )
 
     def disk_failed(self, error: OSError) -> None:
-        """Submit nothing more: its clip could not be kept.
+        """Stop the run: the disk could not keep another clip.
 
-        What is paid for stays in the ledger, to be fetched later.
+        The ledger keeps the paid jobs, and a later run downloads their clips.
         """
         self.session.stop(
             StoryreelError(
                 f"the disk failed: {error.strerror}",
-                fix="make room, then run again: what is paid for is fetched, not made again",
+                fix="make room, then run again: paid clips are downloaded, not paid for again",
             )
         )
 
     def without_place(self, error: StoryreelError) -> str:
-        """The error's message for the report: without the workspace's place on this machine."""
+        """Return the error's message for the report, without the workspace's path."""
         return error.message.replace(f"{self.session.workspace.root}{os.sep}", "")
 
     def _fail(
@@ -180,6 +180,7 @@ class Outcomes:
         message: str,
         fix: str | None = None,
     ) -> None:
+        """Record a failed take."""
         take = self._take_now(scene_plan.scene, number, take)
         words = f"{kind}: {message}"
         self.add(
@@ -200,6 +201,7 @@ class Outcomes:
     def _made_elsewhere(
         self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: MadeElsewhere
     ) -> None:
+        """Record a take whose job belongs to another endpoint."""
         words = f"held: {error.message}"
         held = Outcome(
             scene_plan.scene,
@@ -217,6 +219,7 @@ class Outcomes:
     def _not_started(
         self, scene_plan: ScenePlan, take: Take | None, number: int | None, error: Stopped
     ) -> None:
+        """Record a take that the stop of the run kept from being sent or collected."""
         take = self._take_now(scene_plan.scene, number, take)
         reason = (
             "not started: "
@@ -229,15 +232,16 @@ class Outcomes:
         )
 
     def _price_again(self, scene_plan: ScenePlan) -> str:
-        """What a clip that is gone would cost, and the command that makes it again."""
+        """Say what a lost clip would cost again, and which command makes it again."""
         price = scene_plan.price
         words = f"{price.high} {price.currency}" if price else "a price that is not known"
         command = f"storyreel run {self.session.storyboard.path.name} --force {scene_plan.scene.id}"
         return f"; made again it would cost {words}: {command}"
 
     def _take_now(self, scene: Scene, number: int | None, take: Take | None) -> Take | None:
-        """The take's row as it is now, also if it was begun in this run; as it was, where the
-        ledger cannot be read.
+        """Read the take from the ledger, also one that this run began.
+
+        Return `take` unchanged if the ledger cannot be read.
         """
         take_id = take.id if take else self.begun.get((scene.id, number or 0))
         try:

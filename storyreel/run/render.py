@@ -1,6 +1,4 @@
-"""Renders a plan: one coroutine a scene, all started at once, each waiting only for its own
-upstream scenes.
-"""
+"""Render a plan: start one coroutine a scene, which waits only for its own upstream scenes."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ from storyreel.run.takes import Sources, Takes
 
 
 class Run:
-    """One execution of a plan."""
+    """Execute a plan once."""
 
     def __init__(
         self,
@@ -42,14 +40,14 @@ class Run:
         self._done: dict[str, asyncio.Future[ScenePlan | None]] = {}
 
     def percent(self) -> float:
-        """How many of the scenes are over, 0 to 100."""
+        """Return the share of scenes that have ended, 0 to 100."""
         over = sum(1 for future in self._done.values() if future.done())
         return round(100 * over / max(1, len(self._done)), 1)
 
     async def render(self) -> RunReport:
-        """Render every scene, cut, write the report.
+        """Render every scene, cut the film, write the report.
 
-        What is in flight when the run is stopped is still collected.
+        A stopped run still collects the jobs in flight.
         """
         started_at = self.session.clock.now()
         loop = asyncio.get_running_loop()
@@ -75,15 +73,16 @@ class Run:
         result: ScenePlan | None = None
         try:
             result = await self._render_scene(scene_plan)
-        except Exception as error:  # a scene's error is that scene's: its siblings go on
+        except Exception as error:  # fails this scene only: its siblings go on
             self.outcomes.add_unexpected(scene_plan, None, None, error)
         finally:
             if not self._done[scene_plan.scene.id].done():
                 self._done[scene_plan.scene.id].set_result(result)
 
     async def _render_scene(self, scene_plan: ScenePlan) -> ScenePlan | None:
-        """Render one scene; returns its plan as it came out, or None where nothing can be made from
-        it.
+        """Render one scene. Return its plan with what became of each take.
+
+        Return None if no other scene can be made from it.
         """
         scene = scene_plan.scene
         if scene_plan.action is Action.SKIP:
@@ -112,12 +111,17 @@ class Run:
     async def _render_without(
         self, scene_plan: ScenePlan, upstream: str, sources: Sources
     ) -> ScenePlan | None:
-        """A scene one of whose upstream scenes has no clip: send nothing, but fetch and use what
-        was paid for.
+        """Render a scene whose upstream scene has no clip.
+
+        Submit nothing. Collect and use the takes that are paid for.
         """
         if any(take.action in (Action.SUBMIT, Action.BLOCKED) for take in scene_plan.takes):
             self.outcomes.add_blocked(scene_plan, upstream)
-        paid = tuple(take for one in scene_plan.takes if (take := one if one.row else one.instead))
+        paid = tuple(
+            paid_take
+            for take in scene_plan.takes
+            if (paid_take := take if take.row else take.instead)
+        )
         if not paid:
             return None
         result = await self._takes.make(dataclasses.replace(scene_plan, takes=paid), sources)
@@ -126,7 +130,7 @@ class Run:
     async def _replan(
         self, scene: Scene, upstream: dict[str, ScenePlan], *, forced: bool = False
     ) -> ScenePlan:
-        """The plan of a scene now that its upstream scenes have their clips."""
+        """Plan a scene again now that its upstream scenes have their clips."""
         session, board = self.session, self.plan.storyboard
 
         def plan_now() -> ScenePlan:
@@ -142,15 +146,16 @@ class Run:
         return scene_plan
 
     async def _read_takes(self) -> None:
-        """Read the ledger's rows again."""
-        rows = await self.session.write(self.session.ledger.takes, self.plan.storyboard.id)
-        self._takes.snapshot = dataclasses.replace(self._takes.snapshot, takes=tuple(rows))
+        """Read the takes from the ledger again."""
+        takes = await self.session.write(self.session.ledger.takes, self.plan.storyboard.id)
+        self._takes.snapshot = dataclasses.replace(self._takes.snapshot, takes=tuple(takes))
 
     # ---- the end
 
     def _clips(self) -> Shown:
-        """(scene id, its used take) of every scene, in film order; None where a scene has no clip
-        or is not over.
+        """Return (scene id, its used take) of every scene, in film order.
+
+        The take is None if the scene has no clip or has not ended.
         """
         results = {name: future.result() for name, future in self._done.items() if future.done()}
         scenes = [scene_plan.scene.id for scene_plan in self.plan.scenes]
@@ -159,7 +164,7 @@ class Run:
         ]
 
     async def _cut(self) -> Film:
-        """Make the film, unless something is missing for it: then the one on disk stays."""
+        """Make the film. Keep the one on disk if clips are missing or the run was stopped."""
         clips = self._clips()
         film = Film.before_cut(self.plan, clips, self.session.workspace)
         if film.is_wanted and self.session.stopped:
@@ -172,11 +177,12 @@ class Run:
             return film.failed(error)
 
     def _in_plan(self) -> set[int]:
-        """The ledger ids of all takes that the plan or this run had in hand."""
+        """Return the ledger ids of all takes that the plan or this run has handled."""
         outcomes = {outcome.row.id for outcome in self.outcomes.all if outcome.row}
         return strays.ids_of(self.plan) | outcomes | set(self.outcomes.begun.values())
 
     def _report(self, started_at: float, film: Film, warnings: list[str]) -> RunReport:
+        """Return the report of this run."""
         session, history = self.session, self._history()
         ending = Ending(
             run_id=session.run_id,
@@ -193,26 +199,30 @@ class Run:
         )
 
     def _unfinished(self, history: list[Take]) -> list[Outcome]:
-        """An outcome for each scene that has none: the run ended before."""
+        """Return an outcome for each scene that has none because the run ended early."""
         seen = {outcome.scene.id for outcome in self.outcomes.all}
-        rows = {
+        takes = {
             take.scene: take
             for take in history
             if not take.superseded and take.run_id == self.session.run_id
         }
         return [
-            outcome_of(one.scene, rows[one.scene.id], "", one.price)
-            if one.scene.id in rows
+            outcome_of(scene_plan.scene, takes[scene_plan.scene.id], "", scene_plan.price)
+            if scene_plan.scene.id in takes
             else Outcome(
-                one.scene, Status.SKIPPED, "the run ended before its turn", price=one.price
+                scene_plan.scene,
+                Status.SKIPPED,
+                "the run ended before this scene began",
+                price=scene_plan.price,
             )
-            for one in self.plan.scenes
-            if one.scene.id not in seen
+            for scene_plan in self.plan.scenes
+            if scene_plan.scene.id not in seen
         ]
 
     def _history(self) -> list[Take]:
-        """Every take of the storyboard; where the ledger cannot be read any more, what this run
-        knows.
+        """Return every take of the storyboard.
+
+        If the ledger cannot be read any more, return the takes of this run's outcomes.
         """
         try:
             return self.session.ledger.takes(self.plan.storyboard.id)

@@ -1,6 +1,6 @@
-"""The steps of a run that have effects outside it.
+"""Run the steps of a take that have effects outside the run.
 
-`tasks/` runs them as Prefect tasks, tests as they are.
+`tasks/` runs them as Prefect tasks, tests as plain coroutines.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from storyreel.run.session import Progress, Session
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One take to pay for.
+    """Name one take to pay for.
 
-    `number` is the take's number to show, `sources` holds the used take of each upstream scene.
-    `resend` is a held take that the policy sends once more; `replaces` is the ledger id of a take
+    `number` is the take's number to show. `sources` holds the used take of each upstream scene.
+    `resend` is a held take that the policy sends once more. `replaces` is the ledger id of the take
     that is used until this one's clip is on disk.
     """
 
@@ -34,38 +34,39 @@ class Order:
 
 
 class Steps(Protocol):
-    """What a run does to the world, one step after the other.
+    """Define the steps that have effects outside the run.
 
-    Each returns the take's row as the ledger has it then.
+    Each returns the take as the ledger has it afterwards.
     """
 
     async def submit(self, order: Order) -> Take | None:
-        """Pay for one take through the ledger's gate.
+        """Reserve one take in the ledger, and pay for it.
 
-        Returns None where another run has paid for it.
+        Return None if another run has paid for it.
         """
 
     async def wait(self, take: Take) -> Take:
         """Poll the job until it is final."""
 
     async def collect(self, take: Take, stills: Sequence[str]) -> Take:
-        """Download the clip, verify it, move it into the workspace, and write the stills that other
-        scenes start from.
+        """Download the clip, verify it, move it into the workspace.
+
+        Write the stills that other scenes start from.
         """
 
     async def write_stills(self, take: Take, stills: Sequence[str]) -> None:
-        """Write those stills of a clip that is on disk already."""
+        """Write these stills of a clip that is on disk already."""
 
     async def cut(self, clips: Shown) -> CutReport:
         """Make the film and the contact sheet."""
 
 
 class PlainSteps:
-    """The steps as coroutines, on an open session."""
+    """Run the steps as coroutines on an open session."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        self._links: dict[int, str | None] = {}  # signed: in memory only
+        self._links: dict[int, str | None] = {}  # signed, so never written down
 
     async def submit(self, order: Order) -> Take | None:
         """See `Steps`."""

@@ -1,5 +1,6 @@
-"""Collects what is paid for and not in a run's plan: of prompts that were edited, of scenes that
-are gone. Submits nothing.
+"""Collect takes that are paid for and not in a run's plan. Submit nothing.
+
+Their prompts were edited, or their scenes removed from the storyboard.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ from storyreel.run import rescue
 from storyreel.run.rescue import Rescued
 from storyreel.run.session import Progress, Session
 
-NO_ANSWER = (KeyRefused, EndpointRefused, Unreachable)  # after these the API is not asked again
+NO_ANSWER = (KeyRefused, EndpointRefused, Unreachable)  # after these the run sends nothing
 
 
 async def collect(session: Session, in_plan: Container[int]) -> list[str]:
     """Poll each job once that is not among these ledger ids, and download its clip if it is final.
 
-    What the links' seven days would take away is kept so: who edits a prompt back finds the clip.
-    Returns a warning for each that could not be had; never raises for one.
+    Links expire after seven days. With the clip on disk, a prompt that is edited back reuses it.
+    Return a warning for each clip that could not be downloaded. Raise for none.
     """
     if session.stopped is not None and (
         isinstance(session.stopped, NO_ANSWER) or not isinstance(session.stopped, Stopped)
     ):
-        # no answer can be expected, or nothing can be kept: the ledger or the disk failed
+        # The API will not answer, or the ledger or the disk failed and could keep nothing.
         return []
     try:
         takes = await session.write(session.ledger.takes, session.storyboard.id)
@@ -33,38 +34,38 @@ async def collect(session: Session, in_plan: Container[int]) -> list[str]:
         results = await rescue.rescue_takes(
             strays, lambda rescued: _show(session, rescued), is_patient=False
         )
-    except Exception as error:  # the film and its report are what the run is for
-        return [f"jobs of earlier plans could not be looked after: {error}"]
+    except Exception as error:  # of any kind: film and report matter more
+        return [f"jobs of earlier plans could not be collected: {error}"]
     return [
-        f"{one.scene} take {one.take}, not in this plan: {one.words}"
-        for one in results
-        if not one.is_good
+        f"{rescued.scene} take {rescued.take}, not in this plan: {rescued.words}"
+        for rescued in results
+        if not rescued.is_good
     ]
 
 
 def uncollected(plan: Plan, history: Sequence[Take]) -> list[str]:
-    """A warning for each job that is paid for, not collected and not in the plan, where no run
-    polls it.
-    """
-    known, file = ids_of(plan), plan.storyboard.path.name
+    """Return a warning for each job that is paid for, not collected, and not in the plan."""
+    in_plan, file = ids_of(plan), plan.storyboard.path.name
     return [
         f"{take.scene} take {take.take}, not in this plan: job {take.job_id} is paid for "
         "and its clip not collected; "
         f"`storyreel rescue {file}` downloads it"
         for take in history
-        if take.id not in known and _is_wanted(take)
+        if take.id not in in_plan and _is_wanted(take)
     ]
 
 
 def ids_of(plan: Plan) -> set[int]:
-    """The ledger ids of all takes of a plan."""
-    takes = [one for scene in plan.scenes for take in scene.takes for one in (take, take.instead)]
-    return {one.row.id for one in takes if one and one.row}
+    """Return the ledger ids of all takes of a plan, also of those that others replace."""
+    takes = [take for scene in plan.scenes for take in scene.takes]
+    takes += [take.instead for take in takes if take.instead]
+    return {take.row.id for take in takes if take.row}
 
 
 def _is_wanted(take: Take) -> bool:
-    """A job whose clip was never collected; one that is known to have expired was reported once,
-    which is enough.
+    """Return True if the clip of a job was never collected, and may still be downloaded.
+
+    A run has reported an expired clip before: that is enough.
     """
     if take.job_id is None or take.state not in (State.IN_FLIGHT, State.COMPLETED):
         return False

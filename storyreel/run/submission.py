@@ -1,4 +1,4 @@
-"""Submits a take: through the ledger's gate, then one POST, then the job's id into the ledger."""
+"""Submit a take: reserve it in the ledger, POST once, record the job's id."""
 
 from __future__ import annotations
 
@@ -34,30 +34,37 @@ from storyreel.run.session import Progress, Session
 TRIES_NOT_SENT = 5
 SLOT_PAUSE_S = 1.0
 COOL_DOWN_S = 15.0
-LIMITED_S = 900.0  # so long may the API say "too many" while no job of ours is running
-NOTE_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)  # between attempts to write a job's id down
+LIMITED_S = 900.0  # stop after so long of "too many requests" while no job of ours is running
+# Between attempts to record a job's id.
+RECORD_PAUSES_S = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+
+_KINDS: dict[type[ApiError], ErrorKind] = {
+    RateLimited: ErrorKind.RATE,
+    OutOfCredit: ErrorKind.QUOTA,
+    KeyRefused: ErrorKind.AUTH,
+    EndpointRefused: ErrorKind.AUTH,
+}
 
 
 async def submit(
-    session: Session, planned: ScenePlan, number: int, ready: Ready, replaces: int | None = None
+    session: Session, scene_plan: ScenePlan, number: int, ready: Ready, replaces: int | None = None
 ) -> Take | None:
-    """Pay for one take of `planned` and return its row: in flight, ambiguous, or refused (released,
-    failed).
+    """Pay for one take of the scene. Return it: in flight, ambiguous, released or failed.
 
-    `number` is for display; `replaces` is the row that is used until this take's clip is here.
-    Returns None where another run has paid for it meanwhile.
+    Return None if another run has paid for it meanwhile. `number` is the take's number to show.
+    `replaces` is the ledger id of the take that is used until this one's clip is on disk.
 
     Raises:
-        Stopped: the run was stopped, before or by this request; nothing was paid for by it.
+        Stopped: the run was stopped, before or by this request; the request paid for nothing.
     """
-    intent = replace(_intent(session, planned, ready), replaces=replaces)
+    intent = replace(_intent(session, scene_plan, ready), replaces=replaces)
     pauses = _Pauses(session, intent, number)
     while True:
-        if differs := await session.first_look.wait(planned.scene.model):
+        if differs := await session.first_look.wait(scene_plan.scene.model):
             session.stop(differs)
         session.check()
         try:
-            take = await session.uninterrupted(_attempt(session, planned, ready, intent, number))
+            take = await session.uninterrupted(_attempt(session, scene_plan, ready, intent, number))
         except AlreadyPaid:
             return None
         except (NotSent, RateLimited, SlotsFull, CoolingDown) as error:
@@ -69,28 +76,28 @@ async def submit(
             raise
         else:
             if take.state is State.AMBIGUOUS and _may_resubmit(session, take):
-                return await resubmit(session, planned, ready, take)
+                return await resubmit(session, scene_plan, ready, take)
             return take
 
 
 class _Pauses:
-    """Waits between the attempts of one take, says why, and ends them where that has no end."""
+    """Pause between the attempts of one take, and show why. Give up where no pause helps."""
 
     def __init__(self, session: Session, intent: Intent, number: int) -> None:
         self._session = session
         self._intent = intent
         self._number = number
         self._since: float | None = None
-        self._shown = ""  # what kind of limit was shown last
-        self._holders = ""  # and of what kind the holders of the slots were
+        self._shown = ""  # the kind of limit that was shown last
+        self._holders = ""  # the kind of slot holders that was shown last
         self._unsent = 0
 
     async def before_next(self, error: NotSent | RateLimited | SlotsFull | CoolingDown) -> None:
-        """Wait as long as the reason asks for.
+        """Wait as long as the error requires.
 
         Raises:
             Unreachable: five requests did not reach the API.
-            StillLimited: see `_refused`.
+            StillLimited: the API has limited us for minutes, while none of our jobs was running.
         """
         match error:
             case NotSent():
@@ -114,7 +121,7 @@ class _Pauses:
         await session.clock.sleep(2.0**self._unsent * session.pace)
 
     async def _slots_full(self) -> None:
-        """Show once which jobs are waited for, and free the slots of those that have ended."""
+        """Show once which jobs hold the slots, and free the slots of jobs that have ended."""
         session = self._session
         holders = await session.slots.look(session)
         words = slots.words(holders, session.settings.max_in_flight)
@@ -128,20 +135,34 @@ class _Pauses:
         """Show the API's own words, and let the account cool down.
 
         Raises:
-            StillLimited: it has said so for minutes, while none of our jobs was running.
+            StillLimited: the API has limited us for minutes, while none of our jobs was running.
         """
         session = self._session
-        scale = session.pace
-        wish = error.retry_after_s
-        wait = max(wish, SLOT_PAUSE_S * scale) if wish is not None else COOL_DOWN_S * scale
+        retry_after_s = error.retry_after_s
+        wait_s = COOL_DOWN_S * session.pace
+        if retry_after_s is not None:
+            wait_s = max(retry_after_s, SLOT_PAUSE_S * session.pace)
+        await self._check_limited(error)
+        waits = (
+            f"the API asks to wait {_seconds(wait_s)}"
+            if retry_after_s
+            else f"next attempt in {_seconds(wait_s)}"
+        )
+        self._show(f"{waits}; it says: {error.message}", error.message)
+        until = session.clock.now() + wait_s * session.clock.rng.uniform(1.0, 1.25)
+        await session.write(session.ledger.cool_down, session.account, until)
+
+    async def _check_limited(self, error: RateLimited) -> None:
+        """Stop the run after 15 minutes of limits during which no job of ours was running."""
+        session, limit_s = self._session, LIMITED_S * self._session.pace
         holding = await session.write(session.ledger.in_flight, session.account)
         if any(take.state is State.IN_FLIGHT for take in holding):
             self._since = None
         elif self._since is None:
             self._since = session.clock.monotonic()
-        elif session.clock.monotonic() - self._since > LIMITED_S * scale:
+        elif session.clock.monotonic() - self._since > limit_s:
             stop = StillLimited(
-                f"the API has answered for {LIMITED_S * scale:.0f} s that there are too "
+                f"the API has answered for {limit_s:.0f} s that there are too "
                 "many requests, while no job of yours "
                 f"was running: {error.message}",
                 fix="look at the account's quota and its plan, and whether others use this "
@@ -149,19 +170,14 @@ class _Pauses:
             )
             session.stop(stop)
             raise stop from error
-        asks = (
-            f"the API asks to wait {_seconds(wait)}" if wish else f"asked again in {_seconds(wait)}"
-        )
-        self._show(f"{asks}; it says: {error.message}", error.message)
-        until = session.clock.now() + wait * session.clock.rng.uniform(1.0, 1.25)
-        await session.write(session.ledger.cool_down, session.account, until)
 
     async def _cooling(self, until: float) -> None:
-        """Wait for a part of the account's cool-down, whoever's request began it."""
+        """Wait for at most 5 s of the account's cool-down. Any take or run may have begun it."""
         pause = max(0.01, until - self._session.clock.now())
         if not self._shown:
             self._show(
-                f"the account waits {_seconds(pause)}: the API had too many requests", "the account"
+                f"the account waits {_seconds(pause)}: the API limits its requests",
+                "the account",
             )
         await self._session.clock.sleep(min(pause, 5.0))
 
@@ -178,12 +194,31 @@ def _seconds(seconds: float) -> str:
 
 
 async def _attempt(
-    session: Session, planned: ScenePlan, ready: Ready, intent: Intent, number: int
+    session: Session, scene_plan: ScenePlan, ready: Ready, intent: Intent, number: int
 ) -> Take:
-    """Reserve, POST once, and write the answer down; never left half done by a cancellation.
+    """Reserve the take, POST once, and record the answer. A cancellation does not interrupt it.
 
-    Returns the row: in flight, ambiguous, refused (released) or moderated (failed). Raises what the
-    caller may try again after it was written down as not accepted.
+    Return the take: in flight, ambiguous, released (refused) or failed (moderated).
+
+    Raises:
+        ApiError: the API did not accept the request, and the ledger says so. The caller may retry.
+    """
+    take = await _reserve(session, intent)
+    session.on_progress(Progress(scene_plan.scene.id, number, Stage.SUBMITTING))
+    try:
+        job = await _post(session, scene_plan, ready)
+    except ApiError as error:
+        return await _record_refusal(session, take, error)
+    recorded = await _record_job(session, take, job)
+    _warn_of_echo(session, scene_plan, take, job)
+    return recorded
+
+
+async def _reserve(session: Session, intent: Intent) -> Take:
+    """Reserve the take in the ledger. Release it if the run was stopped meanwhile.
+
+    Raises:
+        Stopped: the run was stopped; nothing was sent.
     """
     session.check()
     take = await session.write(
@@ -195,70 +230,60 @@ async def _attempt(
         caps=session.money.caps,
         stop_mark=session.stop_mark,
     )
-    if session.stopped:  # meanwhile; nothing was sent
+    if session.stopped:
         await session.write(
             session.ledger.released, take.id, ErrorKind.TRANSIENT, None, session.stopped.message
         )
         session.check()
-    session.on_progress(Progress(planned.scene.id, number, Stage.SUBMITTING))
-    try:
-        job = await _post(session, planned, ready)
-    except AnswerLost as error:
-        return await session.write(session.ledger.lost, take.id, error.with_fix)
-    except Moderated as error:
-        return await session.write(
-            session.ledger.failed, take.id, ErrorKind.MODERATION, error.code, error.with_fix
-        )
-    except RequestRefused as error:
-        return await session.write(
-            session.ledger.released, take.id, ErrorKind.INVALID, error.code, error.with_fix
-        )
-    except ApiError as error:
-        await session.write(
-            session.ledger.released,
-            take.id,
-            _KINDS.get(type(error), ErrorKind.TRANSIENT),
-            error.code,
-            error.with_fix,
-        )
-        raise
-    noted = await _note(session, take, job)
-    _warn_of_echo(session, planned, take, job)
-    return noted
+    return take
 
 
-def _warn_of_echo(session: Session, planned: ScenePlan, take: Take, job: Job) -> None:
-    """Show at once, and once a model, where the answer names another length or size than was asked
-    for.
-    """
-    found = comparison.echoed(planned.scene, job.seconds, job.size)
-    if found and session.first_look.needs_warning(planned.scene.model):
+async def _record_refusal(session: Session, take: Take, error: ApiError) -> Take:
+    """Record a request that returned no job. Raise `error` again where the caller may retry."""
+    ledger, words = session.ledger, error.with_fix
+    match error:
+        case AnswerLost():
+            return await session.write(ledger.lost, take.id, words)
+        case Moderated():
+            return await session.write(
+                ledger.failed, take.id, ErrorKind.MODERATION, error.code, words
+            )
+        case RequestRefused():
+            return await session.write(
+                ledger.released, take.id, ErrorKind.INVALID, error.code, words
+            )
+    kind = _KINDS.get(type(error), ErrorKind.TRANSIENT)
+    await session.write(ledger.released, take.id, kind, error.code, words)
+    raise error
+
+
+def _warn_of_echo(session: Session, scene_plan: ScenePlan, take: Take, job: Job) -> None:
+    """Show a warning, once a model, if the answer names another length or size than the request."""
+    differences = comparison.echoed(scene_plan.scene, job.seconds, job.size)
+    if differences and session.first_look.needs_warning(scene_plan.scene.model):
         words = (
-            f"warning: the answer for {planned.scene.model} differs from the request: "
-            f"{'; '.join(found)}"
+            f"warning: the answer for {scene_plan.scene.model} differs from the request: "
+            f"{'; '.join(differences)}"
         )
         session.on_progress(Progress(take.scene, take.take, Stage.GENERATING, words))
 
 
-async def _note(session: Session, take: Take, job: Job) -> Take:
-    """Write the job's id down: the one fact that cannot be had again. Tried for a minute, then
-    said.
+async def _record_job(session: Session, take: Take, job: Job) -> Take:
+    """Record the job's id, the one fact that nothing can restore. Retry for a minute.
 
     Raises:
-        WorkspaceError: it cannot be written; the message has the id, and how to adopt it.
+        WorkspaceError: the ledger cannot be written; the message has the id, and how to adopt it.
     """
     name = f"scene `{take.scene}` take {take.take}"
     adopt = (
         f"storyreel resolve {session.storyboard.path} {take.scene} --take {take.take} --adopt "
         f"{job.id}"
     )
-    for pause in (*NOTE_PAUSES_S, None):
+    for pause in (*RECORD_PAUSES_S, None):
         try:
             return await session.write(session.ledger.submitted, take.id, job.id)
-        except Exception as error:  # whatever it is: what was paid for must not be lost with it
-            words = (
-                f"job {job.id} of {name} was made, and cannot be written into the ledger: {error}"
-            )
+        except Exception as error:  # of any kind: a job that is paid for must not be lost
+            words = f"job {job.id} of {name} exists, but the ledger cannot record it: {error}"
             session.on_progress(Progress(take.scene, take.take, Stage.SUBMITTING, words))
             logging.getLogger(__name__).error("%s", words)
             if pause is None:
@@ -269,16 +294,8 @@ async def _note(session: Session, take: Take, job: Job) -> Take:
     raise AssertionError("not reached")
 
 
-_KINDS: dict[type[ApiError], ErrorKind] = {
-    RateLimited: ErrorKind.RATE,
-    OutOfCredit: ErrorKind.QUOTA,
-    KeyRefused: ErrorKind.AUTH,
-    EndpointRefused: ErrorKind.AUTH,
-}
-
-
 def _may_resubmit(session: Session, take: Take) -> bool:
-    """Under `on_ambiguous: resubmit` exactly one more request may follow a lost answer."""
+    """Return True if the policy allows one more request after a lost answer, and none was sent."""
     return (
         session.storyboard.policy.on_ambiguous == "resubmit"
         and take.submissions == 1
@@ -286,18 +303,20 @@ def _may_resubmit(session: Session, take: Take) -> bool:
     )
 
 
-async def resubmit(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
-    """Send a held take once more, whatever became of the first request. The possible double charge
-    is counted.
+async def resubmit(session: Session, scene_plan: ScenePlan, ready: Ready, take: Take) -> Take:
+    """Send a held take once more, though its first request may have made a job.
+
+    Count the possible second charge.
 
     Raises:
         Stopped: the budget does not cover it.
     """
-    return await session.uninterrupted(_again(session, planned, ready, take))
+    return await session.uninterrupted(_send_again(session, scene_plan, ready, take))
 
 
-async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take) -> Take:
-    intent = _intent(session, planned, ready)
+async def _send_again(session: Session, scene_plan: ScenePlan, ready: Ready, take: Take) -> Take:
+    """Check the budget, POST, and record the answer."""
+    intent = _intent(session, scene_plan, ready)
     try:
         await session.write(
             session.ledger.resubmitted,
@@ -311,36 +330,37 @@ async def _again(session: Session, planned: ScenePlan, ready: Ready, take: Take)
         session.stop(error)
         raise
     try:
-        job = await _post(session, planned, ready)
+        job = await _post(session, scene_plan, ready)
     except AnswerLost as error:
         return await session.write(session.ledger.lost, take.id, error.with_fix)
     except ApiError as error:
         return await session.write(session.ledger.resubmission_refused, take.id, error.with_fix)
-    noted = await _note(session, take, job)
-    _warn_of_echo(session, planned, take, job)
-    return noted
+    recorded = await _record_job(session, take, job)
+    _warn_of_echo(session, scene_plan, take, job)
+    return recorded
 
 
-async def _post(session: Session, planned: ScenePlan, ready: Ready) -> Job:
-    body = planned.request.body(ready.sent)
-    if planned.scene.remix:
+async def _post(session: Session, scene_plan: ScenePlan, ready: Ready) -> Job:
+    body = scene_plan.request.body(ready.sent)
+    if scene_plan.scene.remix:
         return await session.client.remix(ready.remix_of or "", body)
     return await session.client.create(body)
 
 
-def _intent(session: Session, planned: ScenePlan, ready: Ready) -> Intent:
-    scene = planned.scene
+def _intent(session: Session, scene_plan: ScenePlan, ready: Ready) -> Intent:
+    """Return what the ledger records before the request is sent."""
+    scene = scene_plan.scene
     return Intent(
         storyboard=session.storyboard.id,
         scene=scene.id,
-        key=planned.key,
+        key=scene_plan.key,
         account=session.account,
         run_id=session.run_id,
-        request=planned.request.shown(),
+        request=scene_plan.request.shown(),
         inputs=ready.record,
-        price=planned.price.high if planned.price else None,
-        currency=planned.price.currency if planned.price else None,
-        wanted=len(planned.takes),
+        price=scene_plan.price.high if scene_plan.price else None,
+        currency=scene_plan.price.currency if scene_plan.price else None,
+        wanted=len(scene_plan.takes),
         model=scene.model,
         seconds=scene.seconds,
         endpoint=session.endpoint,

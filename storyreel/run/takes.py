@@ -1,6 +1,4 @@
-"""Makes the takes of a scene: each from where it stands in the ledger to its clip and its
-stills.
-"""
+"""Make the takes of a scene: take each from its state in the ledger to its clip and stills."""
 
 from __future__ import annotations
 
@@ -23,9 +21,9 @@ Sources = Mapping[str, Take]  # the used take of each upstream scene
 
 
 class Takes:
-    """Makes takes.
+    """Make the takes of every scene of a plan.
 
-    `snapshot` is what ledger and disk held when the run began, or later: set a newer one at will.
+    `snapshot` is the latest reading of ledger and disk. Replace it after a change.
     """
 
     def __init__(
@@ -36,13 +34,13 @@ class Takes:
         self.steps = steps
         self.outcomes = outcomes
         self._stills = wanted_stills(plan)
-        self._turn = asyncio.Semaphore(session.settings.max_in_flight)
-        # Few submit at once, and each to its end: what is sent is in the ledger as soon as it is
-        # answered.
-        self._gate = asyncio.Semaphore(AT_ONCE)
+        # A step begins when a slot is free. Across processes the ledger counts the slots.
+        self._slots = asyncio.Semaphore(session.settings.max_in_flight)
+        # Few takes submit at once, each to its end: the ledger records every answer at once.
+        self._submitting = asyncio.Semaphore(AT_ONCE)
 
     async def make(self, scene_plan: ScenePlan, sources: Sources) -> ScenePlan:
-        """Make every take of a scene side by side; returns the plan as it came out."""
+        """Make every take of a scene side by side. Return the plan with what became of each."""
         numbers = self._numbers(scene_plan)
         async with asyncio.TaskGroup() as group:
             tasks = [
@@ -56,7 +54,7 @@ class Takes:
     async def _fill(
         self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
     ) -> TakePlan:
-        """One take as it came out; where it has no clip, the one that it was to replace."""
+        """Make one take. Return what became of it, or the take that it fails to replace."""
         take = await self.make_one(scene_plan, take_plan, number, sources)
         if take is not None and take.state is State.COLLECTED:
             is_in_place = take_plan.row is None and take_plan.replaces is None
@@ -72,7 +70,7 @@ class Takes:
         return TakePlan(Action.FAILED, take_plan.reason, ordinal, take, place=take_plan.place)
 
     def _numbers(self, scene_plan: ScenePlan) -> list[int]:
-        """The take numbers to show: those of the rows in the ledger, then the next free ones."""
+        """Return the take numbers to show: the ledger's, then the next free ones."""
         earlier = self.snapshot.by_scene.get(scene_plan.scene.id, [])
         next_free = max((take.take for take in earlier), default=0) + 1
         numbers = []
@@ -87,9 +85,9 @@ class Takes:
     async def make_one(
         self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
     ) -> Take | None:
-        """One take from where it stands to its stills, with its outcome recorded.
+        """Take one take from its state to its stills, and record its outcome.
 
-        Returns its row, None where it has none or its clip cannot be had.
+        Return the take as the ledger has it; None if there is none, or its clip cannot be fetched.
         """
         take, outcomes = take_plan.row, self.outcomes
         try:
@@ -107,16 +105,14 @@ class Takes:
                 scene_plan, take, take_plan.reason, reused=take_plan.action is Action.REUSE
             )
             return take
-        except Exception as error:  # a take's error is that take's: its siblings go on
+        except Exception as error:  # fails this take only: its siblings go on
             outcomes.add_error(scene_plan, take, number, error)
         return None if take is None or take.state is State.COLLECTED else take
 
     async def _run_steps(
         self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
     ) -> Take | None:
-        """Submit, wait, collect, stills: what is left of it, one after the other in this
-        coroutine.
-        """
+        """Run the steps that are left: submit, wait, collect, write stills."""
         scene = scene_plan.scene
         take = await self._finish_job(scene_plan, take_plan, number, sources)
         if take is None:
@@ -140,19 +136,17 @@ class Takes:
     async def _finish_job(
         self, scene_plan: ScenePlan, take_plan: TakePlan, number: int, sources: Sources
     ) -> Take | None:
-        """Submit where nothing was sent yet, and wait for what is in flight."""
+        """Submit a take that was not sent yet, and wait for a job in flight."""
         scene, take = scene_plan.scene, take_plan.row
         if take_plan.action is Action.SUBMIT:
-            if self._turn.locked():
+            if self._slots.locked():
                 self._show(
                     scene,
                     number,
                     Stage.WAITING,
                     slots.words((), self.session.settings.max_in_flight),
                 )
-            async with (
-                self._turn
-            ):  # a step begins when its turn has come; across processes the ledger decides
+            async with self._slots:
                 order = Order(scene_plan, number, sources, resend=take, replaces=take_plan.replaces)
                 return await self._submit_and_wait(order)
         if scene_plan.forced and take_plan.action is Action.RESUME:
@@ -163,7 +157,7 @@ class Takes:
 
     async def _submit_and_wait(self, order: Order) -> Take | None:
         scene = order.scene_plan.scene
-        async with self._gate:
+        async with self._submitting:
             take = await self.steps.submit(order)
         if take is None:
             return None
@@ -184,10 +178,10 @@ class Takes:
 
 
 def in_order(scene: Scene, takes: Sequence[TakePlan]) -> tuple[TakePlan, ...]:
-    """The takes in the order of the next plan.
+    """Return the takes in the order of the next plan.
 
-    Takes made side by side get their ordinals as they come to the gate. The next plan must find the
-    same one to be the first: else the scenes made from it would be stale, and paid for again.
+    Takes made side by side get their ordinals as the ledger reserves them. The next plan must find
+    the same take first. Otherwise the scenes made from it would be stale, and paid for again.
     """
     return tuple(
         sorted(
@@ -198,9 +192,7 @@ def in_order(scene: Scene, takes: Sequence[TakePlan]) -> tuple[TakePlan, ...]:
 
 
 def wanted_stills(plan: Plan) -> dict[str, list[str]]:
-    """The stills that each scene's clip is asked for: `last`, and those that other scenes start
-    from.
-    """
+    """Return the stills to write of each scene's clip: `last`, and those that other scenes use."""
     names = {scene_plan.scene.id: {"last"} for scene_plan in plan.scenes}
     for scene_plan in plan.scenes:
         for _, image in scene_plan.scene.images:

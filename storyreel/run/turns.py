@@ -1,4 +1,4 @@
-"""The films of a batch, a few at a time: one report a row."""
+"""Render the films of a batch, a few at a time. Return one report a row."""
 
 from __future__ import annotations
 
@@ -24,20 +24,19 @@ async def render_films(
     render: RenderFilm,
     log: Callable[[str], None],
 ) -> Reports:
-    """Render each film that has work, at most `parallel` at once; bring report and film of the
-    others up to date.
+    """Render each film that has work, at most `parallel` at once.
 
-    `render` starts one run, hands its report to the last argument, and returns how it ended in
-    words.
+    Update report and film of the others. `render` starts one run, passes its report to the last
+    argument, and returns in words how the run ended.
     """
-    turn = asyncio.Semaphore(max(1, parallel))
+    free = asyncio.Semaphore(max(1, parallel))
     reports: Reports = {row.name: None for row, _, _ in films}
 
-    async def one(row: Row, prepared: Prepared, plan: Plan) -> None:
+    async def render_row(row: Row, prepared: Prepared, plan: Plan) -> None:
         def keep(report: RunReport, stopped: StoryreelError | None) -> None:
             reports[row.name] = report
 
-        async with turn:
+        async with free:
             words = await render(row, prepared, plan, keep)
             if reports[row.name] is None:
                 log(f"row {row.number}: {words}")
@@ -45,7 +44,7 @@ async def render_films(
     async with asyncio.TaskGroup() as group:
         for row, prepared, plan in films:
             if plan.has_work:
-                group.create_task(one(row, prepared, plan))
+                group.create_task(render_row(row, prepared, plan))
             else:
                 reports[row.name] = await asyncio.to_thread(finishing.finish, prepared, plan)
     return reports
