@@ -244,7 +244,7 @@ async def test_an_id_that_cannot_be_written_down_for_a_while_is_not_lost(
     )
     row = await one.submit()
     assert row is not None and (row.state, row.job_id) == (State.IN_FLIGHT, "q-1")
-    assert "job q-1 of scene `s` take 1 was made" in one.words() and one.posts == 1
+    assert "job q-1 of scene `s` take 1 exists" in one.words() and one.posts == 1
 
 
 def _fail() -> Take:
