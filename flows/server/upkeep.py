@@ -22,7 +22,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from storyreel.errors import UsageError, WorkspaceError
-from storyreel.flows.server import backend, processes
+from storyreel.flows.server import address, backend, processes
 from storyreel.manifest.document import slug
 
 if TYPE_CHECKING:
@@ -156,11 +156,11 @@ def down(folder: Path) -> list[str]:
 
 
 def _log() -> Path:
-    return backend.home() / "storyreel-worker.log"
+    return address.home() / "storyreel-worker.log"
 
 
 def _workers_file() -> Path:
-    return backend.home() / "storyreel-workers.json"
+    return address.home() / "storyreel-workers.json"
 
 
 def _running() -> dict[str, dict[str, Any]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from storyreel.errors import UsageError
-from storyreel.flows.server import backend, upkeep
+from storyreel.flows.server import address, upkeep
 from storyreel.flows.server.backend import Backend
 from storyreel.flows.server.processes import listen
 
@@ -78,10 +78,10 @@ def test_the_fix_names_whatever_names_the_server(
 ) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
-    assert backend.forget("http://127.0.0.1:1/api") == "unset PREFECT_API_URL"
+    assert address.forget("http://127.0.0.1:1/api") == "unset PREFECT_API_URL"
     monkeypatch.delenv("PREFECT_API_URL")
     (tmp_path / "profiles.toml").write_text('active = "old"\n[profiles.old]\n')
-    assert "prefect config unset PREFECT_API_URL" in backend.forget("http://127.0.0.1:1/api")
+    assert "prefect config unset PREFECT_API_URL" in address.forget("http://127.0.0.1:1/api")
 
 
 def test_deployments_and_work_pools_bear_the_projects_name() -> None:
