@@ -75,7 +75,7 @@ async def render_batch(
             )
             reports = await turns.render_films(films, parallel, calls.call, get_run_logger().error)
     batch.summarise(folder, f"{storyboard.stem}: {counted(len(films), 'film')}", reports)
-    await announce.patiently(_table(storyboard, reports))
+    await announce.send(_table(storyboard, reports))
     return _state(reports)
 
 
