@@ -48,7 +48,7 @@ async def _enter(
                 raise
             if not has_logged:
                 get_run_logger().warning(
-                    "%s: this run waits its turn, up to %.0f h", error.message, wait_s / 3600
+                    "%s: this run waits for it, up to %.0f h", error.message, wait_s / 3600
                 )
             has_logged = True
         await asyncio.sleep(LOOK_EVERY_S)
