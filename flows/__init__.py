@@ -1,1 +1,1 @@
-"""Prefect flows, and the Prefect server behind them. May import tasks and storyreel."""
+"""Prefect flows, and the Prefect server behind them. May import tasks and storyreel, not cli."""

@@ -1,12 +1,13 @@
-"""The flow `render-storyboard`: its parameters, approval, artifacts, and how it ends.
+"""The flow `render-storyboard`: its parameters, approval, artifacts and final state.
 
-The run is in `storyreel.run`.
+`storyreel.run` holds the run itself.
 """
 
 from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
@@ -23,24 +24,24 @@ from storyreel.ledger.rows import Caps
 from storyreel.plan import make as plans
 from storyreel.report.model import RunReport
 from storyreel.run import checks, notice, opening, placing, planning
-from storyreel.run.caller import Caller
+from storyreel.run.caller import Caller, Member
 from storyreel.run.render import Run
 from storyreel.run.request import Prepared, Request
 from storyreel.tasks.steps import TaskSteps
 
 
 def called_by(caller: Caller, **options: Any) -> Flow[..., Any]:
-    """The flow for a caller in this process; `options` as `Flow.with_options` takes them."""
+    """Return the flow for a caller in this process, with `options` of `Flow.with_options`."""
     return callers.with_caller(render_storyboard, caller, **options)
 
 
 def _run_name() -> str:
+    """Return the flow run's name: `lake rehearsal 11-25 14:05`."""
     context = FlowRunContext.get()
     parameters = (context.parameters if context else None) or {}
     name = Path(str(parameters.get("storyboard", "storyboard"))).stem
-    return (
-        f"{name}{' rehearsal' if parameters.get('simulate') else ''} {time.strftime('%m-%d %H:%M')}"
-    )
+    rehearsal = " rehearsal" if parameters.get("simulate") else ""
+    return f"{name}{rehearsal} {time.strftime('%m-%d %H:%M')}"
 
 
 @flow(
@@ -66,48 +67,41 @@ async def render_storyboard(
     catalog: Path | None = None,
     agreed: str | None = None,
 ) -> State[Any]:
-    """Render a storyboard: do what is left of it, cut the film, write the report.
+    """Render what is left of a storyboard, cut the film, write the report.
 
     Args:
         storyboard: The YAML file, on the machine that runs this.
         workspace: The folder of results; default `runs/<id>`.
         simulate: Rehearse on the built-in simulator; nothing is spent.
         speed: How much faster than the real API the simulator is.
-        only: Only these scenes, with what they are made from.
-        start: Only this scene and all that is made from it.
+        only: Only these scenes, and the scenes they are made from.
+        start: Only this scene, and the scenes made from it.
         variables: Values for the storyboard's vars.
-        budget: What may be spent over the workspace's life, instead of the storyboard's own budget.
+        budget: What may be spent over the workspace's life; replaces the storyboard's own budget.
         budget_per_run: What this run may spend (of a batch: all of its runs together).
         budget_per_day: What the storyboard may spend within 24 hours.
         force: Make these scenes again.
-        accept_differences: Go on where the first clip of a model is not as long, or not of the
-        shape, that was asked for.
+        accept_differences: Go on if the first clip of a model has another length or shape than its
+        request.
         catalog: A model catalogue of your own.
-        agreed: Names the plan whose price a person agreed to; another one is refused. Leave it
-        empty.
+        agreed: The plan whose price a person agreed to; another one is refused. Leave it empty.
     """
     caller = callers.current()
-    request = Request(
-        storyboard=storyboard,
-        workspace=workspace,
-        simulate=simulate,
-        speed=speed,
-        only=tuple(only or ()),
-        start=start,
-        variables=variables or {},
-        budget=budget,
-        force=tuple(force or ()),
-        accept_differences=accept_differences,
-        catalog=catalog,
-        caps=Caps(budget_per_run, budget_per_day, caller.member.batch),
-        name=caller.member.name,
-        ledger=caller.member.ledger,
-        simulator=caller.member.simulator,
-    )
-    return await _render(request, caller, agreed)
+    caps = Caps(budget_per_run, budget_per_day, caller.member.batch)
+    request = Request(storyboard, workspace, simulate=simulate, speed=speed, caps=caps)
+    request = replace(request, only=tuple(only or ()), start=start, force=tuple(force or ()))
+    request = replace(request, variables=variables or {}, budget=budget, catalog=catalog)
+    request = replace(request, accept_differences=accept_differences)
+    return await _render(_as_member(request, caller.member), caller, agreed)
+
+
+def _as_member(request: Request, film: Member) -> Request:
+    """Return the request with the name, ledger and simulator that the batch gives its film."""
+    return replace(request, name=film.name, ledger=film.ledger, simulator=film.simulator)
 
 
 async def _render(request: Request, caller: Caller, agreed: str | None) -> State[Any]:
+    """Run the request, show it in Prefect, and return the flow run's final state."""
     prepared = placing.prepare(request)
     agreed = await _approved(prepared, agreed)
     batch = caller.member.batch
@@ -135,10 +129,10 @@ async def _render(request: Request, caller: Caller, agreed: str | None) -> State
 
 
 async def _approved(prepared: Prepared, agreed: str | None) -> str | None:
-    """Check the plan that was agreed to before `--force` sets anything aside; wait for a person
-    where the policy asks.
+    """Check that a person agreed to this plan; wait for one if the policy asks for approval.
 
-    Returns the name of the plan whose price is agreed to, None where nobody was asked.
+    Return the name of the plan whose price is agreed to; None if nobody was asked. Call it before
+    the run changes the ledger.
     """
     if agreed is not None:
         checks.check_agreed(agreed, planning.make_plan(prepared, planning.snapshot(prepared)))
@@ -150,7 +144,7 @@ async def _approved(prepared: Prepared, agreed: str | None) -> str | None:
 
 
 def _state(report: RunReport, stopped: StoryreelError | None) -> State[Any]:
-    """The flow run's final state."""
+    """Return the flow run's final state."""
     message = announce.summary(report)
     if report.status == "completed":
         return Completed(message=message)

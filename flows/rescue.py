@@ -1,4 +1,4 @@
-"""The flow `rescue-clips`: download what is paid for, before its links expire. Submits nothing."""
+"""The flow `rescue-clips`: download paid clips before their links expire. It submits nothing."""
 
 from __future__ import annotations
 
@@ -28,35 +28,35 @@ async def rescue_clips(paths: list[Path] | None = None) -> State[Any]:
         default `runs`.
     """
     log = get_run_logger()
-    problems: list[str] = []
+    errors: list[str] = []
 
-    def report_error(name: str, error: StoryreelError) -> None:
-        problems.append(name)
+    def log_error(name: str, error: StoryreelError) -> None:
+        errors.append(name)
         log.error("%s: %s", name, error.message)
 
-    def say(one: Rescued) -> None:
+    def log_outcome(outcome: Rescued) -> None:
         log.log(
-            logging.INFO if one.is_good else logging.ERROR,
+            logging.INFO if outcome.is_good else logging.ERROR,
             "%s: %s take %s: %s",
-            one.storyboard,
-            one.scene,
-            one.take,
-            one.words,
+            outcome.storyboard,
+            outcome.scene,
+            outcome.take,
+            outcome.words,
         )
 
-    found = []
+    workspaces = []
     for path in paths or finding.runs_here():
         try:
-            found += [p for p in finding.prepare_rescue(Request(path)) if p.has_ledger()]
+            workspaces += [p for p in finding.prepare_rescue(Request(path)) if p.has_ledger()]
         except StoryreelError as error:
-            report_error(str(path), error)
-    outcomes, _ = await rescue.rescue(found, say, report_error)
+            log_error(str(path), error)
+    outcomes, _ = await rescue.rescue(workspaces, log_outcome, log_error)
     if outcomes:
         rows = [
             {"storyboard": o.storyboard, "scene": o.scene, "take": o.take, "outcome": o.words}
             for o in outcomes
         ]
         await acreate_table_artifact(key="rescued", table=rows, description="What was asked about")
-    bad = len(problems) + sum(1 for one in outcomes if not one.is_good)
+    bad = len(errors) + sum(1 for outcome in outcomes if not outcome.is_good)
     message = f"{len(outcomes)} asked about, {bad} with a problem"
     return Failed(message=message) if bad else Completed(message=message)

@@ -1,4 +1,4 @@
-"""Every error Storyreel raises on purpose, in one tree; below it, the words that all rooms share.
+"""Every error that Storyreel raises on purpose, in one tree, and the words that all rooms share.
 
 StoryreelError
 ├── UsageError              wrong flags, missing files, unusable settings         exit 2
@@ -11,27 +11,27 @@ StoryreelError
 │   ├── OutOfCredit         the account has no money left                         exit 3
 │   ├── KeyRefused          the endpoint refuses the key                          exit 4
 │   ├── EndpointRefused     something else about this address refuses us          exit 4
-│   ├── FieldsIgnored       the endpoint leaves out what it was asked for         exit 4
-│   ├── StillLimited        too many requests, for minutes, and none is ours      exit 4
+│   ├── FieldsIgnored       the endpoint bills a field, and ignores it            exit 4
+│   ├── StillLimited        "too many requests" for minutes, with no job of ours  exit 4
 │   └── Unreachable         the endpoint does not answer                          exit 4
 ├── ApiError                one request failed; the subclasses say what it means
-│   ├── NotSent             provably never reached the API: safe to send again
-│   ├── AnswerLost          it left, and what came proves nothing: a job may exist
+│   ├── NotSent             the request never reached the API: safe to send again
+│   ├── AnswerLost          the request was sent, its answer was lost: a job may exist
 │   ├── RateLimited         too many at once: wait, then send the same request
-│   └── RequestRefused      read and refused: the same request will fail again
-│       ├── Moderated       for its words or pictures
-│       └── NotFound        the API's own word that it does not know a job
-├── MadeElsewhere           a job of another endpoint, which this one cannot know
-├── DeadlinePassed          a job is not final after all that time; it stays in flight
+│   └── RequestRefused      the API refused it: the same request will fail again
+│       ├── Moderated       it refused the words or the pictures
+│       └── NotFound        it says that it does not know the job
+├── MadeElsewhere           the job was made at another endpoint
+├── DeadlinePassed          the job is not final at its deadline; it stays in flight
 ├── DownloadError           the clip's bytes did not arrive
-│   ├── BrokenOff           the connection ended before the bytes did
+│   ├── BrokenOff           the connection ended too early
 │   ├── LinkExpired         the result URL is dead; ask the job for a fresh one
 │   └── NoLink              the job is completed, and its answer has no link
-└── MediaError              a file is not the picture or the video it should be
+└── MediaError              a file is not the expected picture or video
 
 The words: `Status` (how a take ended), `ErrorKind` (why it failed), `Stage` (what it is doing now).
-Each is a table with one line a word. Add a word there, and mypy names every place that must know
-it.
+Each is a table with one line for each word. Add a word there, and mypy names every place that must
+handle it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
 
 class StoryreelError(Exception):
-    """An error a person can act on: what happened, then `fix`, the exact edit or command."""
+    """An error that a person can act on: what happened, then `fix`, the exact edit or command."""
 
     exit_code = 1
 
@@ -64,13 +64,13 @@ class StoryreelError(Exception):
 
 
 class UsageError(StoryreelError):
-    """Flags, files or settings that cannot be used."""
+    """Flags, files or settings cannot be used."""
 
     exit_code = 2
 
 
 class StoryboardError(UsageError):
-    """A storyboard with faults; `faults` holds them all, in file order."""
+    """A storyboard has faults; `faults` holds all of them, in file order."""
 
     def __init__(self, faults: Sequence[Fault]) -> None:
         super().__init__(f"{len(faults)} fault{'s' * (len(faults) != 1)} in the storyboard")
@@ -78,11 +78,11 @@ class StoryboardError(UsageError):
 
 
 class CatalogError(UsageError):
-    """A catalogue file that does not fit the catalogue's own schema."""
+    """A catalogue file does not match its schema."""
 
 
 class WorkspaceError(StoryreelError):
-    """A folder, a disk or a ledger that cannot be used."""
+    """A folder, a disk or a ledger cannot be used."""
 
     exit_code = 2
 
@@ -102,10 +102,10 @@ class BudgetReached(Stopped):
 
 
 class ApiError(StoryreelError):
-    """A request that did not succeed.
+    """A request failed.
 
-    `status` is the HTTP status (None: no answer), `code` the API's own word for it where the body
-    names one.
+    `status`: the HTTP status; None without an answer. `code`: the API's error code, if the body has
+    one.
     """
 
     def __init__(
@@ -134,21 +134,25 @@ class KeyRefused(ApiError, Stopped):
 
 
 class EndpointRefused(ApiError, Stopped):
-    """Not the key: no API at this address, or a firewall, a proxy or a rule in front of it."""
+    """The endpoint refuses us, for another reason than the key.
+
+    There is no API at this address, or a firewall, a proxy or a rule is in front of it.
+    """
 
     exit_code = 4
 
 
 class FieldsIgnored(Stopped):
-    """The first clip of a model differs from its request: the endpoint bills a field and ignores
-    it.
+    """The first clip of a model differs from its request.
+
+    The endpoint bills a field, and ignores it.
     """
 
     exit_code = 4
 
 
 class StillLimited(ApiError, Stopped):
-    """The API answers "too many requests" for minutes, while no job of this account is running."""
+    """The API answers "too many requests" for minutes, and no job of this account is running."""
 
     exit_code = 4
 
@@ -160,20 +164,21 @@ class Unreachable(ApiError, Stopped):
 
 
 class NotSent(ApiError):
-    """The request never reached the API: refused, DNS, TLS, pool time-out, a gateway without
-    upstream.
+    """The request never reached the API, so it is safe to send again.
+
+    The cause is a refused connection, DNS, TLS, a full pool, or a gateway without upstream.
     """
 
 
 class AnswerLost(ApiError):
-    """The request left, and what came proves nothing.
+    """The request was sent, and its answer was lost or proves nothing.
 
-    After a POST a job may exist and be billed.
+    After a POST, a job may exist and be billed.
     """
 
 
 class RateLimited(ApiError):
-    """Too many at once. `retry_after_s` is the server's header, None where it sent none."""
+    """Too many requests at once. `retry_after_s`: from the server's header; None without one."""
 
     def __init__(
         self,
@@ -188,32 +193,32 @@ class RateLimited(ApiError):
 
 
 class RequestRefused(ApiError):
-    """The API read the request and said no; nothing was made, nothing is billed."""
+    """The API read the request and refused it. It made nothing, and bills nothing."""
 
 
 class Moderated(RequestRefused):
-    """Refused for its words or pictures: the same will be refused again."""
+    """The API refused the words or the pictures. It will refuse the same request again."""
 
 
 class NotFound(RequestRefused):
-    """The API says itself that it does not know this job (or not yet: right after a create).
+    """The API says that it does not know this job, or not yet, right after a create.
 
-    Not any 404.
+    A 404 of a proxy or a gateway is another error.
     """
 
 
 class MadeElsewhere(StoryreelError):
-    """A job that was made at another endpoint: this one is not asked about it."""
+    """The job was made at another endpoint. Send this one no request about it."""
 
 
 class DeadlinePassed(StoryreelError):
-    """The job is still running after its deadline; it stays adopted, and a later run asks again."""
+    """The job is still running after its deadline. It stays in flight; a later run polls again."""
 
 
 class DownloadError(StoryreelError):
-    """The bytes did not arrive whole. Nothing but a `.part` file is left behind.
+    """The clip's bytes did not all arrive. Only a `.part` file is left behind.
 
-    `is_final`: asking for the same address again changes nothing.
+    `is_final`: another request to the same address would fail, too.
     """
 
     def __init__(self, message: str, *, fix: str | None = None, is_final: bool = False) -> None:
@@ -222,7 +227,7 @@ class DownloadError(StoryreelError):
 
 
 class BrokenOff(DownloadError):
-    """The connection ended before the bytes did; the next try continues the part."""
+    """The connection ended too early. The next try continues the `.part` file."""
 
 
 class LinkExpired(DownloadError):
@@ -230,25 +235,26 @@ class LinkExpired(DownloadError):
 
 
 class NoLink(DownloadError):
-    """The job is completed, and its answer has no link to the clip, or several."""
+    """The job is completed. Its answer has no link to the clip, or several."""
 
 
 class MediaError(StoryreelError):
-    """A file that is not what it should be: truncated, not a video, the wrong size."""
+    """A file is not the expected picture or video: truncated, another format, the wrong size."""
 
 
 class Tone(StrEnum):
-    """The colour of a word: a variable of the page's style sheet, and rich's `style` for a
-    terminal.
+    """The colour of a word.
+
+    The value is a variable of the page's style sheet. `style` is rich's style for a terminal.
     """
 
     style: str
 
     def __new__(cls, word: str, style: str) -> Tone:
-        """Take one line of the table."""
-        made = str.__new__(cls, word)
-        made._value_, made.style = word, style
-        return made
+        """Make the member from one line of the table."""
+        member = str.__new__(cls, word)
+        member._value_, member.style = word, style
+        return member
 
     GOOD = "good", "green"
     BAD = "bad", "bold red"
@@ -261,17 +267,17 @@ class Tone(StrEnum):
 class Status(StrEnum):
     """How a take ended, in the order in which counts are shown.
 
-    `rank`: of a scene with several takes, the take with the lowest rank speaks for the scene.
+    `rank`: a scene with several takes shows the status of the take with the lowest rank.
     """
 
     rank: int
     tone: Tone
 
     def __new__(cls, word: str, rank: int, tone: Tone) -> Status:
-        """Take one line of the table."""
-        made = str.__new__(cls, word)
-        made._value_, made.rank, made.tone = word, rank, tone
-        return made
+        """Make the member from one line of the table."""
+        member = str.__new__(cls, word)
+        member._value_, member.rank, member.tone = word, rank, tone
+        return member
 
     COMPLETED = "completed", 4, Tone.GOOD
     REUSED = "reused", 5, Tone.GOOD
@@ -287,20 +293,20 @@ class Status(StrEnum):
 
     @property
     def needs_a_person(self) -> bool:
-        """Did the take come to nothing, for a reason that a person should read?"""
+        """Is there no clip, for a reason that a person should read?"""
         return self in (Status.FAILED, Status.HELD, Status.BLOCKED)
 
 
 class Stage(StrEnum):
-    """What a take, or the film, is doing now. Another stage or a `Status` follows."""
+    """The current step of a take or of the film. Another stage or a `Status` follows."""
 
     tone: Tone
 
     def __new__(cls, word: str, tone: Tone) -> Stage:
-        """Take one line of the table."""
-        made = str.__new__(cls, word)
-        made._value_, made.tone = word, tone
-        return made
+        """Make the member from one line of the table."""
+        member = str.__new__(cls, word)
+        member._value_, member.tone = word, tone
+        return member
 
     QUEUED = "queued", Tone.IDLE
     WAITING = "waiting", Tone.IDLE
@@ -311,15 +317,15 @@ class Stage(StrEnum):
 
 
 class ErrorKind(StrEnum):
-    """Why a take has no clip. `advice` is what usually helps, where the error has no `fix`."""
+    """Why a take has no clip. `advice`: what to do where the error has no `fix`."""
 
     advice: str
 
     def __new__(cls, word: str, advice: str) -> ErrorKind:
-        """Take one line of the table."""
-        made = str.__new__(cls, word)
-        made._value_, made.advice = word, advice
-        return made
+        """Make the member from one line of the table."""
+        member = str.__new__(cls, word)
+        member._value_, member.advice = word, advice
+        return member
 
     MODERATION = (
         "moderation",
@@ -330,7 +336,7 @@ class ErrorKind(StrEnum):
     AUTH = "auth", "check OPENAI_API_KEY, then run again"
     RATE = "rate", "run again"
     TRANSIENT = "transient", "run again; `storyreel plan` says what that costs"
-    TIMEOUT = "timeout", "run again: its job is taken up, not paid for again"
+    TIMEOUT = "timeout", "run again: its job is resumed, not paid for again"
     EXPIRED = "expired", "make it again with `storyreel run --force`, which pays for it once more"
     AMBIGUOUS = "ambiguous", "settle it with `storyreel resolve`"
     MEDIA = "media", "run again"
@@ -338,7 +344,7 @@ class ErrorKind(StrEnum):
 
     @classmethod
     def read(cls, word: str | None) -> ErrorKind | None:
-        """Return the kind that a ledger names; an unknown word is `transient`."""
+        """Return the kind that a ledger names. An unknown word becomes `transient`."""
         if not word:
             return None
         return next((kind for kind in cls if kind == word), cls.TRANSIENT)

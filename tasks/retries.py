@@ -1,6 +1,6 @@
-"""Which faults Prefect may try again, by type.
+"""Choose by type which errors Prefect may retry.
 
-The POST is not among them: the ledger's gate alone decides that.
+Prefect never retries the POST: the ledger's gate alone decides on it.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ COLLECT_DELAYS_S = [1.0, 5.0]
 
 
 def may_collect_again(task: Any, task_run: Any, state: Any) -> bool:
-    """Prefect's `retry_condition_fn`; it must be a plain function, or Prefect silently never
-    retries.
+    """May Prefect retry the `collect` task? Its `retry_condition_fn`.
+
+    It must be a plain function: with any other callable Prefect never retries, and says nothing.
     """
     error = getattr(state, "data", None)
     error = getattr(error, "result", error)

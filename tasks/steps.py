@@ -1,8 +1,8 @@
-"""The steps of a run as Prefect tasks: submit, wait, collect, frames, cut.
+"""Run each step as a Prefect task: submit, wait, collect, frames, cut.
 
-Parameters and results of the tasks are small: ids, words, paths. What is open, large or secret
-stays in `TaskSteps`. `after` only carries the results of the tasks before, so that Prefect draws
-the edge.
+Parameters and results of the tasks are small: ids, words, paths. Objects that are open, large or
+secret stay in `TaskSteps`. The parameter `after` holds the results of earlier tasks: Prefect draws
+its graph from it.
 """
 
 from __future__ import annotations
@@ -39,11 +39,12 @@ class TaskSteps:
         self._started = started
         self._orders: dict[tuple[str, int], Order] = {}
         self._takes: dict[int, Take] = {}
-        self._results: dict[int, Result] = {}  # by take: what its last task returned
+        self._results: dict[int, Result] = {}  # by take id: the result of its last task
         self._clips: Shown = []
         self._make_tasks()
 
     def _make_tasks(self) -> None:
+        """Make a task of each method below."""
         self._submit_task = task(
             name="submit", task_run_name="submit {scene} take {take}", **_OPTIONS
         )(self._submit)
@@ -63,7 +64,7 @@ class TaskSteps:
         )(self._frames)
         self._cut_task = task(name="cut", task_run_name="cut the film", **_OPTIONS)(self._cut)
 
-    # ---- what a run calls
+    # ---- the steps that a run calls
 
     async def submit(self, order: Order) -> Take | None:
         """See `Steps`."""
@@ -107,22 +108,25 @@ class TaskSteps:
         after = [self._results[take.id] for _, take in clips if take and take.id in self._results]
         return CutReport(**await self._run(self._cut_task, takes, after))
 
-    async def _run(self, one: Any, *args: Any) -> Result:
+    async def _run(self, step: Any, *args: Any) -> Result:
+        """Run a task, and count it for its flow run."""
         if (context := FlowRunContext.get()) and context.flow_run:
             self._started[str(context.flow_run.id)] += 1
-        result: Result = await one(*args)
+        result: Result = await step(*args)
         return result
 
     def _before(self, take: Take) -> Result:
-        """The result that the take's next task starts from."""
+        """Remember the take. Return the result that its next task starts from."""
         self._takes[take.id] = take
         return self._results.setdefault(take.id, _result(take))
 
     def _keep(self, result: Result) -> Take:
+        """Remember a task's result. Return its take."""
         self._results[result["take_id"]] = result
         return self._takes[result["take_id"]]
 
     def _returned(self, take: Take) -> Result:
+        """Remember the take that a task ends with. Return the task's result."""
         self._takes[take.id] = take
         return _result(take)
 
@@ -136,42 +140,43 @@ class TaskSteps:
         again: int | None = None,
         replaces: int | None = None,
     ) -> Result:
-        """Pay for one take: through the ledger's gate, one POST. Never retried by Prefect.
+        """Pay for one take: one POST, through the ledger's gate. Prefect never retries it.
 
-        `again` is the ledger's id of a held take that the policy sends once more, `replaces` that
-        of one that is used until this one's clip is on disk.
+        `again`: the ledger's id of a held take that the policy sends once more. `replaces`: the id
+        of a take that is used until the new clip is on disk.
         """
         order = self._orders[scene, take]
-        row = await self._plain.submit(order)
+        submitted = await self._plain.submit(order)
         log = get_run_logger()
-        if row is None:
+        if submitted is None:
             log.warning("another run has paid for this take")
             return {"take_id": None}
-        planned, job = order.scene_plan, f", job {row.job_id}" if row.job_id else ""
+        scene_plan, job = order.scene_plan, f", job {submitted.job_id}" if submitted.job_id else ""
         log.info(
             "%s, %s s, %s: %s%s",
-            planned.scene.model,
-            planned.scene.seconds,
-            planned.reason,
-            row.state,
+            scene_plan.scene.model,
+            scene_plan.scene.seconds,
+            scene_plan.reason,
+            submitted.state,
             job,
         )
-        return self._returned(row)
+        return self._returned(submitted)
 
     async def _wait(self, scene: str, take: int, after: Result) -> Result:
         """Poll the job until it is final."""
-        row = await self._plain.wait(self._takes[after["take_id"]])
-        level = logging.WARNING if row.error_class else logging.INFO
-        why = f": {row.error_message}" if row.error_message else ""
-        get_run_logger().log(level, "%s after %d requests%s", row.state, row.polls, why)
-        return self._returned(row)
+        final = await self._plain.wait(self._takes[after["take_id"]])
+        level = logging.WARNING if final.error_class else logging.INFO
+        why = f": {final.error_message}" if final.error_message else ""
+        get_run_logger().log(level, "%s after %d requests%s", final.state, final.polls, why)
+        return self._returned(final)
 
     async def _collect(self, scene: str, take: int, names: list[str], after: Result) -> Result:
-        """Download the clip, verify it, move it into the workspace, and write the stills that other
-        scenes start from.
+        """Download the clip, verify it, move it into the workspace, then write its stills.
+
+        `names`: the stills that other scenes start from.
         """
-        row = await self._plain.collect(self._takes[after["take_id"]], names)
-        clip = row.here
+        collected = await self._plain.collect(self._takes[after["take_id"]], names)
+        clip = collected.here
         get_run_logger().info(
             "%s: %s x %s, %s frames, %s bytes",
             clip.path,
@@ -180,25 +185,27 @@ class TaskSteps:
             clip.frames,
             clip.bytes,
         )
-        return self._returned(row) | {"frames": self._paths(row, names)}
+        return self._returned(collected) | {"frames": self._paths(collected, names)}
 
     async def _frames(self, scene: str, take: int, names: list[str], after: Result) -> Result:
-        """Write the stills that other scenes start from, out of a clip that is on disk already."""
-        row = self._takes[after["take_id"]]
-        await self._plain.write_stills(row, names)
-        paths = self._paths(row, names)
+        """Write the stills that other scenes start from, out of a clip that is on disk."""
+        collected = self._takes[after["take_id"]]
+        await self._plain.write_stills(collected, names)
+        paths = self._paths(collected, names)
         get_run_logger().info("%s", ", ".join(paths.values()))
-        return self._returned(row) | {"frames": paths}
+        return self._returned(collected) | {"frames": paths}
 
     async def _cut(self, takes: dict[str, int | None], after: list[Result]) -> Result:
-        """Cut the film and the contact sheet from these takes, scene -> ledger id (None: it has no
-        clip), in this order.
+        """Cut the film and the contact sheet from these takes, in this order.
+
+        `takes` maps each scene to the ledger's id of its take; None: it has no clip.
         """
         film = await self._plain.cut(self._clips)
         get_run_logger().info("%s: %d frames, %.2f s", film.path, film.frames, film.duration_s)
         return film.model_dump()
 
     def _paths(self, take: Take, names: Sequence[str]) -> dict[str, str]:
+        """Return the path of each still, relative to the workspace."""
         workspace = self._session.workspace
         return {
             name: workspace.relative(workspace.frame(take.scene, take.take, name)) for name in names

@@ -1,7 +1,7 @@
-"""What Prefect shows of a run besides its graph: the plan before, progress while it runs, events,
-the report after.
+"""Show a run in Prefect: its plan, progress, events and report.
 
-Nothing here may hold a run up or end it: a slow or dead server costs these words, never a clip.
+A slow or dead server must neither delay a run nor end it. Each call waits for at most 15 s, and its
+failure is logged.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _EVENTS = (Status.COMPLETED, Status.FAILED, Status.HELD)
 
 
 def summary(report: RunReport) -> str:
-    """One line that counts."""
+    """Return the counts and the money of a report, in one line."""
     totals = report.totals
     money = totals.currency or ""
     spent = f"about {totals.spent_this_run} {money}".rstrip() + " spent"
@@ -53,32 +53,32 @@ def summary(report: RunReport) -> str:
     return f"{counted(totals.scenes, 'scene')}: {totals.words}; {spent}"
 
 
-async def patiently(words: Coroutine[Any, Any, Any]) -> Any:
-    """What Prefect's server made of it, None if it took too long or could not."""
+async def send(call: Coroutine[Any, Any, Any]) -> Any:
+    """Await a Prefect call for at most 15 s. Log a warning and return None if it fails."""
     try:
         async with asyncio.timeout(PATIENCE_S):
-            return await words
+            return await call
     except Exception as error:
         logging.getLogger(__name__).warning(
-            "Prefect's server did not take it: %s", type(error).__name__
+            "Prefect's server did not accept a call: %s", type(error).__name__
         )
         return None
 
 
 async def plan_table(plan: Plan) -> None:
-    """The plan with its prices, as a table artifact."""
+    """Create the table artifact of a plan with its prices."""
     rows = [
         {
-            "scene": planned.scene.id,
-            "action": str(planned.action),
-            "why": planned.reason,
-            "model": planned.scene.model,
-            "takes to make": planned.to_make,
-            "price": str(planned.cost.high) if planned.cost and planned.to_make else "",
+            "scene": scene_plan.scene.id,
+            "action": str(scene_plan.action),
+            "why": scene_plan.reason,
+            "model": scene_plan.scene.model,
+            "takes to make": scene_plan.to_make,
+            "price": str(scene_plan.cost.high) if scene_plan.cost and scene_plan.to_make else "",
         }
-        for planned in plan.scenes[:MAX_ROWS]
+        for scene_plan in plan.scenes[:MAX_ROWS]
     ]
-    await patiently(
+    await send(
         acreate_table_artifact(
             key=f"plan-{plan.storyboard.id}",
             table=rows,
@@ -88,28 +88,29 @@ async def plan_table(plan: Plan) -> None:
 
 
 @asynccontextmanager
-async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator[None]:
-    """Beside the run: the plan, and a progress artifact that is brought up to date every few
-    seconds, and at the end.
+async def progress(plan: Plan, percent: Callable[[], float]) -> AsyncIterator[None]:
+    """Show the plan and a progress artifact while the run goes on beside.
+
+    Update the progress every 5 s, and at the end.
     """
-    storyboard = planned.storyboard.id
+    storyboard = plan.storyboard.id
 
     async def update() -> None:
-        await plan_table(planned)
-        artifact = await patiently(
+        await plan_table(plan)
+        artifact = await send(
             acreate_progress_artifact(
                 progress=percent(),
                 key=f"progress-{storyboard}",
                 description=f"Scenes of {storyboard}",
             )
         )
-        told = percent()
+        sent = percent()
         while artifact:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(done.wait(), PROGRESS_EVERY_S)
-            if percent() != told:
-                told = percent()
-                await patiently(aupdate_progress_artifact(artifact_id=artifact, progress=told))
+            if percent() != sent:
+                sent = percent()
+                await send(aupdate_progress_artifact(artifact_id=artifact, progress=sent))
             if done.is_set():
                 return
 
@@ -124,9 +125,7 @@ async def progress(planned: Plan, percent: Callable[[], float]) -> AsyncIterator
 
 
 class Announcer:
-    """Sends each outcome of a run to Prefect: an event for automations, and a line in the flow
-    run's log.
-    """
+    """Sends each outcome of a run to Prefect: an event, and a line in the flow run's log."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -134,7 +133,7 @@ class Announcer:
     def outcome(self, outcome: Outcome) -> None:
         """Emit `storyreel.scene.completed`, `.failed` or `.held`; log the last two."""
         scene_event(self._session, outcome)
-        if outcome.status in ("failed", "held"):
+        if outcome.status in (Status.FAILED, Status.HELD):
             get_run_logger().error("scene %s: %s", outcome.scene.id, outcome.reason)
 
     def unexpected(self, scene: str, error: Exception) -> None:
@@ -143,7 +142,7 @@ class Announcer:
 
 
 def scene_event(session: Session, outcome: Outcome) -> None:
-    """`storyreel.scene.completed`, `.failed` or `.held`, for automations."""
+    """Emit `storyreel.scene.completed`, `.failed` or `.held`, for automations."""
     if outcome.status not in _EVENTS:
         return
     scene = outcome.scene
@@ -163,7 +162,7 @@ def scene_event(session: Session, outcome: Outcome) -> None:
 
 
 def budget_event(session: Session, why: str) -> None:
-    """`storyreel.budget.reached`."""
+    """Emit `storyreel.budget.reached`, for automations."""
     name = session.storyboard.id
     _emit(
         "storyreel.budget.reached",
@@ -184,8 +183,9 @@ def _emit(event: str, resource: str, name: str, payload: dict[str, Any]) -> None
 
 
 async def report_markdown(report: RunReport, workspace: Workspace) -> None:
-    """The report as a markdown artifact, its contact sheet inside; it links to nothing that only
-    this machine has.
+    """Create the markdown artifact of a report, with its contact sheet inside.
+
+    It has no links: the files are on this machine only.
     """
     lines = [f"# {_cell(report.title)}", "", summary(report), ""]
     if report.stopped:
@@ -199,7 +199,7 @@ async def report_markdown(report: RunReport, workspace: Workspace) -> None:
             f"| {s.id} | {s.take or ''} | {s.status} | {_cell(s.reason)} | {waited} | "
             f"{s.price.estimate or ''} |"
         )
-    await patiently(
+    await send(
         acreate_markdown_artifact(
             key=f"report-{report.storyboard}",
             markdown="\n".join(lines),
@@ -209,9 +209,7 @@ async def report_markdown(report: RunReport, workspace: Workspace) -> None:
 
 
 def _sheet(path: Path) -> str:
-    """The contact sheet as markdown, made smaller; nothing where it would still be too large for
-    the UI.
-    """
+    """Return the contact sheet, made smaller, as markdown; empty if it is too large for the UI."""
     try:
         with Image.open(path) as sheet:
             sheet.thumbnail((SHEET_WIDTH_PX, SHEET_WIDTH_PX * 4))
@@ -226,4 +224,5 @@ def _sheet(path: Path) -> str:
 
 
 def _cell(text: str) -> str:
+    """Escape a text for one cell of a markdown table."""
     return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")

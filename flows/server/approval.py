@@ -1,6 +1,4 @@
-"""`policy: {approve: plan}`: a run that nobody sits before waits until a person has seen its
-price.
-"""
+"""`policy: {approve: plan}`: a deployment's run waits until a person approves its price."""
 
 from __future__ import annotations
 
@@ -21,40 +19,37 @@ WAIT_S = 24 * 3600
 
 
 def is_wanted(storyboard: Storyboard) -> bool:
-    """Must a person see this run's price first? Not where one sits before it: `storyreel run` has
-    asked.
-    """
+    """Must a person approve this run's price first? At the command line, one already did."""
     context = FlowRunContext.get()
     run = context.flow_run if context else None
     return storyboard.policy.approve == "plan" and run is not None and run.deployment_id is not None
 
 
-async def await_approval(planned: Plan) -> None:
-    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`; return
-    at once if nothing is to be paid.
+async def await_approval(plan: Plan) -> None:
+    """Suspend the flow run until a person resumes it, in the UI or by `storyreel approve`.
 
-    The process ends; the worker starts the run again when it is resumed. What was approved is this
-    plan: if by then another would be paid for, the run waits again. Not resumed within a day, it
-    fails, and nothing was spent.
+    Return at once if the plan pays for nothing. The process ends, and the worker starts the run
+    again when it is resumed. The approval holds for this plan only: if the plan has changed by
+    then, the run waits again. A run that is not resumed within a day fails; it has spent nothing.
     """
-    if not planned.jobs:
+    if not plan.jobs:
         return
-    await announce.plan_table(planned)
-    wanted = sorted((p.scene.id, p.key, p.to_make) for p in planned.scenes if p.to_make)
-    key = hashlib.sha256(repr((wanted, planned.cost())).encode()).hexdigest()[:16]
+    await announce.plan_table(plan)
+    paid = sorted((p.scene.id, p.key, p.to_make) for p in plan.scenes if p.to_make)
+    key = hashlib.sha256(repr((paid, plan.cost())).encode()).hexdigest()[:16]
     await asuspend_flow_run(timeout=WAIT_S, key=f"plan-{key}")
 
 
 def waiting() -> list[FlowRun]:
-    """The runs that wait for a person."""
+    """Return the runs that wait for a person."""
     with get_client(sync_client=True) as client:
-        wanted = FlowRunFilter(
+        suspended = FlowRunFilter(
             state=FlowRunFilterState(name=FlowRunFilterStateName(any_=["Suspended"]))
         )
-        return client.read_flow_runs(flow_run_filter=wanted)
+        return client.read_flow_runs(flow_run_filter=suspended)
 
 
 def approve(flow_run_id: UUID) -> None:
-    """Let it go on."""
+    """Resume a run that waits for approval."""
     with get_client(sync_client=True) as client:
         client.resume_flow_run(flow_run_id)

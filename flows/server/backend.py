@@ -1,32 +1,31 @@
-"""The Prefect server behind a run: the one that is named, the one that is up, or one started for as
-long as it is needed.
+"""Find, start and end the Prefect server behind a run.
 
-Prefect's own temporary server dies before its recorder has written everything down. Ours is a
-process of its own on Prefect's usual database, so that every run and `storyreel up` see one
-history. Runs share it: each holds a shared lock while it works, and the last one out ends it; a
-watchdog in the server does so if that run was killed.
+A run uses the server that the settings name, or one that is already running, or starts one. A
+started server ends with the last run that uses it.
+
+Prefect's own temporary server dies before its recorder has written everything. Ours is a separate
+process on Prefect's usual database, so every run and `storyreel up` share one history. Each run
+holds a shared lock while it works. The last run ends the server; if that run was killed, a watchdog
+in the server does.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import json
 import os
 import signal
 import subprocess
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from storyreel.errors import UsageError, WorkspaceError
+from storyreel.flows.server.address import answers, forget, home, named, post, reached_at
 from storyreel.flows.server.processes import (
     LOOPBACK,
     end,
@@ -38,12 +37,11 @@ from storyreel.flows.server.processes import (
     write_whole,
 )
 from storyreel.workspace import children
-from storyreel.workspace.settings import is_loopback
 
 START_WITHIN_S = 120.0
+ANSWER_WITHIN_S = 15.0  # a server that somebody else started
 SERVING = "storyreel.flows.server.serving"
 USUAL_PORT = 4200
-_direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 FREE_WITHIN_S = 10.0
 LOOK_EVERY_S = 1.0
 MAX_RESTARTS = 3
@@ -67,27 +65,11 @@ CLIENT_SETTINGS = {
 }
 
 
-def home() -> Path:
-    """Prefect's home: its database lies there, whoever starts the server."""
-    return Path(os.environ.get("PREFECT_HOME") or Path.home() / ".prefect").expanduser()
-
-
-def named() -> str | None:
-    """The server that the environment or Prefect's active profile names."""
-    if os.environ.get("PREFECT_API_URL"):
-        return os.environ["PREFECT_API_URL"]
-    if not (home() / "profiles.toml").exists():
-        return None
-    from prefect.settings import PREFECT_API_URL
-
-    return PREFECT_API_URL.value() or None
-
-
 @dataclass(slots=True)
 class Backend:
     """A server in use by this process.
 
-    `is_ours`: we started it, or joined one that a run started.
+    `is_ours`: this process started it, or uses one that another run or `storyreel up` started.
     """
 
     url: str
@@ -96,35 +78,35 @@ class Backend:
     _over: threading.Event = field(default_factory=threading.Event)
 
     def wait_until_ready(self) -> None:
-        """Return once the server answers. From then on until `release` one that we started is
-        started again if it dies.
+        """Return once the server answers. From then until `release`, restart ours if it dies.
 
         Raises:
-            WorkspaceError: it does not, within two minutes.
+            WorkspaceError: it does not answer: ours within 120 s, another within 15 s.
         """
-        deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else 15)
+        deadline = time.monotonic() + (START_WITHIN_S if self.is_ours else ANSWER_WITHIN_S)
         while not answers(self.url):
-            if time.monotonic() > deadline or (
-                self.is_ours and not is_alive(read_info().get("pid"))
-            ):
-                why = last_line(home() / "storyreel-server.log") if self.is_ours else ""
-                raise WorkspaceError(
-                    f"the Prefect server at {self.url} does not answer{why}",
-                    fix="see `storyreel doctor`"
-                    if self.is_ours
-                    else f"start it, or {forget(self.url)}",
-                )
+            is_dead = self.is_ours and not is_alive(read_info().get("pid"))
+            if is_dead or time.monotonic() > deadline:
+                raise self._unanswered()
             time.sleep(0.05)
         if self._lock:
             threading.Thread(target=self._keep_up, daemon=True).start()
 
+    def _unanswered(self) -> WorkspaceError:
+        why = last_line(home() / "storyreel-server.log") if self.is_ours else ""
+        return WorkspaceError(
+            f"the Prefect server at {self.url} does not answer{why}",
+            fix="see `storyreel doctor`" if self.is_ours else f"start it, or {forget(self.url)}",
+        )
+
     def _keep_up(self) -> None:
         """Restart our server on the same port if it dies, at most three times.
 
-        Prefect's clients retry meanwhile.
+        Prefect's clients retry meanwhile. If the disk has no room for its log, the run goes on
+        without it.
         """
         restarts = 0
-        with contextlib.suppress(OSError):  # no room for its log: the run goes on without it
+        with contextlib.suppress(OSError):
             while restarts < MAX_RESTARTS and not self._over.wait(LOOK_EVERY_S):
                 with _starting():
                     info = read_info()
@@ -133,8 +115,10 @@ class Backend:
                         restarts += 1
 
     def drain(self, started: Mapping[str, int]) -> bool:
-        """Wait until the server has written down a final state for each task run: so many were
-        started by flow run. Says whether it has.
+        """Wait until the server has recorded a final state for each task run.
+
+        `started` holds the number of task runs by flow run. Return whether all were recorded within
+        20 s and 0.05 s for each of them.
         """
         from prefect.events.worker import EventsWorker
         from prefect.logging.handlers import APILogHandler
@@ -150,7 +134,7 @@ class Backend:
         }
         while time.monotonic() < deadline:
             try:
-                if int(_post(f"{self.url}/task_runs/count", final)) >= task_runs:
+                if int(post(f"{self.url}/task_runs/count", final)) >= task_runs:
                     return True
             except (OSError, ValueError):
                 pass
@@ -158,7 +142,7 @@ class Backend:
         return False
 
     def release(self) -> None:
-        """Let go of the server; the last run to do so ends it."""
+        """Stop using the server. The last run that uses it ends it."""
         self._over.set()
         if self._lock is None:
             return
@@ -177,10 +161,7 @@ class Backend:
 
 
 def _given() -> Backend | None:
-    """The server that is named, if one is.
-
-    Prefect's client is set up for it, or for the one that is started instead.
-    """
+    """Set up Prefect's client. Return the server that the settings name, if they name one."""
     children.spare_loopback()
     os.environ.update({k: v for k, v in CLIENT_SETTINGS.items() if k not in os.environ})
     url = named()
@@ -188,9 +169,7 @@ def _given() -> Backend | None:
 
 
 def start() -> Backend:
-    """Find or start the server, and return at once: it comes up while the caller does something
-    useful.
-    """
+    """Find or start the server, and return at once. Call `wait_until_ready` before you use it."""
     if given := _given():
         return given
     with _starting():
@@ -198,48 +177,39 @@ def start() -> Backend:
         fcntl.flock(users, fcntl.LOCK_SH)
         info = read_info()
         if not is_running(info.get("pid"), SERVING):
-            info = _spawn("run", info.get("port", 0))  # where a run that has lost it asks for it
+            # On the old port: runs whose server died still send their requests there.
+            info = _spawn("run", info.get("port", 0))
         url = f"http://127.0.0.1:{info['port']}/api"
     os.environ["PREFECT_API_URL"] = url
     return Backend(url, is_ours=True, _lock=users)
 
 
 def start_permanent(host: str | None = None, port: int | None = None) -> Backend:
-    """The server that stays until `stop_permanent`: the named one, the one that is up already, or
-    one started for it at this address.
+    """Return a server that stays until `stop_permanent`.
+
+    It is the one that the settings name, else the one that is running, else a new one at this
+    address.
 
     Raises:
-        UsageError: it is up, or named, at another address.
+        UsageError: the server is already running, or named, at another address.
     """
     given = _given()
     with _starting():
         info = read_info()
         running = is_running(info.get("pid"), SERVING)
-        there = (
-            given.url
-            if given
-            else f"{info.get('host', LOOPBACK)}:{info['port']}"
-            if running
-            else None
-        )
-        if there and (
-            (port and info.get("port") != port)
-            or (host and info.get("host", LOOPBACK) != host)
-            or (given and port)
-        ):
-            raise UsageError(
-                f"the Prefect server is at {there} already",
-                fix=f"leave --host and --port out, or {_stop_first(given)} first",
-            )
+        if given or running:
+            _refuse_another_address(given, info, host, port)
         if given:
             return given
         if running:
-            write_info(info | {"kind": "up"})  # one that a run started: it stays now
+            write_info(info | {"kind": "up"})  # a run may have started it: it stays now
         else:
-            usual = info["port"] if info.get("kind") == "up" else USUAL_PORT
-            host = host or (info.get("host") if info.get("kind") == "up" else None)
+            last = info if info.get("kind") == "up" else {}
             info = _spawn(
-                "up", usual if port is None else port, host or LOOPBACK, must=port is not None
+                "up",
+                last.get("port", USUAL_PORT) if port is None else port,
+                host or last.get("host") or LOOPBACK,
+                must=port is not None,
             )
     os.environ["PREFECT_API_URL"] = (
         f"http://{reached_at(info.get('host', LOOPBACK))}:{info['port']}/api"
@@ -247,35 +217,25 @@ def start_permanent(host: str | None = None, port: int | None = None) -> Backend
     return Backend(os.environ["PREFECT_API_URL"], is_ours=True)
 
 
-def reached_at(host: str) -> str:
-    """Where this machine reaches a server that listens on `host`."""
-    if host in ("0.0.0.0", "::", ""):
-        return LOOPBACK
-    return f"[{host}]" if ":" in host else host
-
-
-def _stop_first(given: Backend | None) -> str:
-    return forget(given.url) if given else "end it with `storyreel down`"
-
-
-def forget(url: str) -> str:
-    """The command by which this server is named no more: by the environment, or by Prefect's active
-    profile.
-    """
-    if os.environ.get("PREFECT_API_URL") or not (home() / "profiles.toml").exists():
-        return "unset PREFECT_API_URL"
-    from prefect.context import get_settings_context
-
-    return (
-        "`prefect config unset PREFECT_API_URL` (profile "
-        f"`{get_settings_context().profile.name}` names {url})"
-    )
+def _refuse_another_address(
+    given: Backend | None, info: dict[str, Any], host: str | None, port: int | None
+) -> None:
+    """Raise `UsageError` if the named or running server is not at this host and port."""
+    at_host, at_port = info.get("host", LOOPBACK), info.get("port")
+    differs = (port and at_port != port) or (host and at_host != host) or (given and port)
+    if differs:
+        url = given.url if given else f"{at_host}:{at_port}"
+        end_it = forget(given.url) if given else "end it with `storyreel down`"
+        raise UsageError(
+            f"the Prefect server is at {url} already",
+            fix=f"leave --host and --port out, or {end_it} first",
+        )
 
 
 def stop_permanent() -> bool:
-    """End the server that `start_permanent` started, or leave that to the runs that still use it.
+    """End the server that `start_permanent` returned; the last run that still uses it ends it.
 
-    Says whether there was one.
+    Return whether there was one.
     """
     with _starting():
         info = read_info()
@@ -294,7 +254,7 @@ def stop_permanent() -> bool:
 
 @contextlib.contextmanager
 def _starting() -> Iterator[None]:
-    """Held while it is decided whether a server must be started or ended."""
+    """Hold the lock under which a process decides to start or end a server."""
     home().mkdir(parents=True, exist_ok=True)
     with (home() / "storyreel-server.start").open("a") as starting:
         fcntl.flock(starting, fcntl.LOCK_EX)
@@ -302,13 +262,14 @@ def _starting() -> Iterator[None]:
 
 
 def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) -> dict[str, Any]:
-    """Start a server.
+    """Start a server, and return its note: `pid`, `port`, `host` and `kind`.
 
-    It is given a socket that listens already, so nothing else can take the port meanwhile.
+    The server inherits a socket that already listens, so no other process can take the port. `must`
+    refuses any other port.
     """
     environment = SERVER_SETTINGS | children.environment()
-    before = read_info()
-    had_it = before.get("port") == port  # and may hold it until its last thread has ended
+    # A server that just ended holds its port until its last thread ends.
+    had_it = read_info().get("port") == port
     with (
         listen(port, FREE_WITHIN_S if had_it else 0.0, host, must=must and not had_it) as listening,
         (home() / "storyreel-server.log").open("w") as log,
@@ -320,8 +281,8 @@ def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) ->
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
-            # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7),
-            # autogroup)
+            # Ctrl-C must not reach it. A session of its own would void its niceness (sched(7),
+            # autogroup).
             process_group=0,
             pass_fds=[listening.fileno()],
         )
@@ -331,9 +292,10 @@ def _spawn(kind: str, port: int, host: str = LOOPBACK, *, must: bool = False) ->
 
 
 def _addresses(host: str, port: int) -> dict[str, str]:
-    """Where its own services, and the browser that shows its UI, reach the server."""
+    """Return the settings that lead the server's services, and its UI's browser, to its API."""
     addresses = {"PREFECT_API_URL": f"http://{reached_at(host)}:{port}/api"}
-    if host in ("0.0.0.0", "::"):  # the browser may be on another machine
+    # The browser may be on another machine.
+    if host in ("0.0.0.0", "::"):
         addresses["PREFECT_SERVER_UI_API_URL"] = "/api"
     return addresses
 
@@ -343,36 +305,10 @@ def _info_file() -> Path:
 
 
 def write_info(info: dict[str, Any]) -> None:
-    """Note the server that is running."""
+    """Write the note of the running server."""
     write_whole(_info_file(), info)
 
 
 def read_info() -> dict[str, Any]:
-    """The server that is running here: `pid`, `port`, `host` and `kind`."""
+    """Read the note of the server on this machine: `pid`, `port`, `host` and `kind`."""
     return read(_info_file())
-
-
-def _open(request: str | urllib.request.Request, timeout_s: float) -> Any:
-    """Ask a server of this machine directly, another as the environment says."""
-    url = request if isinstance(request, str) else request.full_url
-    if is_loopback(urlsplit(url).hostname or ""):
-        return _direct.open(request, timeout=timeout_s)
-    return urllib.request.urlopen(request, timeout=timeout_s)
-
-
-def answers(url: str) -> bool:
-    """Does a Prefect server answer there?"""
-    try:
-        with _open(f"{url}/health", 5) as answer:
-            return bool(answer.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
-
-
-def _post(url: str, body: dict[str, Any]) -> str:
-    request = urllib.request.Request(
-        url, json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
-    with _open(request, 10) as answer:
-        text: str = answer.read().decode()
-        return text

@@ -1,5 +1,6 @@
-"""Hands a caller to a flow: an object of this process, which is no parameter that Prefect could
-store or show.
+"""Pass a caller to a flow.
+
+A caller is an object of this process. It cannot be a parameter, which Prefect stores and shows.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from storyreel.run.caller import Caller
 
 
 def with_caller(flow: Flow[..., Any], caller: Caller, **options: Any) -> Flow[..., Any]:
-    """A copy of the flow that carries its caller; `options` as `Flow.with_options` takes them."""
+    """Return a copy of the flow that carries its caller, with `options` of `Flow.with_options`."""
     own: Any = flow.with_options(**options)
     own.caller = caller
     copy: Flow[..., Any] = own
@@ -21,7 +22,7 @@ def with_caller(flow: Flow[..., Any], caller: Caller, **options: Any) -> Flow[..
 
 
 def current() -> Caller:
-    """The caller of the flow that runs. A run of a deployment has one that does nothing."""
+    """Return the caller of the running flow; for a deployment's run, one that does nothing."""
     context = FlowRunContext.get()
     caller = getattr(context.flow if context else None, "caller", None)
     return caller if isinstance(caller, Caller) else Caller()

@@ -1,4 +1,4 @@
-"""Processes of ours on this machine: their ports, their notes of what is running, and their end."""
+"""Our processes on this machine: their ports, their notes of what is running, and their end."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 def end(pid: int, patience_s: float = 20.0) -> None:
-    """Send SIGTERM to a process of ours, and SIGKILL where it does not end in time."""
+    """Send SIGTERM to a process, and SIGKILL if it does not end within `patience_s`."""
     os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + patience_s
     while is_alive(pid) and time.monotonic() < deadline:
@@ -29,11 +29,13 @@ def end(pid: int, patience_s: float = 20.0) -> None:
 def listen(
     port: int, patience_s: float = 0.0, host: str = LOOPBACK, *, must: bool = False
 ) -> socket.socket:
-    """A socket that listens on this port, or on any other where it stays taken and is no `must`.
-    Connections of a server that has just ended do not take it.
+    """Return a socket that listens on this port.
+
+    If another process still has the port after `patience_s`, listen on any other port; `must`
+    refuses that. Lingering connections of a server that just ended do not occupy the port.
 
     Raises:
-        UsageError: it cannot listen there.
+        UsageError: the address is unusable, or `must` is set and the port is taken.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + patience_s
@@ -51,13 +53,12 @@ def listen(
 
 
 def is_alive(pid: int | None) -> bool:
-    """Does this process run?"""
+    """Is this process running? A child of ours that has ended is not."""
     if not pid:
         return False
     try:
-        reaped, _ = os.waitpid(
-            pid, os.WNOHANG
-        )  # our own child, if it has ended, is a zombie until asked about
+        # An ended child of ours stays a zombie until this call.
+        reaped, _ = os.waitpid(pid, os.WNOHANG)
         if reaped == pid:
             return False
     except ChildProcessError:
@@ -72,8 +73,9 @@ def is_alive(pid: int | None) -> bool:
 
 
 def is_running(pid: int | None, word: str) -> bool:
-    """Is this process alive, and still the one whose command has that word: not another that got
-    its number later?
+    """Is this process alive, and does its command contain `word`?
+
+    Another process may have got its id since.
     """
     if not pid or not is_alive(pid):
         return False
@@ -84,7 +86,7 @@ def is_running(pid: int | None, word: str) -> bool:
 
 
 def write_whole(path: Path, info: dict[str, Any]) -> None:
-    """Note what is running; whole or not at all, for others read it."""
+    """Write a note of what is running. Readers see the old or the new one, never a part."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(f".{os.getpid()}.part")
     part.write_text(json.dumps(info))
@@ -92,16 +94,16 @@ def write_whole(path: Path, info: dict[str, Any]) -> None:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The note in this file; an empty one where there is none, or it cannot be read."""
+    """Return the note in this file; empty if there is none, or it cannot be read."""
     try:
-        found = json.loads(path.read_text())
-        return found if isinstance(found, dict) else {}
+        note = json.loads(path.read_text())
+        return note if isinstance(note, dict) else {}
     except (OSError, ValueError):
         return {}
 
 
 def last_line(path: Path) -> str:
-    """The last line of a log, behind a colon; nothing where there is none."""
+    """Return a colon and the last line of a log; empty if there is none."""
     try:
         lines = path.read_text("utf-8", "replace").strip().splitlines()
     except OSError:

@@ -1,6 +1,4 @@
-"""An error that a person can mend ends a flow in one sentence with its Fix, instead of forty lines
-of traceback.
-"""
+"""End a flow with one sentence and its Fix, not with a traceback, if a person can fix the error."""
 
 from __future__ import annotations
 
@@ -20,8 +18,9 @@ P = ParamSpec("P")
 def in_a_sentence(
     function: Callable[P, Awaitable[State[Any]]],
 ) -> Callable[P, Awaitable[State[Any]]]:
-    """A flow's function whose errors of ours become its Failed state; `state.result()` raises the
-    error itself.
+    """Decorate a flow's function: a `StoryreelError` becomes its Failed state.
+
+    `state.result()` raises the error itself.
     """
 
     @functools.wraps(function)
@@ -30,11 +29,11 @@ def in_a_sentence(
             return await function(*args, **kwargs)
         except StoryreelError as error:
             faults = [str(fault) for fault in getattr(error, "faults", ())]
-            words = " ".join(
-                ": ".join([error.with_fix, *faults]).split()
-            )  # Prefect logs it, in one line
-            return Failed(message=words, data=error.with_traceback(None))
+            # Prefect logs the message: one line.
+            message = " ".join(": ".join([error.with_fix, *faults]).split())
+            return Failed(message=message, data=error.with_traceback(None))
 
-    run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]  # for Prefect's form
+    # Prefect makes its form of the signature.
+    run.__signature__ = inspect.signature(function, eval_str=True)  # type: ignore[attr-defined]
     run.__annotations__ = inspect.get_annotations(function, eval_str=True)
     return run

@@ -1,5 +1,6 @@
-"""`python -m storyreel.flows.server.serving FD INFO_FILE`: a Prefect server that ends when no run
-uses it any more, unless it is to stay.
+"""`python -m storyreel.flows.server.serving FD INFO_FILE`: serve Prefect until no run uses it.
+
+While `storyreel up` keeps the server, it does not end.
 """
 
 from __future__ import annotations
@@ -19,33 +20,34 @@ from prefect.server.api.server import create_app
 
 LOOK_EVERY_S = 5.0
 IDLE_TIMES = 3
-NICENESS = 10  # what waits, downloads and pays goes before what only writes it down
+NICENESS = 10  # runs, which pay and download, get the CPU before their record
 
 
 class _Server(uvicorn.Server):
-    """Steps back once it serves.
+    """Lowers its priority once it serves.
 
-    To come up is no small work: behind all others it would take minutes on a busy machine.
+    Start-up is heavy. At a low priority it would take minutes on a busy machine.
     """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
-        os.setpriority(
-            os.PRIO_PGRP, 0, NICENESS
-        )  # of every thread: by process it would be of one, in Linux
+        # By process group, since Linux applies PRIO_PROCESS to one thread only.
+        os.setpriority(os.PRIO_PGRP, 0, NICENESS)
 
 
 def main(fd: int, info: Path) -> None:
-    """Serve on the socket that listens there, as a process group of its own. Found without a user
-    three times in a row, 5 s apart, it ends; not while `storyreel up` keeps it.
+    """Serve on the listening socket `fd`.
+
+    End when three looks in a row, 5 s apart, find no user. `info` is the server's note.
     """
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a terminal that closes is not our end
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # go on when the terminal closes
     server = _Server(uvicorn.Config(create_app(), log_level="warning"))
     threading.Thread(target=_watch, args=(server, info), daemon=True).start()
     server.run([socket.socket(fileno=fd)])
 
 
 def _watch(server: uvicorn.Server, info: Path) -> None:
+    """End the server when no run holds the lock of its users."""
     idle = 0
     with info.with_suffix(".users").open("a") as lock:
         while idle < IDLE_TIMES:
@@ -64,6 +66,7 @@ def _watch(server: uvicorn.Server, info: Path) -> None:
 
 
 def _stays(info: Path) -> bool:
+    """Does `storyreel up` keep this server?"""
     try:
         return bool(json.loads(info.read_text()).get("kind") == "up")
     except (OSError, ValueError):

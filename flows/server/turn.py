@@ -1,4 +1,4 @@
-"""A run of a deployment whose storyboard another run works on waits its turn."""
+"""Wait while another run works on the same storyboard."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ WAIT_S = 6 * 3600.0
 async def taken(
     open_session: Callable[[], AbstractAsyncContextManager[Session]], *, wait_s: float = WAIT_S
 ) -> AsyncIterator[Session]:
-    """The session, as soon as no other run holds its workspace. At the command line a person
-    decides whether to wait.
+    """Open the session once no other run holds its workspace.
+
+    A deployment's run waits for at most `wait_s`. At the command line a person decides whether to
+    wait, so the run does not.
 
     Raises:
-        RunLocked: another run holds it; for a deployment, still after `wait_s`.
+        RunLocked: another run holds the workspace.
     """
     async with AsyncExitStack() as stack:
         yield await _enter(stack, open_session, wait_s if _is_deployed() else 0.0)
@@ -36,18 +38,19 @@ async def _enter(
     open_session: Callable[[], AbstractAsyncContextManager[Session]],
     wait_s: float,
 ) -> Session:
-    deadline, told = time.monotonic() + wait_s, False
+    """Try to open the session until the wait is over. Log the first wait."""
+    deadline, has_logged = time.monotonic() + wait_s, False
     while True:
         try:
             return await stack.enter_async_context(open_session())
         except RunLocked as error:
             if time.monotonic() >= deadline:
                 raise
-            if not told:
+            if not has_logged:
                 get_run_logger().warning(
-                    "%s: this run waits its turn, up to %.0f h", error.message, wait_s / 3600
+                    "%s: this run waits for it, up to %.0f h", error.message, wait_s / 3600
                 )
-            told = True
+            has_logged = True
         await asyncio.sleep(LOOK_EVERY_S)
 
 

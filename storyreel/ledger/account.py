@@ -1,4 +1,4 @@
-"""Know an account: its jobs in flight, its pause, and why it was stopped."""
+"""Read and write the state of an account: its jobs in flight, its pause, why it was stopped."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ from storyreel.ledger.rows import State, Take
 from storyreel.ledger.tables import ACCOUNTS, TAKES, take_of
 
 LONGEST_COOL_DOWN_S = 3600.0
-JOB_HOLDS_S = 24 * 3600.0  # a job older than this holds no slot: no model takes nearly as long
-REQUEST_HOLDS_S = 7 * 24 * 3600.0  # so long may a request be under way
+# An older job holds no slot: no model takes nearly as long.
+JOB_HOLDS_S = 24 * 3600.0
+# An older request holds no slot: none is under way for so long.
+REQUEST_HOLDS_S = 7 * 24 * 3600.0
 
 
 class SlotsFull(Exception):
-    """Every slot of the account is taken; wait, then try again."""
+    """Every slot of the account is taken. Wait, then try again."""
 
 
 class CoolingDown(Exception):
-    """The API asked this account to wait, in this run or another; `until` is in Unix seconds."""
+    """The API asked this account to wait, in this run or another. `until`: Unix seconds."""
 
     def __init__(self, until: float) -> None:
         super().__init__(until)
@@ -30,13 +32,12 @@ class CoolingDown(Exception):
 
 
 class Accounts(Database):
-    """What all runs that share an account must know."""
+    """The account's state, which all its runs share."""
 
     def cool_down(self, account: str, until: float) -> None:
-        """Let no run that shares this ledger send for this account before `until`, in Unix seconds.
+        """Send nothing for this account before `until`, in Unix seconds, in any run of this ledger.
 
-        The latest `until` holds, and at most an hour: a clock that was set back stops nobody
-        longer.
+        The latest `until` counts. A pause lasts at most an hour, even if the clock was set back.
         """
         until = min(until, self._now() + LONGEST_COOL_DOWN_S)
         later = sa.case((ACCOUNTS.c.cool_until > until, ACCOUNTS.c.cool_until), else_=until)
@@ -44,7 +45,7 @@ class Accounts(Database):
             self._account(connection, account, {"cool_until": later}, {"cool_until": until})
 
     def stop_mark(self, account: str) -> float | None:
-        """When the account was last stopped. A run that begins now stops only for a later one."""
+        """Return when the account was last stopped. A run that starts now ignores this stop."""
         with self._guard(), self._read() as connection:
             found = connection.execute(
                 sa.select(ACCOUNTS.c.stopped_at).where(ACCOUNTS.c.account == account)
@@ -52,9 +53,7 @@ class Accounts(Database):
             return None if found is None else float(found)
 
     def stop_account(self, account: str, why: str) -> None:
-        """Stop every run under way that shares this ledger: no credit is left, or the key is
-        refused.
-        """
+        """Stop every current run of this ledger: no credit is left, or the key is refused."""
         values = {"stopped_at": self._now(), "stopped_why": why}
         with self._guard(), self._begin() as connection:
             self._account(connection, account, values, {"cool_until": 0.0, **values})
@@ -70,7 +69,7 @@ class Accounts(Database):
     def _check_account(
         self, connection: sa.Connection, account: str, stop_mark: float | None
     ) -> None:
-        """Raises `Stopped` or `CoolingDown` where nothing may be sent for the account now."""
+        """Raise `Stopped` or `CoolingDown` if nothing may be sent for the account now."""
         row = connection.execute(
             sa.select(ACCOUNTS).where(ACCOUNTS.c.account == account)
         ).one_or_none()
@@ -88,6 +87,7 @@ class Accounts(Database):
         change: Mapping[str, Any],
         new: Mapping[str, Any],
     ) -> None:
+        """Change the account's row, or insert it with the values `new`."""
         found = connection.execute(
             sa.update(ACCOUNTS).where(ACCOUNTS.c.account == account).values(change)
         )
@@ -95,6 +95,7 @@ class Accounts(Database):
             connection.execute(sa.insert(ACCOUNTS).values({"account": account, **new}))
 
     def _busy_slots(self, connection: sa.Connection, account: str) -> int:
+        """Return how many slots of the account are taken."""
         found = connection.execute(
             sa.select(sa.func.count()).where(self._holding(account))
         ).scalar_one()

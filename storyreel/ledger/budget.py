@@ -16,7 +16,7 @@ DAY_S = 24 * 3600.0
 
 
 class Budgets(Database):
-    """Adds up the money that was spent, in the transaction that is about to spend more."""
+    """Adds up spent money in the same transaction that reserves the next take."""
 
     def _check_budget(
         self,
@@ -26,8 +26,9 @@ class Budgets(Database):
         currency: str | None,
         caps: Caps,
     ) -> None:
-        """Raise `BudgetReached` if the take's price exceeds any budget that is set, or cannot be
-        compared with it.
+        """Raise `BudgetReached` if the take's price exceeds any budget.
+
+        Raise it also if the price cannot be compared with a budget.
         """
         own = self._own(TAKES, intent.storyboard)
         run = (
@@ -65,12 +66,12 @@ class Budgets(Database):
     def _spent(
         self, connection: sa.Connection, whose: sa.ColumnElement[bool], name: str, money: str | None
     ) -> Decimal:
+        """Return what the takes `whose` have cost. `name` is the budget's, `money` its currency."""
         rows = connection.execute(
             sa.select(TAKES.c.price, TAKES.c.currency, sa.func.sum(TAKES.c.submissions))
             .where(whose, TAKES.c.state.in_(CHARGED), TAKES.c.submissions > 0)
-            .group_by(
-                TAKES.c.price, TAKES.c.currency
-            )  # prices are text, so that they are exact; there are few of them
+            # Prices are text, so that they are exact. A storyboard has few different ones.
+            .group_by(TAKES.c.price, TAKES.c.currency)
         ).all()
         total = Decimal(0)
         for written, currency, submissions in rows:
@@ -90,10 +91,10 @@ class Budgets(Database):
 def _comparable(
     intent: Intent, name: str, limit: Decimal, currency: str | None
 ) -> tuple[Decimal, str | None]:
-    """Return (price, currency) of a take where a budget can be compared with it.
+    """Return (price, currency) of a take, for comparison with a budget.
 
     Raises:
-        BudgetReached: it has no known price, or one in another currency.
+        BudgetReached: the take has no known price, or one in another currency.
     """
     if intent.price is None:
         raise BudgetReached(

@@ -10,10 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """The file of a collected take, and what its one decode found; see `film.media.clip.ClipFacts`.
+    """The file of a collected take, and the facts of its decode; see `film.media.clip.ClipFacts`.
 
-    The order of the fields is the order in the ledger's JSON. `path` is relative to the workspace.
-    `bytes` is the file's size, `mtime_ns` its time of change. None: an older version recorded none.
+    The ledger's JSON has the fields in this order. `path` is relative to the workspace. `bytes` is
+    the file's size, `mtime_ns` its modification time. A field is None where an older version did
+    not record it.
     """
 
     path: str
@@ -34,13 +35,13 @@ class Clip:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Clip | None:
-        """Return the clip; None where a value is missing that every version records."""
-        known = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        """Return the clip; None if a value is missing that every version records."""
+        recorded = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         for name in ("concerns", "damage"):
-            if known.get(name) is not None:
-                known[name] = tuple(known[name])
+            if recorded.get(name) is not None:
+                recorded[name] = tuple(recorded[name])
         try:
-            return cls(**{"mtime_ns": None, **known})
+            return cls(**{"mtime_ns": None, **recorded})
         except TypeError:
             return None
 

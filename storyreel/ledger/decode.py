@@ -1,7 +1,7 @@
-"""A ledger's row -> `Take`.
+"""Decode a ledger's row into a `Take`. Pure.
 
-What an odd hand or an older version wrote is survived: a field that makes no sense is read as none.
-Pure.
+An older version, another tool or a person may have written the row. A field with an invalid value
+is read as None.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from storyreel.ledger.clip import Clip
 from storyreel.ledger.moments import LATEST_S, moment
 from storyreel.ledger.rows import State, Take
 
-DEAREST = 10**9  # no clip costs as much
+DEAREST = 10**9  # no clip costs that much
 
 
 def take_of(row: Mapping[str, Any]) -> Take:
-    """The take that a row stands for; one in a state that nobody knows is held."""
+    """Return the take of a row. A take in an unknown state is held."""
     values = dict(row)
     values["state"] = _state(values["state"])
     values["request"] = _object(values["request"]) or {}
@@ -40,7 +40,7 @@ def take_of(row: Mapping[str, Any]) -> Take:
 
 
 def amount(text: Any) -> Decimal | None:
-    """A price as the ledger keeps it; None where it is none."""
+    """Return a price that the ledger holds as text; None if it is not a price."""
     try:
         found = Decimal(str(text)) if text is not None else None
     except InvalidOperation:
@@ -49,6 +49,7 @@ def amount(text: Any) -> Decimal | None:
 
 
 def _state(text: Any) -> State:
+    """Return the state, `AMBIGUOUS` for an unknown word."""
     try:
         return State(text)
     except ValueError:
@@ -56,6 +57,7 @@ def _state(text: Any) -> State:
 
 
 def _object(text: Any) -> dict[str, Any] | None:
+    """Return a JSON object; None for any other text."""
     try:
         found = json.loads(text) if text else None
     except (ValueError, TypeError, RecursionError):
@@ -64,7 +66,7 @@ def _object(text: Any) -> dict[str, Any] | None:
 
 
 def _time(seconds: Any) -> float | None:
-    """A time of a row: one that no calendar has is read as milliseconds, or as none."""
+    """Return a time in Unix seconds. One after 2100 is read as milliseconds, or as None."""
     if isinstance(seconds, (int, float)) and math.isfinite(seconds) and 0 <= seconds <= LATEST_S:
         return float(seconds)
     return moment(seconds)

@@ -1,4 +1,4 @@
-"""Open a ledger's database, guard every access to it, and keep a copy where it is damaged."""
+"""Open a ledger's database, guard every access to it, and copy it if it is damaged."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from storyreel.ledger import migrations
 from storyreel.ledger.rows import Take
 from storyreel.ledger.tables import TAKES, take_of
 
-# A machine that drops off the network loses its locks within a minute; by TCP's defaults, in two
-# hours.
+# A machine that loses its network loses its locks within a minute. With TCP's defaults it would
+# take two hours.
 _LOST_SOON = {
     "connect_timeout": 15,
     "keepalives_idle": 30,
@@ -47,6 +47,7 @@ class Database:
         self._engine.dispose()
 
     def _update(self, take_id: int, **values: Any) -> Take:
+        """Change a take in one transaction, and return it."""
         with self._guard(), self._begin() as connection:
             row = connection.execute(
                 sa.update(TAKES).where(TAKES.c.id == take_id).values(**values).returning(TAKES)
@@ -54,6 +55,7 @@ class Database:
             return take_of(row)
 
     def _own(self, table: sa.Table, storyboard: str) -> sa.ColumnElement[bool]:
+        """Select the rows of a storyboard of this project."""
         return self._visible(table) & (table.c.storyboard == storyboard)
 
     def _visible(self, table: sa.Table) -> sa.ColumnElement[bool]:
@@ -75,7 +77,7 @@ class Database:
         return self._engine.connect().execution_options(storyreel_reads=True)
 
     def _look_over(self) -> None:
-        """Raise `WorkspaceError` where SQLite finds its file damaged."""
+        """Raise `WorkspaceError` if SQLite finds its file damaged."""
         if self._engine.dialect.name != "sqlite":
             return
         with self._read() as connection:
@@ -96,7 +98,7 @@ class Database:
         )
 
     def _prepare(self) -> None:
-        """Bring the tables up to date. Only read a ledger whose tables are."""
+        """Migrate the tables. A ledger that is up to date is only read."""
         with self._read() as connection:
             if migrations.current(connection) == migrations.HEAD:
                 return
@@ -152,7 +154,7 @@ def open_engine(url: str) -> sa.Engine:
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _: object) -> None:
-        connection.isolation_level = None  # we say BEGIN ourselves
+        connection.isolation_level = None  # `_begin` below sends BEGIN
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
         cursor.execute("PRAGMA synchronous=FULL")

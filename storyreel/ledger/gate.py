@@ -4,14 +4,13 @@ A take's life:
 
     submitting ──► in_flight ──► completed ──► collected
         │              └───────► failed
-        ├──► released    the request was provably not accepted: nothing was made, nothing is owed
-        └──► ambiguous   the answer was lost: a job may exist; held until a person, or the policy,
-        settles it
-    in_flight ──► ambiguous, with its job's id: the API says for minutes that it does not know the
-    job
+        ├──► released    the API did not accept the request: no job exists, nothing is owed
+        └──► ambiguous   the answer was lost: a job may exist. The take is held until a person
+                         or the policy settles it
+    in_flight ──► ambiguous    with its job's id: for minutes the API does not know the job
     ambiguous ──► in_flight (adopted) | abandoned | superseded by one resubmission
 
-A take that `replaces` another sets it aside when its own clip is collected, and not before.
+A take that `replaces` another supersedes it when its own clip is collected, and not before.
 """
 
 from __future__ import annotations
@@ -36,20 +35,20 @@ NO_CAPS = Caps()
 
 
 class AlreadyPaid(Exception):
-    """As many takes of this key as are wanted are paid for, or held."""
+    """The wanted number of takes of this key is already paid for, or held."""
 
 
 class Ledger(Accounts, Budgets, Record, Reading):
-    """The ledger at `url` (SQLAlchemy's form); created where it is missing.
+    """The ledger at `url` (SQLAlchemy's form). A missing one is created.
 
-    Each method is one transaction, done when it returns. Several processes and threads may use one
-    ledger. Where several projects share it, `project` limits reading and writing to that project's
-    rows, and to rows from before there were projects.
+    Each method is one transaction, complete when it returns. Several processes and threads may use
+    one ledger. If several projects share it, `project` limits reading and writing to that project's
+    rows, and to rows of older versions, which name no project.
 
     See `account` (slots, pauses), `budget`, `record` (a take's life) and `reading`.
 
     Raises:
-        WorkspaceError: it cannot be opened, is damaged, locked, or of a newer version.
+        WorkspaceError: the ledger cannot be opened, is damaged or locked, or has a newer version.
     """
 
     @classmethod
@@ -67,14 +66,15 @@ class Ledger(Accounts, Budgets, Record, Reading):
         caps: Caps = NO_CAPS,
         stop_mark: float | None = None,
     ) -> Take:
-        """Record that a take is about to be paid for, if it may be, in one transaction.
+        """Record, in one transaction, that a take is about to be paid for, if it may be.
 
         Raises:
             BudgetReached: the take exceeds `budget` or `caps`; nothing is written.
             SlotsFull: `slots` jobs of the account are in flight.
             CoolingDown: the API asked the account to wait.
-            Stopped: since `stop_mark`, another run found no credit, or the key refused.
-            AlreadyPaid: `intent.wanted` takes of this key are paid for already.
+            Stopped: after `stop_mark`, another run found that no credit is left or the key is
+                refused.
+            AlreadyPaid: `intent.wanted` takes of this key are already paid for.
         """
         with self._guard(), self._begin() as connection:
             self._check_account(connection, intent.account, stop_mark)
@@ -95,7 +95,8 @@ class Ledger(Accounts, Budgets, Record, Reading):
         released = next(
             (row.id for row in same_key if row.state == State.RELEASED and not row.superseded), None
         )
-        if released is not None:  # a request sent again after a 429 stays one take
+        # A request that is sent again after a 429 stays one take.
+        if released is not None:
             more = {"submissions": TAKES.c.submissions + 1, **values}
             return sa.update(TAKES).where(TAKES.c.id == released).values(more).returning(TAKES)
         new = {
@@ -118,7 +119,7 @@ class Ledger(Accounts, Budgets, Record, Reading):
         currency: str | None = None,
         caps: Caps = NO_CAPS,
     ) -> Take:
-        """Record that a held take is sent once more: counted, and charged to the budget, again.
+        """Record that a held take is sent once more, and charge it to the budget again.
 
         Raises:
             BudgetReached: the second charge does not fit; nothing is changed.
@@ -168,9 +169,8 @@ def _check_wanted(intent: Intent, same_key: Sequence[sa.Row[Any]]) -> None:
         return
     places = set()
     for row in paid:
-        before = dict(
-            beside
-        )  # each is taken out as it is passed: rows that replace one another in a ring end, too
+        # Each row is removed once passed, so a ring of rows that replace one another ends, too.
+        before = dict(beside)
         while row.replaces in before:
             row = before.pop(row.replaces)
         places.add(row.id)

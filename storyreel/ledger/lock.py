@@ -1,4 +1,4 @@
-"""The lock that lets one run at a time work on a storyboard."""
+"""Lock a storyboard, so that one run at a time works on it."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from storyreel.ledger.engine import Database
 
 
 class Locking(Database):
-    """Holds storyboards: by an advisory lock in PostgreSQL, by a lock file beside SQLite's."""
+    """Locks storyboards: with an advisory lock in PostgreSQL, or a lock file beside SQLite's."""
 
     @contextmanager
     def held(self, storyboard: str, project: str | None = None) -> Iterator[None]:
-        """Hold a storyboard for one run, wherever its workspace is; the lock ends with its process.
+        """Hold a storyboard for one run, for any workspace. The lock ends with its process.
 
         Raises:
             RunLocked: another run, on this machine or another, works on this storyboard.

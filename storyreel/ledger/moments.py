@@ -1,6 +1,4 @@
-"""Points in time as servers write them: seconds, milliseconds, text, ISO 8601, or nonsense of any
-size. Pure.
-"""
+"""Read points in time as servers write them: seconds, milliseconds, text, ISO 8601. Pure."""
 
 from __future__ import annotations
 
@@ -11,14 +9,14 @@ from typing import Any
 
 EARLIEST_S = datetime(2020, 1, 1, tzinfo=UTC).timestamp()
 LATEST_S = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
-# Seconds, then what other servers count in: new-api's Kling channel sends milliseconds (gateways.md
+# Seconds, then the units of other servers: new-api's Kling channel sends milliseconds (gateways.md
 # 1.1).
 _UNITS = (1.0, 1e3, 1e6, 1e9)
 _COMPACT = re.compile(r"\d{8}T\d{6}Z")
 
 
 def moment(value: Any) -> float | None:
-    """Unix seconds between 2020 and 2100, or None where `value` names no such time."""
+    """Return Unix seconds between 2020 and 2100; None if `value` is no such time."""
     count = number(value)
     if count is None:
         return _written(value) if isinstance(value, str) else None
@@ -26,7 +24,7 @@ def moment(value: Any) -> float | None:
 
 
 def number(value: Any) -> float | None:
-    """A finite number, also one written as text (`"35%"` is 35), or None."""
+    """Return a finite number, also one in a text (`"35%"` is 35); None for anything else."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -37,7 +35,7 @@ def number(value: Any) -> float | None:
 
 
 def shown(seconds: float | None) -> str | None:
-    """Unix seconds as `2026-11-22T09:00:00Z`; None where they are no time that a calendar has."""
+    """Return Unix seconds as `2026-11-22T09:00:00Z`; None if no calendar has such a time."""
     if seconds is None:
         return None
     try:
@@ -47,8 +45,9 @@ def shown(seconds: float | None) -> str | None:
 
 
 def _written(text: str) -> float | None:
-    """ISO 8601, and its compact form `20261122T090000Z` as in signed links; a time without a zone
-    is UTC.
+    """Read ISO 8601, and its compact form `20261122T090000Z` of signed links.
+
+    A time without a zone is UTC.
     """
     text = text.strip()
     try:

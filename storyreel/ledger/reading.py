@@ -10,10 +10,10 @@ from storyreel.ledger.tables import RETAKES, TAKES, take_of
 
 
 class Reading(Database):
-    """Finds takes: of a storyboard, of an intent, of a job."""
+    """Finds takes by storyboard, intent or id."""
 
     def find(self, intent: Intent) -> Take:
-        """Return the newest row of an intent that was not accepted."""
+        """Return the newest take of an intent's scene and key."""
         with self._guard(), self._read() as connection:
             row = connection.execute(
                 sa.select(TAKES)
@@ -70,8 +70,9 @@ class Reading(Database):
             return {(scene, key): wanted for scene, key, wanted in rows}
 
     def durations(self, account: str, model: str, seconds: int, limit: int = 50) -> list[float]:
-        """Return how long the latest watched jobs of a model and length took, in s; newest
-        first.
+        """Return how many seconds the latest watched jobs of a model and length took.
+
+        The newest comes first.
         """
         with self._guard(), self._read() as connection:
             rows = connection.execute(
@@ -88,7 +89,7 @@ class Reading(Database):
             return [float(seconds) for (seconds,) in rows]
 
     def take(self, take_id: int) -> Take:
-        """Return one take. Raise `KeyError` where there is none."""
+        """Return one take. Raise `KeyError` if there is none."""
         with self._guard(), self._read() as connection:
             row = connection.execute(sa.select(TAKES).where(TAKES.c.id == take_id)).one_or_none()
             if row is None:

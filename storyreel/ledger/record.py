@@ -1,4 +1,4 @@
-"""Write down what happens to a take after it was reserved: one method for each thing."""
+"""Record each event of a take after its reservation, with one method for each."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from storyreel.ledger.tables import RETAKES, TAKES, take_of
 
 
 class Record(Locking):
-    """Writes a take's states, as they are drawn in `ledger.gate`."""
+    """Writes a take's states; `ledger.gate` draws them."""
 
     def submitted(self, take_id: int, job_id: str) -> Take:
         """Record that the API accepted the request: the job exists and is paid for."""
@@ -44,8 +44,9 @@ class Record(Locking):
         )
 
     def resubmission_refused(self, take_id: int, message: str) -> Take:
-        """Hold the take again: its second request was refused, the first is as uncertain as
-        before.
+        """Hold the take again: its second request was refused.
+
+        What became of the first is as uncertain as before.
         """
         return self._update(
             take_id,
@@ -55,7 +56,7 @@ class Record(Locking):
         )
 
     def adopted(self, take_id: int, job_id: str, endpoint: str | None = None) -> Take:
-        """Record a person's word which job the lost answer named, and at which `endpoint`."""
+        """Record the job that a person names for the lost answer, and its `endpoint`."""
         elsewhere = {"endpoint": endpoint} if endpoint else {}
         return self._update(
             take_id,
@@ -68,9 +69,9 @@ class Record(Locking):
         )
 
     def abandoned(self, take_id: int, *, charged: bool) -> Take:
-        """Record that a person gives a held take up; the next run makes a new one.
+        """Record that a person abandons a held take. The next run makes a new one.
 
-        `charged`: the lost request may have made a job, so its price stays counted.
+        `charged`: the lost request may have created a job, so its price still counts.
         """
         values = {} if charged else {"submissions": 0}
         return self._update(take_id, state=State.ABANDONED, **values)
@@ -86,7 +87,7 @@ class Record(Locking):
     ) -> Take:
         """Record that the job is completed.
 
-        `watched_s`: how long it took, if a run watched all of it.
+        `watched_s`: how many seconds it took, if one run watched all of it.
         """
         return self._update(
             take_id,
@@ -98,9 +99,9 @@ class Record(Locking):
         )
 
     def unknown(self, take_id: int, code: str | None, message: str, *, polls: int = 0) -> Take:
-        """Hold a take whose job the API does not know any more.
+        """Hold a take whose job the API no longer knows.
 
-        It keeps its id and counts as paid.
+        It keeps its job's id, and counts as paid.
         """
         return self._update(
             take_id,
@@ -142,9 +143,9 @@ class Record(Locking):
         return self._update(take_id, polls=TAKES.c.polls + polls)
 
     def collected(self, take_id: int, clip: Clip) -> Take:
-        """Record the verified clip on disk, and set aside the take that it replaces.
+        """Record the verified clip on disk, and supersede the take that it replaces.
 
-        Both in one transaction. The old clip stays on disk.
+        Both happen in one transaction. The old clip stays on disk.
         """
         values = {
             "state": State.COLLECTED,
@@ -168,7 +169,7 @@ class Record(Locking):
     def imported(
         self, take: Take, storyboard: str, scene: str, run_id: str, clip: Clip, ordinal: int
     ) -> Take:
-        """Record, as collected and at no price, a clip that was paid for under another name."""
+        """Record a clip that was paid for under another name: collected, charged to no budget."""
         with self._guard(), self._begin() as connection:
             same_scene = self._own(TAKES, storyboard) & (TAKES.c.scene == scene)
             top = connection.execute(
@@ -196,18 +197,19 @@ class Record(Locking):
             )
 
     def unusable(self, take_id: int, error_class: ErrorKind, message: str) -> Take:
-        """Keep a paid take `completed`, with the reason why its clip is missing: the next run
-        retries.
+        """Record why a paid take's clip is missing.
+
+        The take stays `completed`, and the next run retries.
         """
         return self._update(take_id, error_class=error_class, error_message=message)
 
     def hold_if_dead(self, take: Take) -> None:
-        """Hold a request whose run has ended: no process holds its storyboard."""
+        """Hold a request if its run has ended: then no process holds its storyboard."""
         with contextlib.suppress(RunLocked), self.held(take.storyboard, take.project):
             self.interrupted(take.storyboard, "", take.project)
 
     def interrupted(self, storyboard: str, run_id: str, project: str | None = None) -> list[Take]:
-        """Hold every take that an earlier run left `submitting`: its request may have arrived."""
+        """Hold every take that another run left `submitting`: its request may have arrived."""
         own = self._own(TAKES, storyboard)
         if project is not None:
             own = (TAKES.c.project == project) & (TAKES.c.storyboard == storyboard)
@@ -229,7 +231,7 @@ class Record(Locking):
             return [take_of(row) for row in rows]
 
     def retake(self, storyboard: str, scene: str, key: str, wanted: int) -> None:
-        """Record that `wanted` takes of this key are asked for, beside the storyboard."""
+        """Record that a person wants `wanted` takes of this key, beyond the storyboard's number."""
         with self._guard(), self._begin() as connection:
             values = {"storyboard": storyboard, "scene": scene, "key": key, "wanted": wanted}
             connection.execute(sa.insert(RETAKES).values(project=self.project or "", **values))

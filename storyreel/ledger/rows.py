@@ -1,4 +1,4 @@
-"""A ledger's row as data, so that planning and reporting need no database. Pure."""
+"""A ledger's rows as data, so that planning and reporting need no database. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from storyreel.ledger.clip import Clip
 
 
 class State(StrEnum):
-    """Where a take stands."""
+    """The state of a take. `ledger.gate` draws how one follows another."""
 
     SUBMITTING = "submitting"
     IN_FLIGHT = "in_flight"
@@ -25,12 +25,19 @@ class State(StrEnum):
 
 
 PAID_FOR = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED, State.COLLECTED, State.AMBIGUOUS)
-CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned one with its submissions set to 0 is not
+CHARGED = (*PAID_FOR, State.ABANDONED)  # an abandoned take with 0 submissions costs nothing
 
 
 @dataclass(frozen=True, slots=True)
 class Take:
-    """One row of the ledger. Times are Unix seconds; `request` is what was sent, for the report."""
+    """One take in the ledger. Times are Unix seconds.
+
+    `take`: its number in its scene. `ordinal`: its number among the takes of its key. `request`:
+    the body as it is shown in a report. `inputs`: each input by role, with its `id` and where it is
+    `from`. `submissions`: how often it was paid for. `endpoint`: where the job was made; None in
+    rows of older versions. `replaces`: the id of the take that this one supersedes. `watched_s`:
+    the seconds that the job took, if one run watched all of it.
+    """
 
     id: int
     storyboard: str
@@ -61,13 +68,13 @@ class Take:
     model: str | None = None
     seconds: int | None = None
     project: str = ""
-    endpoint: str | None = None  # where the job was made; None in rows older than this column
+    endpoint: str | None = None
     replaces: int | None = None
     watched_s: float | None = None
 
     @property
     def here(self) -> Clip:
-        """Return the clip of a collected take; a take in another state has none."""
+        """Return the clip of a collected take. A take in another state has none."""
         assert self.clip is not None, (
             f"take {self.take} of scene {self.scene} is {self.state}, and has no clip"
         )
@@ -75,7 +82,7 @@ class Take:
 
     @property
     def job(self) -> str:
-        """Return the job's id, of a take that has one: in flight, completed, or later."""
+        """Return the job's id of a take that has one: in flight, completed, or later."""
         assert self.job_id is not None, (
             f"take {self.take} of scene {self.scene} is {self.state}, and has no job"
         )
@@ -86,7 +93,8 @@ class Take:
 class Intent:
     """A take that is about to be paid for.
 
-    `replaces`: the row that is set aside by this one's clip.
+    `wanted`: how many takes of this key the scene needs. `replaces`: the id of the take that this
+    one supersedes once its clip is collected.
     """
 
     storyboard: str
@@ -107,7 +115,7 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """Spending limits beside the storyboard's budget, which counts over the workspace's life.
+    """Spending limits besides the storyboard's budget, which counts over the workspace's life.
 
     `per_run`: for this run, or for all runs whose id starts with `group`. `per_day`: for the
     storyboard, within any 24 hours.

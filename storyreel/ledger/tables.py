@@ -1,6 +1,6 @@
-"""The tables as they are now, and a row of them as a `Take`.
+"""The tables of the current version, and how a row becomes a `Take`.
 
-Migrations bring older ledgers here; a test compares the two.
+Migrations bring older ledgers to this version; a test compares the two.
 """
 
 from __future__ import annotations
@@ -77,5 +77,5 @@ ACCOUNTS = sa.Table(
 
 
 def take_of(row: sa.Row[Any]) -> Take:
-    """Read a row of `TAKES`."""
+    """Return the take of a row of `TAKES`."""
     return decode.take_of(dict(row._mapping))

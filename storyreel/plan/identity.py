@@ -1,4 +1,4 @@
-"""The names of what a request is made from: an input by its content, a take by its key."""
+"""Name what a request is made from: an input by its content, a take by its key."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """How an input is named. The value is what the text form begins with."""
+    """How an input is named. The value is the prefix of its text form."""
 
     BYTES = "sha256"
     ADDRESS = "url"
@@ -17,16 +17,16 @@ class Kind(StrEnum):
 
 
 def take_name(key: str, ordinal: int) -> str:
-    """Name a take by content: the n-th of its key."""
+    """Return the name of a take by content: its key, and its number among takes of that key."""
     return f"{key}#{ordinal}"
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Names one input by content. `str()` is the form that keys are made of; it never changes.
+    """The name of one input by content. Keys are made of its `str()`, which never changes.
 
-    `content` is the digest, the address or the video's id; of a frame, which one (`last:-3`).
-    `take` names the take that a frame or a clip comes from.
+    `content`: the digest, the address, or the video's id. For a frame: its position (`last:-3`).
+    `take`: the name of the take that a frame or a clip comes from.
     """
 
     kind: Kind
@@ -44,8 +44,9 @@ class Identity:
 
     @property
     def recorded(self) -> str:
-        """The form that the ledger holds: an address without its query, which may be a
-        signature.
+        """Return the form that the ledger holds.
+
+        An address loses its query, which may be a signature.
         """
         return str(self).partition("?")[0] if self.kind is Kind.ADDRESS else str(self)
 
@@ -64,7 +65,7 @@ class Identity:
 
 
 def parse(text: str) -> Identity | None:
-    """Read the form that a ledger holds. None if it is none of ours."""
+    """Read the form that a ledger holds. Return None for any other text."""
     name, _, rest = text.partition(":")
     if name not in [kind.value for kind in Kind]:
         return None
@@ -79,7 +80,7 @@ def parse(text: str) -> Identity | None:
 class Input:
     """One picture or video of a request.
 
-    `label` says where it is from; `scene` is the one that makes it.
+    `label` shows where it comes from. `scene` is the id of the scene that makes it.
     """
 
     label: str
@@ -88,9 +89,7 @@ class Input:
     keyframe: str | None = None
 
     def out_of(self, before: Identity | None) -> Input:
-        """The same input, out of the take that `before` came from if it differs in nothing else."""
-        return (
-            replace(self, identity=before or self.identity)
-            if self.identity.is_of_another_take(before)
-            else self
-        )
+        """Return this input with the identity `before`, if only their takes differ."""
+        if before is not None and self.identity.is_of_another_take(before):
+            return replace(self, identity=before)
+        return self

@@ -1,4 +1,4 @@
-"""Plan: from storyboard, catalogue and snapshot to what would run, why and for how much."""
+"""Plan what would run, why and for how much, from storyboard, catalogue and snapshot."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storyreel.plan.request import Request
 from storyreel.plan.snapshot import Elsewhere, Snapshot
 from storyreel.plan.takes import first_of, made_again, take_order
 
-# The room's door: other rooms need this module only.
+# Other rooms import the plan's names from this module.
 __all__ = [
     "Action",
     "Elsewhere",
@@ -48,20 +48,20 @@ def make(
     force: Collection[str] = (),
     slots: int = 5,
 ) -> Plan:
-    """Return the plan.
+    """Return the plan of a whole storyboard.
 
-    `selected` leaves the other scenes alone; `force` makes these scenes again.
+    Scenes outside `selected` are left alone; None selects every scene. `force` names the scenes to
+    make again. `slots` is how many jobs run at once.
     """
-    planned: dict[str, ScenePlan] = {}
+    by_id: dict[str, ScenePlan] = {}
     for scene in storyboard.ordered():
-        forced = scene.id in force and (selected is None or scene.id in selected)
-        one = plan_scene(scene, storyboard, catalog, snapshot, planned, forced=forced)
-        planned[scene.id] = (
-            one if selected is None or scene.id in selected else _left_out(one, snapshot)
-        )
-    path = forecast.critical_path(storyboard, planned)
-    in_file_order = tuple(planned[scene.id] for scene in storyboard.scenes)
-    return Plan(storyboard, in_file_order, path, forecast.expected(storyboard, planned, slots))
+        is_selected = selected is None or scene.id in selected
+        forced = scene.id in force and is_selected
+        scene_plan = plan_scene(scene, storyboard, catalog, snapshot, by_id, forced=forced)
+        by_id[scene.id] = scene_plan if is_selected else _left_out(scene_plan, snapshot)
+    path = forecast.critical_path(storyboard, by_id)
+    in_file_order = tuple(by_id[scene.id] for scene in storyboard.scenes)
+    return Plan(storyboard, in_file_order, path, forecast.expected(storyboard, by_id, slots))
 
 
 def plan_scene(
@@ -69,42 +69,43 @@ def plan_scene(
     storyboard: Storyboard,
     catalog: Catalog,
     snapshot: Snapshot,
-    above: Mapping[str, ScenePlan],
+    upstream: Mapping[str, ScenePlan],
     *,
     forced: bool = False,
 ) -> ScenePlan:
-    """Plan one scene, given the plans of those it is made from."""
+    """Return the plan of one scene. `upstream` holds the plans of the scenes it is made from.
+
+    A scene whose takes all failed is planned with its `fallback_prompt`, if it has one.
+    """
     model = catalog.models[scene.model]
-    request = Request(scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, above))
-    rows = takes.of_request(request, storyboard, snapshot)
-    if (
-        scene.fallback_prompt
-        and not forced
-        and rows
-        and all(row.state is State.FAILED for row in rows)
-    ):
+    request = Request(
+        scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, upstream)
+    )
+    recorded = takes.of_request(request, storyboard, snapshot)
+    all_failed = bool(recorded) and all(take.state is State.FAILED for take in recorded)
+    if scene.fallback_prompt and all_failed and not forced:
         softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
-        return plan_scene(softer, storyboard, catalog, snapshot, above)
-    keeps = not rows and storyboard.policy.on_upstream_change == "keep"
+        return plan_scene(softer, storyboard, catalog, snapshot, upstream)
+    keeps = not recorded and storyboard.policy.on_upstream_change == "keep"
     kept = takes.kept(request, snapshot) if keeps else []
     key = kept[0].key if kept and not forced else request.key
-    planned = takes.Takes(request, key, snapshot)
-    planned.add_existing(rows or kept, are_kept=bool(kept))
+    chosen = takes.Takes(request, key, snapshot)
+    chosen.add_existing(recorded or kept, are_kept=bool(kept))
     if forced:
-        planned.force()
+        chosen.force()
     else:
-        planned.add_elsewhere({row.job_id for row in rows if row.job_id})
-    planned.add_new("forced" if forced else reason.why_new(request, snapshot, above))
-    blocked = reason.block(scene, above) if planned.has_new else None
+        chosen.add_elsewhere({take.job_id for take in recorded if take.job_id})
+    chosen.add_new("forced" if forced else reason.why_new(request, snapshot, upstream))
+    blocked = reason.block(scene, upstream) if chosen.has_new else None
     if blocked:
-        planned.block(blocked.reason)
-    action, why = reason.together(planned.found, scene, above)
+        chosen.block(blocked.reason)
+    action, why = reason.combine(chosen.plans, scene, upstream)
     return ScenePlan(
         request=request,
         action=action,
         reason=why,
         key=key,
-        takes=tuple(planned.found),
+        takes=tuple(chosen.plans),
         price=model.price(scene.seconds, scene.mode, with_video=scene.video is not None),
         wait_s=model.wait(scene.seconds),
         forced=forced,
@@ -113,7 +114,7 @@ def plan_scene(
 
 
 def with_upstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
-    """These scenes and all that they are made from."""
+    """Return the ids of these scenes, and of every scene they are made from."""
     found: set[str] = set()
     todo = list(scenes)
     while todo:
@@ -125,7 +126,7 @@ def with_upstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
 
 
 def with_downstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
-    """These scenes and all that are made from them."""
+    """Return the ids of these scenes, and of every scene made from them."""
     found = set(scenes)
     for scene in storyboard.ordered():
         if found.intersection(scene.upstream):
@@ -133,23 +134,25 @@ def with_downstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:
     return found
 
 
-def _left_out(planned: ScenePlan, snapshot: Snapshot) -> ScenePlan:
-    """A scene that was not asked for: nothing is made of it.
+def _left_out(scene_plan: ScenePlan, snapshot: Snapshot) -> ScenePlan:
+    """Return the plan of a scene that was not asked for: it makes no take.
 
-    The clip that it has is shown, even from before a change.
+    It shows the clip that exists, even one from before a change.
     """
-    here = tuple(
-        take for take in planned.takes if take.action not in (Action.SUBMIT, Action.BLOCKED)
+    existing = tuple(
+        take for take in scene_plan.takes if take.action not in (Action.SUBMIT, Action.BLOCKED)
     )
-    planned = dataclasses.replace(
-        planned, action=Action.SKIP, reason="not asked for", takes=here, blocked_by=None
+    scene_plan = dataclasses.replace(
+        scene_plan, action=Action.SKIP, reason="not asked for", takes=existing, blocked_by=None
     )
-    own = snapshot.collected(planned.scene.id)
-    if here or not own:
-        return planned
-    whole = [take for take in own if take.key == own[-1].key and take.id not in snapshot.missing]
-    before = [
-        TakePlan(Action.REUSE, "not asked for: its clip is of before a change", t.ordinal, t)
-        for t in whole
-    ]
-    return dataclasses.replace(planned, key=own[-1].key, takes=tuple(before)) if before else planned
+    own = snapshot.collected(scene_plan.scene.id)
+    if existing or not own:
+        return scene_plan
+    key = own[-1].key
+    reason_kept = "not asked for: its clip is from before a change"
+    before = tuple(
+        TakePlan(Action.REUSE, reason_kept, take.ordinal, take)
+        for take in own
+        if take.key == key and take.id not in snapshot.missing
+    )
+    return dataclasses.replace(scene_plan, key=key, takes=before) if before else scene_plan

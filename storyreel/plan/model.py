@@ -1,4 +1,4 @@
-"""The plan: what would run and why, scene by scene and take by take."""
+"""The plan as data: scene by scene and take by take, what would run and why."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class TakePlan:
-    """One take: an existing row of the ledger, or (row None) one to be made, the `ordinal`-th of
-    its key.
+    """One take of a scene: an existing one, or one to make.
 
-    `source` holds it where another ledger has paid for it already. `replaces` is the row whose
-    place it takes once its clip is here; until then `instead` is used. `place` sorts the takes of a
-    scene: one that replaces another has the other's place.
+    `row`: the take in the ledger; None for one to make. `ordinal`: its number among the takes of
+    its key, from 1. `source`: the take of another ledger that has paid for it already.
+    `replaces`: the id of the take that it replaces once its clip is on disk. `instead`: the take
+    to use until then. `place` sorts the takes of a scene; a replacement keeps the place of the
+    take that it replaces.
     """
 
     action: Action
@@ -49,16 +50,17 @@ class TakePlan:
 
     @property
     def usable(self) -> TakePlan | None:
-        """The take that can be counted on in this place, None where there is none."""
+        """Return this take if it can be used, else `instead`, which may be None."""
         return self.instead if self.action in (Action.HELD, Action.FAILED, Action.BLOCKED) else self
 
 
 @dataclass(frozen=True, slots=True)
 class ScenePlan:
-    """One scene. `key` names the takes it shows: that of its request, or of an earlier one where
-    these are kept.
+    """The plan of one scene.
 
-    `price` is that of one take. `blocked_by` is the scene at the beginning of why it cannot go on.
+    `key`: the key of its takes. It is its request's key, or an earlier one whose takes are kept.
+    `price`: the price of one take. `wait_s`: (low, high) seconds that one job takes.
+    `blocked_by`: the id of the first scene upstream that has no clip and gets none.
     """
 
     request: Request
@@ -73,17 +75,17 @@ class ScenePlan:
 
     @property
     def scene(self) -> Scene:
-        """The scene as its request has it."""
+        """Return the scene, with the prompt that is sent."""
         return self.request.scene
 
     @property
     def inputs(self) -> Mapping[str, Input]:
-        """Its pictures and videos by role."""
+        """Return its pictures and videos by role."""
         return self.request.inputs
 
     @property
     def cost(self) -> PriceRange | None:
-        """The price of all that will be paid for, None where no price is known."""
+        """Return the price of every take to pay for; None where no price is known."""
         return self.price.times(self.to_make) if self.price else None
 
     @property
@@ -93,17 +95,17 @@ class ScenePlan:
 
     @property
     def to_make(self) -> int:
-        """How many takes will be paid for."""
+        """Return how many takes will be paid for."""
         return sum(1 for take in self.takes if take.action is Action.SUBMIT)
 
     @property
     def takes_over(self) -> bool:
-        """Is a clip of it to be taken over from another ledger?"""
+        """Will a clip be copied from another ledger's workspace?"""
         return any(take.source and take.source.is_whole for take in self.takes)
 
     @property
     def used(self) -> TakePlan | None:
-        """The take that others use and the cut shows: the picked one, else the first good one."""
+        """Return the take that other scenes and the cut use: the picked or the first good one."""
         usable = [take.usable for take in self.takes]
         if self.scene.pick is not None:
             return usable[self.scene.pick - 1] if self.scene.pick <= len(usable) else None
@@ -115,13 +117,13 @@ class ScenePlan:
 
     @property
     def kept(self) -> Take | None:
-        """The row of the used take where its clip is here already."""
+        """Return the used take if its clip is already on disk."""
         used = self.used
         return used.row if used and used.action is Action.REUSE else None
 
     @property
     def identity(self) -> str | None:
-        """Names the used take by content: what a scene made from it has in its own key."""
+        """Return the name of the used take. Scenes made from it have this name in their keys."""
         used = self.used
         if used is None:
             return None
@@ -130,7 +132,7 @@ class ScenePlan:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The whole plan, scenes in file order."""
+    """The plan of a storyboard: its scenes in file order, and (low, high) wall-clock seconds."""
 
     storyboard: Storyboard
     scenes: tuple[ScenePlan, ...]
@@ -138,31 +140,31 @@ class Plan:
     expected_s: tuple[float, float]
 
     def scene(self, scene_id: str) -> ScenePlan:
-        """Raises `KeyError`."""
-        for planned in self.scenes:
-            if planned.scene.id == scene_id:
-                return planned
+        """Return the plan of one scene. Raise `KeyError` where there is none."""
+        for scene_plan in self.scenes:
+            if scene_plan.scene.id == scene_id:
+                return scene_plan
         raise KeyError(scene_id)
 
     @property
     def jobs(self) -> int:
-        """How many jobs will be paid for."""
-        return sum(planned.to_make for planned in self.scenes)
+        """Return how many jobs will be paid for."""
+        return sum(scene_plan.to_make for scene_plan in self.scenes)
 
     @property
     def has_work(self) -> bool:
         """Is there anything to send, to wait for or to download?"""
-        return any(planned.is_to_run for planned in self.scenes)
+        return any(scene_plan.is_to_run for scene_plan in self.scenes)
 
     @property
     def unpriced(self) -> int:
-        """How many of the jobs have no known price."""
-        return sum(planned.to_make for planned in self.scenes if planned.price is None)
+        """Return how many of the jobs have no known price."""
+        return sum(scene_plan.to_make for scene_plan in self.scenes if scene_plan.price is None)
 
     def cost(self) -> dict[str, tuple[Decimal, Decimal]]:
-        """(low, high) by currency of what will be paid for."""
+        """Return (low, high) by currency of what will be paid for."""
         totals: dict[str, tuple[Decimal, Decimal]] = {}
-        for cost in (planned.cost for planned in self.scenes if planned.to_make):
+        for cost in (scene_plan.cost for scene_plan in self.scenes if scene_plan.to_make):
             if cost:
                 low, high = totals.get(cost.currency, (Decimal(0), Decimal(0)))
                 totals[cost.currency] = (low + cost.low, high + cost.high)

@@ -1,4 +1,4 @@
-"""What a plan costs: in words, as a person agreed to it, and against a budget."""
+"""The cost of a plan: in words, as a person agreed to it, and against a budget."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from storyreel.plan.model import Plan, ScenePlan
 
 
 def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str:
-    """The cost of a plan, or of several, (low, high) by currency, in words; `unpriced` jobs have no
-    known price.
+    """Return the cost of one or several plans, in words.
+
+    `cost` holds (low, high) by currency. `unpriced` jobs have no known price.
     """
     parts = [
         f"{low} to {high} {c}" if low != high else f"{high} {c}" for c, (low, high) in cost.items()
@@ -26,15 +27,16 @@ def price(cost: Mapping[str, tuple[Decimal, Decimal]], unpriced: int = 0) -> str
 
 
 def bill(plan: Plan) -> str:
-    """What the plan would pay for, in words: `3 jobs, about 12.00 CNY`."""
+    """Return what the plan would pay for, in words: `3 jobs, about 12.00 CNY`."""
     if not plan.jobs:
         return "nothing to pay for"
     return f"{counted(plan.jobs, 'job')}, about {price(plan.cost(), plan.unpriced)}"
 
 
 def agreement(plan: Plan) -> str:
-    """Name the scenes of a plan, and after a colon each take that it would pay for, with what is
-    sent and its price.
+    """Return a name of the plan: its scenes, a colon, then each take that it would pay for.
+
+    The name changes with what is sent and with each price.
     """
     scenes = [
         [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)]
@@ -45,24 +47,27 @@ def agreement(plan: Plan) -> str:
         for p in plan.scenes
         for _ in range(p.to_make)
     ]
-    return f"{_short(scenes)}:{'.'.join(_short(one) for one in paid)}"
+    return f"{_short(scenes)}:{'.'.join(_short(take) for take in paid)}"
 
 
 def keeps_to(plan: Plan, agreed: str) -> bool:
-    """Is the plan the one that was agreed to?
+    """Is the plan the one that was agreed to, as `agreement` names it?
 
-    Less may be left to pay for: another run may have paid for some of it.
+    It may pay for fewer takes: another run may have paid for some of them since.
     """
-    (scenes, _, paid), (then, _, limit) = agreement(plan).partition(":"), agreed.partition(":")
-    return scenes == then and Counter(paid.split(".")) <= Counter([*limit.split("."), ""])
+    scenes, _, paid = agreement(plan).partition(":")
+    agreed_scenes, _, agreed_paid = agreed.partition(":")
+    allowed = Counter([*agreed_paid.split("."), ""])
+    return scenes == agreed_scenes and Counter(paid.split(".")) <= allowed
 
 
 def _short(value: object) -> str:
+    """Return the first 16 hexadecimal digits of the value's sha256."""
     return hashlib.sha256(json.dumps(value).encode()).hexdigest()[:16]
 
 
 def check_limit(limit: Decimal | None, name: str) -> None:
-    """Raises `UsageError` where a budget is no amount of money."""
+    """Raise `UsageError` if a budget is not an amount of money."""
     if limit is not None and (not limit.is_finite() or limit < 0):
         raise UsageError(
             f"{name} is {limit}, which is not an amount of money", fix="give a number of 0 or more"
@@ -70,32 +75,33 @@ def check_limit(limit: Decimal | None, name: str) -> None:
 
 
 def currency_of(plans: Iterable[Plan], currency: str | None = None) -> str | None:
-    """The currency of a budget over what these plans would pay for: the one it names, else that of
-    the prices. None where nothing is to be paid for.
+    """Return the currency of a budget over these plans: `currency`, else that of their prices.
+
+    Return None where nothing is to be paid for and `currency` is None.
 
     Raises:
-        UsageError: a price is not known, or is in another currency; amounts of two are never added.
+        UsageError: a price is unknown, or in another currency. Two currencies are never added.
     """
     first: ScenePlan | None = None
-    for planned in (scene for plan in plans for scene in plan.scenes if scene.to_make):
-        scene = planned.scene
-        if planned.price is None:
+    for scene_plan in (scene for plan in plans for scene in plan.scenes if scene.to_make):
+        scene = scene_plan.scene
+        if scene_plan.price is None:
             raise UsageError(
                 f"no price is known for {scene.model} (scene `{scene.id}`), so no budget "
                 "can be kept",
                 fix="give the model `prices` in a catalogue of your own "
                 "(docs/add-a-model.md), or leave the budget away",
             )
-        if currency and planned.price.currency != currency:
+        if currency and scene_plan.price.currency != currency:
             whose = f"scene `{first.scene.id}` is" if first else "the budget is"
             raise UsageError(
                 f"scene `{scene.id}` ({scene.model}) is priced in "
-                f"{planned.price.currency}; {whose} in {currency}, and no "
+                f"{scene_plan.price.currency}; {whose} in {currency}, and no "
                 "budget can be kept over two currencies",
                 fix="run the scenes of one currency at a time with --only, give "
                 f"{scene.model} a {currency} price in a "
                 "catalogue of your own, or leave the budget away",
             )
         if currency is None:
-            first, currency = planned, planned.price.currency
+            first, currency = scene_plan, scene_plan.price.currency
     return currency

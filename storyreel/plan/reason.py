@@ -1,4 +1,4 @@
-"""Why a scene is made, waits or is blocked, in words."""
+"""Explain in words why a scene is made, waits or is blocked."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from storyreel.plan.snapshot import Snapshot
 
 _AFTER = {
     State.RELEASED: "was not accepted last time; sent again",
-    State.ABANDONED: "given up before; made again",
+    State.ABANDONED: "abandoned before; made again",
 }
 
 
-def why_new(request: Request, snapshot: Snapshot, above: Mapping[str, ScenePlan]) -> str:
-    """Why a take has to be made: the first difference from the newest one of this scene."""
+def why_new(request: Request, snapshot: Snapshot, upstream: Mapping[str, ScenePlan]) -> str:
+    """Return why a take must be made: the first difference from the scene's newest take."""
     own = snapshot.by_scene.get(request.scene.id, [])
     if not own:
         return "new"
@@ -29,7 +29,7 @@ def why_new(request: Request, snapshot: Snapshot, above: Mapping[str, ScenePlan]
         return "asked for again"
     if changed := request.changed(last):
         return f"{changed[0]} changed"
-    if changed_input := _changed_input(request, last, above):
+    if changed_input := _changed_input(request, last, upstream):
         return changed_input
     if last.key != request.key:
         return "its inputs are sent in another way"
@@ -38,37 +38,35 @@ def why_new(request: Request, snapshot: Snapshot, above: Mapping[str, ScenePlan]
     return _AFTER.get(last.state, f"takes: {request.scene.takes}")
 
 
-def _changed_input(request: Request, last: Take, above: Mapping[str, ScenePlan]) -> str | None:
-    """The first input that differs from those of a take, in words."""
-    for role, one in request.inputs.items():
+def _changed_input(request: Request, last: Take, upstream: Mapping[str, ScenePlan]) -> str | None:
+    """Return the first input that differs from those of a take, in words; None if none does."""
+    for role, given in request.inputs.items():
         if role not in last.inputs:
             return f"{role} added"
         before = identity.parse(str(last.inputs[role].get("id")))
-        if before and before.recorded == one.identity.recorded:
+        if before and before.recorded == given.identity.recorded:
             continue
-        if one.identity.is_of_another_take(before):
-            return (
-                f"scene `{one.scene}` {'will be' if _is_remade(above, one.scene) else 'was'} "
-                "made again"
-            )
-        is_bytes = before and before.kind is one.identity.kind is Kind.BYTES
+        if given.identity.is_of_another_take(before):
+            when = "will be" if _is_remade(upstream, given.scene) else "was"
+            return f"scene `{given.scene}` {when} made again"
+        is_bytes = before and before.kind is given.identity.kind is Kind.BYTES
         return f"{role} bytes changed" if is_bytes else f"{role} changed"
     removed = set(last.inputs) - set(request.inputs)
     return f"{min(removed)} removed" if removed else None
 
 
-def _is_remade(above: Mapping[str, ScenePlan], scene_id: str | None) -> bool:
-    planned = above.get(scene_id or "")
-    return planned is not None and planned.action in (Action.SUBMIT, Action.WAIT_UPSTREAM)
+def _is_remade(upstream: Mapping[str, ScenePlan], scene_id: str | None) -> bool:
+    scene_plan = upstream.get(scene_id or "")
+    return scene_plan is not None and scene_plan.action in (Action.SUBMIT, Action.WAIT_UPSTREAM)
 
 
-def together(
-    takes: Sequence[TakePlan], scene: Scene, above: Mapping[str, ScenePlan]
+def combine(
+    takes: Sequence[TakePlan], scene: Scene, upstream: Mapping[str, ScenePlan]
 ) -> tuple[Action, str]:
-    """The scene's action and reason out of its takes'."""
+    """Return the scene's action and reason, from those of its takes."""
     by_action = {take.action: take.reason for take in reversed(takes)}
     if Action.SUBMIT in by_action:
-        waits = any(above[name].is_to_run for name in scene.upstream)
+        waits = any(upstream[name].is_to_run for name in scene.upstream)
         return (Action.WAIT_UPSTREAM if waits else Action.SUBMIT), by_action[Action.SUBMIT]
     for action in (Action.RESUME, Action.BLOCKED, Action.HELD, Action.FAILED):
         if action in by_action:
@@ -78,9 +76,9 @@ def together(
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why a scene cannot be made: a scene above it has no clip and gets none.
+    """Why a scene cannot be made: a scene upstream has no clip and gets none.
 
-    `scene` is where it begins.
+    `scene` is the id of the first such scene.
     """
 
     scene: str
@@ -94,20 +92,16 @@ _WITHOUT_CLIP = {
 }
 
 
-def block(scene: Scene, above: Mapping[str, ScenePlan]) -> Block | None:
-    """What blocks a scene, None if nothing does."""
+def block(scene: Scene, upstream: Mapping[str, ScenePlan]) -> Block | None:
+    """Return what blocks a scene; None if nothing does."""
     for name in scene.upstream:
-        planned = above.get(name)
-        if planned is not None and planned.used is not None:
+        scene_plan = upstream.get(name)
+        if scene_plan is not None and scene_plan.used is not None:
             continue
-        if planned and planned.blocked_by and planned.blocked_by != name:
-            return Block(
-                planned.blocked_by, f"needs `{name}`, which is blocked by `{planned.blocked_by}`"
-            )
-        action = planned.action if planned else Action.SKIP
-        return Block(
-            name,
-            f"needs `{name}`, which is "
-            f"{_WITHOUT_CLIP.get(action, 'without the take that is picked')}",
-        )
+        if scene_plan and scene_plan.blocked_by and scene_plan.blocked_by != name:
+            first = scene_plan.blocked_by
+            return Block(first, f"needs `{name}`, which is blocked by `{first}`")
+        action = scene_plan.action if scene_plan else Action.SKIP
+        why = _WITHOUT_CLIP.get(action, "without the take that is picked")
+        return Block(name, f"needs `{name}`, which is {why}")
     return None

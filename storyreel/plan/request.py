@@ -1,4 +1,4 @@
-"""What a scene asks of the API: the key, the request that is shown, the body that is sent."""
+"""One scene's request: its key, the form that is shown, the body that is sent."""
 
 from __future__ import annotations
 
@@ -33,10 +33,9 @@ class Request:
     inputs: Mapping[str, Input]
 
     def parts(self) -> dict[str, Any]:
-        """Everything that reaches the API beside the inputs. Whatever is not listed here is never
-        sent.
+        """Return everything that is sent besides the inputs. Nothing else is sent.
 
-        `fit` reaches it in the bytes of the pictures.
+        `fit` changes the bytes of the pictures that are sent.
         """
         scene = self.scene
         if scene.remix:
@@ -58,12 +57,12 @@ class Request:
 
     @cached_property
     def key(self) -> str:
-        """The hash of all that reaches the API: the body, with each input by its content.
+        """Return the hash of all that is sent: the body, with each input by its content.
 
-        A body that one of the packaged dialects makes is hashed by its parts, as the first version
-        did: the keys of takes that are paid for never change.
+        A body that a dialect of the first version would also make is hashed by its parts, as that
+        version did. So the keys of takes that are already paid for never change.
         """
-        ids = {role: str(one.identity) for role, one in self.inputs.items()}
+        ids = {role: str(given.identity) for role, given in self.inputs.items()}
         parts = self.parts()
         hashed = (
             parts
@@ -74,15 +73,17 @@ class Request:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def _is_of_the_first_version(self, ids: Mapping[str, str]) -> bool:
+        """Would a dialect of the first version make the same body?"""
         body = self.body(ids)
         return any(
-            dataclasses.replace(self, dialect=one).body(ids) == body for one in _first_dialects()
+            dataclasses.replace(self, dialect=dialect).body(ids) == body
+            for dialect in _first_dialects()
         )
 
     def body(self, sent: Mapping[str, str]) -> dict[str, Any]:
-        """The JSON to send. `sent` maps the role of each input to its address or base64.
+        """Return the JSON to send. `sent` maps the role of each input to its address or base64.
 
-        Every part is sent: the documented defaults contradict each other.
+        Every part is sent, because the documented defaults contradict each other.
         """
         parts = self.parts()
         if self.scene.remix:
@@ -103,29 +104,29 @@ class Request:
         return body
 
     def shown(self, form: str = "{}") -> dict[str, Any]:
-        """The body as a person may see it: each input by where it is from, never by content or
-        signed address.
+        """Return the body for a person to read: each input by its label in `form`.
+
+        It holds no content and no signed address.
         """
-        return self.body({role: form.format(one.label) for role, one in self.inputs.items()})
+        labels = {role: form.format(given.label) for role, given in self.inputs.items()}
+        return self.body(labels)
 
     def changed(self, before: Take) -> list[str]:
-        """The fields of the body that differ from those of a take, inputs left aside; the prompt
-        first.
-        """
+        """Return the names of fields that differ from a take's, except inputs; prompt first."""
         now, then = self.body({}), _settings_of(before)
         names = [name for name in {**now, **then} if now.get(name) != then.get(name)]
         return sorted(names, key=lambda name: name != "prompt")
 
     def made_from(self, before: Take) -> Request:
-        """The same request, made from the takes above that `before` was made from."""
-        then = {role: identity.parse(str(one.get("id"))) for role, one in before.inputs.items()}
-        inputs = {role: one.out_of(then.get(role)) for role, one in self.inputs.items()}
+        """Return this request, made from the upstream takes that `before` was made from."""
+        then = {role: identity.parse(str(used.get("id"))) for role, used in before.inputs.items()}
+        inputs = {role: given.out_of(then.get(role)) for role, given in self.inputs.items()}
         return dataclasses.replace(self, inputs=inputs)
 
 
 def _settings_of(take: Take) -> dict[str, Any]:
-    """The body that a ledger holds, without the fields that name an input of it."""
-    labels = {str(one.get("from")) for one in take.inputs.values()}
+    """Return the recorded body without the fields that name one of its inputs."""
+    labels = {str(used.get("from")) for used in take.inputs.values()}
     return {
         name: value
         for name, value in take.request.items()
@@ -134,15 +135,15 @@ def _settings_of(take: Take) -> dict[str, Any]:
 
 
 def _leaves(value: Any) -> Iterator[str]:
-    """Every text in a piece of JSON."""
+    """Yield every value of a piece of JSON that is no list and no object, as text."""
     if isinstance(value, Mapping | list):
-        for one in value.values() if isinstance(value, Mapping) else value:
-            yield from _leaves(one)
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _leaves(item)
     else:
         yield str(value)
 
 
 def _first_dialects() -> list[Dialect]:
-    """The dialects of the first version, as they are packaged."""
+    """Return the dialects of the first version, as packaged."""
     packaged = catalogs.load().dialects
     return [packaged["reference"], packaged["lists"]]

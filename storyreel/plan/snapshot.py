@@ -1,4 +1,4 @@
-"""What the workspace and the ledgers hold when a plan is made."""
+"""What the workspace and the ledgers hold at the time of a plan."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from storyreel.ledger.rows import State, Take
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """A take that was paid for under another id, folder or name.
+    """A take that was paid for under another storyboard id, folder or scene name.
 
-    `workspace` is the folder of its storyboard's results, `place` the same for a person to read.
-    `is_whole`: its clip is on disk as it was recorded.
+    `workspace`: the folder of its storyboard's results. `place`: the same folder, as messages show
+    it. `is_whole`: its clip is on disk as recorded.
     """
 
     take: Take
@@ -25,11 +25,11 @@ class Elsewhere:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What exists already.
+    """The state that a plan starts from.
 
-    `missing` holds the ids of takes whose clip is not on disk as recorded. `digests` maps a picture
-    file to its sha256. `retakes` counts the takes that a person asked for beside the storyboard, by
-    (scene, key). `elsewhere` holds what other ledgers of the project have paid for.
+    `missing`: the ids of takes whose clip is not on disk as recorded. `digests`: the sha256 of each
+    picture file. `retakes`: how many takes `storyreel retake` asked for, by (scene, key).
+    `elsewhere`: takes that other ledgers of the project have paid for.
     """
 
     takes: tuple[Take, ...] = ()
@@ -40,26 +40,27 @@ class Snapshot:
 
     @cached_property
     def elsewhere_by_key(self) -> dict[str, list[Elsewhere]]:
-        """The takes of other ledgers by key, whole clips first; each job once."""
+        """Return the takes of other ledgers by key, whole clips first; each job once."""
         found: dict[str, dict[str, Elsewhere]] = {}
-        for one in sorted(
+        for other in sorted(
             self.elsewhere, key=lambda e: (not e.is_whole, e.take.ordinal, e.take.id)
         ):
-            found.setdefault(one.take.key, {}).setdefault(one.take.job_id or f"#{one.take.id}", one)
+            job = other.take.job_id or f"#{other.take.id}"
+            found.setdefault(other.take.key, {}).setdefault(job, other)
         return {key: list(jobs.values()) for key, jobs in found.items()}
 
     @cached_property
     def by_scene(self) -> dict[str, list[Take]]:
-        """The takes of each scene, oldest first."""
+        """Return the takes of each scene, oldest first."""
         return _grouped(self.takes, lambda take: take.scene)
 
     @cached_property
     def by_key(self) -> dict[str, list[Take]]:
-        """The takes of each key, oldest first."""
+        """Return the takes of each key, oldest first."""
         return _grouped(self.takes, lambda take: take.key)
 
     def collected(self, scene_id: str) -> list[Take]:
-        """The takes of a scene that have their clip and were not set aside, oldest first."""
+        """Return a scene's takes that have a clip and were not replaced, oldest first."""
         own = self.by_scene.get(scene_id, [])
         return [take for take in own if not take.superseded and take.state is State.COLLECTED]
 

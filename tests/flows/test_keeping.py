@@ -105,7 +105,7 @@ def test_a_force_that_was_interrupted_is_taken_up_and_never_paid_again(project: 
         run.communicate()
     assert (project.workspace / "clips/one/take-1.mp4").read_bytes() == clip
     told = project.storyreel("plan", "board.yaml", "--force", "one").stdout
-    assert "--force takes it up" in told
+    assert "--force resumes it" in told
     for job in project.api.simulator.jobs.jobs.values():
         job.takes_s = 0.0
     project.api.simulator.jobs.speed = 3000.0

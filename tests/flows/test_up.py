@@ -299,7 +299,7 @@ def test_a_run_waits_its_turn_while_another_works_on_its_storyboard(home: Home) 
     assert [home.until(run, final)["type"] for run in runs] == ["COMPLETED", "COMPLETED"]
     assert len(home.api.accepted) == before + 2
     logs = home.ask("POST", "/logs/filter", {"logs": {"flow_run_id": {"any_": runs}}})
-    assert [one["message"] for one in logs if "waits its turn" in one["message"]]
+    assert [one["message"] for one in logs if "this run waits for it" in one["message"]]
     assert not [one for one in logs if "Traceback" in one["message"]]
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from storyreel.errors import UsageError
-from storyreel.flows.server import backend, upkeep
+from storyreel.flows.server import address
 from storyreel.flows.server.backend import Backend
 from storyreel.flows.server.processes import listen
+from storyreel.flows.server.project import Project, project_in
 
 
 def test_a_port_is_free_again_as_soon_as_its_server_has_ended() -> None:
@@ -78,10 +79,10 @@ def test_the_fix_names_whatever_names_the_server(
 ) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:1/api")
-    assert backend.forget("http://127.0.0.1:1/api") == "unset PREFECT_API_URL"
+    assert address.forget("http://127.0.0.1:1/api") == "unset PREFECT_API_URL"
     monkeypatch.delenv("PREFECT_API_URL")
     (tmp_path / "profiles.toml").write_text('active = "old"\n[profiles.old]\n')
-    assert "prefect config unset PREFECT_API_URL" in backend.forget("http://127.0.0.1:1/api")
+    assert "prefect config unset PREFECT_API_URL" in address.forget("http://127.0.0.1:1/api")
 
 
 def test_deployments_and_work_pools_bear_the_projects_name() -> None:
@@ -92,7 +93,7 @@ def test_deployments_and_work_pools_bear_the_projects_name() -> None:
             {"name": "far", "work_pool": {"name": "kubernetes"}},
         ]
     }
-    made = upkeep.Project(Path("/film"), "film", written).as_deployed()
+    made = Project(Path("/film"), "film", written).as_deployed()
     assert [one["name"] for one in made["deployments"]] == [
         "film-render",
         "film-nightly",
@@ -113,7 +114,7 @@ def test_deployments_and_work_pools_bear_the_projects_name() -> None:
 def test_a_prefect_yaml_that_cannot_be_read_is_named(text: str, tmp_path: Path) -> None:
     (tmp_path / "prefect.yaml").write_text(text)
     with pytest.raises(UsageError, match=r"prefect\.yaml"):
-        upkeep.project_in(tmp_path)
+        project_in(tmp_path)
 
 
 def test_a_project_is_called_as_the_variable_the_file_or_the_folder_says(
@@ -123,8 +124,8 @@ def test_a_project_is_called_as_the_variable_the_file_or_the_folder_says(
     folder.mkdir()
     (folder / "prefect.yaml").write_text("deployments: [{name: render}]")
     monkeypatch.delenv("STORYREEL_PROJECT", raising=False)
-    assert upkeep.project_in(folder).name == "my-film"
+    assert project_in(folder).name == "my-film"
     (folder / "prefect.yaml").write_text("name: The Lake\ndeployments: [{name: render}]")
-    assert upkeep.project_in(folder).name == "the-lake"
+    assert project_in(folder).name == "the-lake"
     monkeypatch.setenv("STORYREEL_PROJECT", "sea")
-    assert upkeep.project_in(folder).name == "sea"
+    assert project_in(folder).name == "sea"

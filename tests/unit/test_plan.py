@@ -383,7 +383,7 @@ def test_a_forced_job_in_flight_is_taken_up_by_any_run(load: Load, force: set[st
     for state in (State.IN_FLIGHT, State.COMPLETED):
         now = plan.make(board, CATALOG, replacing(rendered(board), "b", state), force=force)
         assert now.scene("b").action is Action.RESUME and now.scene("b").to_make == 0
-        assert ("--force takes it up" in now.scene("b").reason) is bool(force)
+        assert ("--force resumes it" in now.scene("b").reason) is bool(force)
         assert now.scene("c").to_make == 1  # it will start from another clip
 
 
@@ -447,4 +447,4 @@ def test_a_scene_left_out_keeps_its_clip_even_where_it_would_be_made_again(load:
     now = plan.make(board, CATALOG, taken, selected={"a"})
     assert actions(now) == {"a": "submit", "b": "skip", "c": "skip", "d": "skip"} and now.jobs == 1
     assert [now.scene(name).kept is not None for name in "bcd"] == [True, True, True]
-    assert now.scene("b").takes[0].reason == "not asked for: its clip is of before a change"
+    assert now.scene("b").takes[0].reason == "not asked for: its clip is from before a change"

@@ -132,9 +132,9 @@ def _results() -> Finding:
 
 
 def _home() -> Finding:
-    from storyreel.flows.server import backend
+    from storyreel.flows.server import address
 
-    home = backend.home()
+    home = address.home()
     try:
         home.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile(dir=home):
@@ -146,22 +146,22 @@ def _home() -> Finding:
 
 def _server() -> Finding:
     """The server that a run would use. One that a run starts for itself is not started here."""
-    from storyreel.flows.server import backend, processes
+    from storyreel.flows.server import address, backend, processes
 
-    url = backend.named()
+    url = address.named()
     if url is None:
         info = backend.read_info()
         if not processes.is_running(info.get("pid"), backend.SERVING):
             return True, "no Prefect server is named: a run starts one of its own (not tried)", ""
         url = (
-            f"http://{backend.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
+            f"http://{address.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
         )
-    if backend.answers(url):
+    if address.answers(url):
         return True, f"the Prefect server at {url} answers", ""
     return (
         False,
         f"the Prefect server at {url} does not answer",
-        f"start it, or {backend.forget(url)}",
+        f"start it, or {address.forget(url)}",
     )
 
 
