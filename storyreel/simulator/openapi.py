@@ -15,7 +15,7 @@ _RUNNING = ["initializing", "queued", "in_progress", "downloading", "uploading"]
 
 
 def document(profile: str) -> dict[str, Any]:
-    """OpenAPI 3.1 of a profile, `strict` or `lax`."""
+    """Return the OpenAPI 3.1 description of a profile, `strict` or `lax`."""
     schemas = {
         "Error": _error(),
         "Video": _strict_video() if profile == "strict" else _lax_video(),
