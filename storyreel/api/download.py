@@ -11,8 +11,8 @@ import httpx
 
 from storyreel.api import links
 from storyreel.api.bodies import clean, is_text, loads
+from storyreel.api.error_bodies import read
 from storyreel.api.part import AGAIN, Fetched, Part
-from storyreel.api.refusals import read
 from storyreel.errors import BrokenOff, DownloadError
 
 DOWNLOAD_DEADLINE_S = 1800.0
