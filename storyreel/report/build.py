@@ -52,10 +52,7 @@ def build(  # noqa: PLR0913  each becomes a part of the report
     only if all its takes are. A run can be completed without the scenes that are `left_out`.
     """
     sorted_outcomes = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
-    by_scene: dict[str, list[Outcome]] = {}
-    for outcome in sorted_outcomes:
-        by_scene.setdefault(outcome.scene.id, []).append(outcome)
-    states = {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
+    states = _statuses(sorted_outcomes, forced)
     is_whole = all(status.is_good for name, status in states.items() if name not in left_out)
     is_something = any(status.is_good for status in states.values())
     rows = [o.row for o in sorted_outcomes if o.row] if history is None else list(history)
@@ -79,6 +76,14 @@ def build(  # noqa: PLR0913  each becomes a part of the report
         totals=_totals(states.values(), rows, run_id, currency),
         history=[_past(row) for row in rows] if history is not None else [],
     )
+
+
+def _statuses(outcomes: Iterable[Outcome], forced: Collection[str]) -> dict[str, Status]:
+    """Return the status of each scene by its id."""
+    by_scene: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_scene.setdefault(outcome.scene.id, []).append(outcome)
+    return {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
 
 
 def _totals(
