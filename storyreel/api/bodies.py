@@ -11,10 +11,10 @@ _DIGITS = 300  # Python reads no number of more than 4300 digits; float() none o
 
 
 def loads(text: str) -> Any:
-    """Parse the JSON of an answer; None if it is none. Accept a byte order mark, numbers of any
-    length and NaN.
+    """Parse the JSON of an answer; None if it is not JSON.
 
-    Unwrap JSON within a string once, as some gateways send it.
+    Accept a byte order mark, NaN and numbers of any length. Parse JSON within a string once: some
+    gateways send it.
     """
     value = _read(text.lstrip("\ufeff"))
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
@@ -23,14 +23,14 @@ def loads(text: str) -> Any:
 
 
 def unwrapped(value: Any) -> Any:
-    """A value of an answer; an object or a list that stands there as text is read."""
+    """Return a value of an answer. Parse an object or a list that is sent as text."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         return _read(value) or value
     return value
 
 
 def is_text(start: bytes) -> bool:
-    """Do bytes begin as JSON or a page does? No video container begins so."""
+    """Do the bytes begin like JSON or HTML? No video container begins so."""
     return start.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<", b'"')
 
 

@@ -1,15 +1,13 @@
-"""The HTTP client of the video API. tests/unit/test_layers.py lists the modules that may import
-httpx.
-"""
+"""The HTTP client of the video API. tests/unit/test_layers.py lists what may import httpx."""
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import platform
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,25 +16,15 @@ from urllib.parse import quote, unquote
 import httpx
 
 from storyreel import __version__
-from storyreel.api import encoding, links, refusals
+from storyreel.api import encoding, error_bodies, links, refusals
 from storyreel.api.answers import Job, JobStatus, parse_job, parse_list
 from storyreel.api.bodies import loads
 from storyreel.api.download import Download, words
+from storyreel.api.exceptions import exception, retry_after_s
 from storyreel.api.part import Fetched, Part
 from storyreel.api.refusals import Meaning
 from storyreel.catalog.dialect import Endpoint
-from storyreel.errors import (
-    AnswerLost,
-    ApiError,
-    EndpointRefused,
-    KeyRefused,
-    Moderated,
-    NotFound,
-    NotSent,
-    OutOfCredit,
-    RateLimited,
-    RequestRefused,
-)
+from storyreel.errors import AnswerLost, ApiError, NotSent
 from storyreel.workspace.settings import Settings
 
 USER_AGENT = f"storyreel/{__version__} (python {platform.python_version()})"
@@ -98,14 +86,13 @@ class Client:
         self._http = open_pool(
             httpx.Limits(max_connections=2 * AT_ONCE, max_keepalive_connections=AT_ONCE)
         )
+        # Jobs whose POST was answered with the finished clip, by id; ids that `retrieve` returned.
+        self._at_once: dict[str, Job] = {}
+        self._returned: set[str] = set()
         # httpx's pool is O(waiting) on each request and each answer. Queue here, so that a thousand
         # jobs do not cost a million scans.
-        self._at_once: dict[
-            str, Job
-        ] = {}  # jobs that were finished in the answer to their request, by id
-        self._given: set[str] = set()
-        self._asking = asyncio.Semaphore(AT_ONCE)
-        self._fetching = asyncio.Semaphore(AT_ONCE)
+        self._requesting = asyncio.Semaphore(AT_ONCE)
+        self._downloading = asyncio.Semaphore(AT_ONCE)
 
     async def __aenter__(self) -> Client:
         return self
@@ -136,24 +123,22 @@ class Client:
         )
 
     async def retrieve(self, job_id: str) -> Job:
-        """`GET /videos/{id}`. A job that was finished in the answer to its request is not asked
-        about: LocalAI keeps none.
+        """`GET /videos/{id}`. Send no request for a job that its POST answered with the finished
+        clip, unless its link failed: LocalAI keeps no jobs.
 
         Raises:
-            NotFound: the API says itself that it does not know the job (or not yet).
-            KeyRefused: asking again will not help.
-            ApiError: anything else; ask again later.
+            NotFound: the API itself says that it does not know the job, or not yet.
+            KeyRefused: a retry will not help.
+            ApiError: anything else; retry later.
         """
         made = self._at_once.get(job_id)
         if made is None:
             return await self._retrieve(job_id)
-        if job_id not in self._given:
-            self._given.add(job_id)
+        if job_id not in self._returned:
+            self._returned.add(job_id)
             return made
         try:
-            return await self._retrieve(
-                job_id
-            )  # the first link was no good; there may be a fresh one
+            return await self._retrieve(job_id)  # the first link failed: get a new one
         except ApiError:
             return made
 
@@ -165,22 +150,22 @@ class Client:
             job = parse_job(payload, asked=job_id, base=self.base_url)
             if job is not None:
                 return job
-            if not refusals.has_refusal(payload):
+            if not error_bodies.has_refusal(payload):
                 raise AnswerLost(
-                    "the answer about the job is not one the API should give", status=status
+                    "the answer to the request for the job describes no job", status=status
                 )
-        # vLLM-Omni answers with the status of what went wrong
+        # vLLM-Omni answers with the HTTP status of the job's failure.
         failed = parse_job(payload, base=self.base_url)
         if failed is not None and failed.id == job_id and failed.status is JobStatus.FAILED:
             return failed
         raise self._error("GET", status, headers, text, job_id=job_id)
 
     async def latest(self, limit: int = 300) -> list[Job] | None:
-        """`GET /videos`: the newest jobs of the account; None where the server cannot list them
+        """`GET /videos`: the newest jobs of the account; None if the server does not list jobs
         (Qiniu's does not).
 
         Raises:
-            ApiError: it could, and did not.
+            ApiError: the request for the list failed.
         """
         jobs: list[Job] = []
         while len(jobs) < limit:
@@ -205,10 +190,8 @@ class Client:
         return self.base_url + encoding.path_of(self.endpoint.paths.content, job_id)
 
     async def download(self, url: str, part: Path, *, max_bytes: int = MAX_CLIP_BYTES) -> Fetched:
-        """Stream `url` into the file `part`, and return its size and hash once it is whole; see
-        `Download`.
-        """
-        async with self._fetching:
+        """Stream `url` into the file `part`. Return its size and hash once it is whole."""
+        async with self._downloading:
             contents = self.base_url + self.endpoint.paths.content.partition("{id}")[0]
             return await Download(self._http, self.base_url, self._auth, contents).fetch(
                 url, Part(part, max_bytes)
@@ -230,10 +213,10 @@ class Client:
                 if job.status is JobStatus.COMPLETED and job.url:
                     self._at_once[job.id] = job
                 return job
-            if not refusals.has_refusal(payload):
-                said = self._safe(refusals.read(status, text).message) or "nothing"
+            if not error_bodies.has_refusal(payload):
+                said = self._safe(error_bodies.read(status, text).message) or "nothing"
                 raise AnswerLost(
-                    f"the API answered {status} with something that names no job: {said}",
+                    f"the API answered {status}, but named no job: {said}",
                     status=status,
                 )
             status = 200
@@ -244,7 +227,7 @@ class Client:
             and job.word
             and not job.error_message
         ):
-            return job  # it reports a fault, and the job that was made
+            return job  # the answer reports an error, and the job that was made
         raise self._error("POST", status, headers, text, is_remix=is_remix)
 
     async def _request(
@@ -254,15 +237,13 @@ class Client:
         `MAX_JSON_BYTES` is an error.
         """
         if links.split(self.base_url) is None:  # httpx raises undocumented errors for it
-            raise NotSent(
-                "OPENAI_BASE_URL is no address that can be asked", fix="correct OPENAI_BASE_URL"
-            )
+            raise NotSent("OPENAI_BASE_URL is no http address", fix="correct OPENAI_BASE_URL")
         headers, content = self._auth, None
         if body is not None:
             headers["Content-Type"], content = encoding.encode(body, self.endpoint)
         try:
             async with (
-                self._asking,
+                self._requesting,
                 asyncio.timeout(REQUEST_DEADLINE_S),
                 http.stream(
                     method, self.base_url + path, headers=headers, content=content
@@ -288,54 +269,22 @@ class Client:
         job_id: str | None = None,
         is_remix: bool = False,
     ) -> ApiError:
-        """Return the error that the table of `refusals` gives for this answer."""
-        answer = refusals.read(status, text)
+        """Return the exception that the table of `refusals` gives for this answer."""
+        answer = error_bodies.read(status, text)
         row = refusals.decide(answer, method, job_id)
-        meaning = row.meaning
-        # other requests may well be taken at this address
-        if is_remix and meaning is Meaning.ADDRESS:
-            meaning = Meaning.INVALID
-        host = links.host(self.base_url)
-        said = self._safe(answer.message) or f"HTTP {status}"
-        wait = self._retry_after(headers)
-        if meaning is Meaning.RATE:
-            return RateLimited(said, retry_after_s=wait, status=status, code=answer.code)
-        if 300 <= status < 400:
-            said = f"{host} redirects instead of answering ({status})"
-        kind, words = _ERRORS[meaning]
-        message = words.format(host=host, status=status, said=said)
-        return kind(message, status=status, code=answer.code, fix=row.fix)
-
-    def _retry_after(self, headers: httpx.Headers) -> float | None:
-        value = headers.get("Retry-After", "").strip()
-        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
-            return float(value)
-        try:
-            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - self._now())
-        except (TypeError, ValueError, OverflowError, IndexError):
-            return None
+        if is_remix and row.meaning is Meaning.ADDRESS:
+            # The address accepts other requests: only this one is refused.
+            row = replace(row, meaning=Meaning.INVALID)
+        return exception(
+            row,
+            answer,
+            host=links.host(self.base_url),
+            said=self._safe(answer.message) or f"HTTP {status}",
+            retry_after_s=retry_after_s(headers.get("Retry-After", ""), self._now),
+        )
 
     def _safe(self, text: str) -> str:
         return text.replace(self._key, "[key]") if self._key else text
-
-
-_ERRORS: dict[Meaning, tuple[type[ApiError], str]] = {
-    Meaning.CREDIT: (OutOfCredit, "the account has no credit left: {said}"),
-    Meaning.MODERATION: (Moderated, "{said}"),
-    Meaning.INVALID: (RequestRefused, "{said}"),
-    Meaning.KEY: (KeyRefused, "{host} refuses the key ({status}): {said}"),
-    Meaning.BLOCKED: (
-        EndpointRefused,
-        "something before the API blocks the request ({host} answers {status}): {said}",
-    ),
-    Meaning.ADDRESS: (
-        EndpointRefused,
-        "{host} takes no requests at this address ({status}): {said}",
-    ),
-    Meaning.UNSENT: (NotSent, "the gateway {host} cannot reach the API ({status}): {said}"),
-    Meaning.UNKNOWN_JOB: (NotFound, "{said}"),
-    Meaning.LOST: (AnswerLost, "{host} answered {status}: {said}"),
-}
 
 
 def _located(headers: httpx.Headers) -> Job | None:

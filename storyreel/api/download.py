@@ -11,8 +11,8 @@ import httpx
 
 from storyreel.api import links
 from storyreel.api.bodies import clean, is_text, loads
+from storyreel.api.error_bodies import read
 from storyreel.api.part import AGAIN, Fetched, Part
-from storyreel.api.refusals import read
 from storyreel.errors import BrokenOff, DownloadError
 
 DOWNLOAD_DEADLINE_S = 1800.0
@@ -22,11 +22,10 @@ _CONTENT = re.compile(r"/videos/[^/]+/content$")
 
 
 class Download:
-    """Downloads from result URLs. The key goes to the API's own origin only, and only if it is
-    needed.
+    """Download from result URLs. Send the key only to the API's own origin, and only if needed.
 
-    `auth` is the header with the key; `contents` is how the addresses begin at which the API serves
-    clips.
+    `auth` is the header with the key. `contents` is the start of the addresses at which the API
+    serves clips.
     """
 
     def __init__(
@@ -40,8 +39,7 @@ class Download:
     async def fetch(self, url: str, part: Part) -> Fetched:
         """Stream `url` into `part`. Return its size and hash once it is whole.
 
-        If the server offers ranges (RFC 9110, 14), a download that breaks off continues where it
-        was.
+        Continue a download that breaks off if the server offers ranges (RFC 9110, 14).
 
         Raises:
             LinkExpired: 403, 404 or 410.
@@ -65,7 +63,7 @@ class Download:
     def _allowed(self, url: str) -> str:
         """Return the address to download from: any https, and http only if the API itself is http.
 
-        Else try https: gateways write their own http address into links, and answer https, too.
+        Else use https: gateways write http addresses into links, but answer https too.
         """
         parts = links.split(url)
         if parts is None:
@@ -76,7 +74,7 @@ class Download:
                 else "at a malformed address"
             )
             raise DownloadError(
-                f"the result is {at}, which is not fetched",
+                f"the result is {at}, which is not downloaded",
                 fix="ask the operator of the endpoint",
                 is_final=True,
             )
@@ -85,7 +83,7 @@ class Download:
         return url
 
     def _wants_key(self, url: str) -> bool:
-        """Does the API itself serve the bytes here? Only its own origin gets the key."""
+        """Does the API itself serve the bytes at this address?"""
         if links.origin(url) != links.origin(self.base_url):
             return False
         return url.startswith((self.base_url + "/videos/", self._contents)) or bool(
@@ -138,9 +136,9 @@ class Download:
         )
 
     def _linked(self, url: str, text: str) -> str:
-        """The one link in an answer that is JSON where a clip should be.
+        """Return the one link in an answer that is JSON instead of a clip.
 
-        Raises `DownloadError` where it has none.
+        Raises `DownloadError` if it has none.
         """
         payload = loads(text)
         layer = payload if isinstance(payload, dict) else {}
@@ -171,7 +169,7 @@ class Download:
 
 
 async def _all(start: bytes, rest: AsyncIterator[bytes]) -> str:
-    """A short answer as text."""
+    """Return an answer as text, at most `MAX_TEXT_BYTES`."""
     text = start
     async for chunk in rest:
         text += chunk

@@ -1,4 +1,4 @@
-"""How a request leaves: the header of the key, the path, the bytes of the body."""
+"""Encode a request: the header of the key, the path, the bytes of the body."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ _DATA_URI = re.compile(r"data:([\w.+-]+/([\w.+-]+));base64,")
 
 
 def authorization(auth: Auth, key: str | None) -> dict[str, str]:
-    """The header that carries the key; none without a key."""
+    """Return the header that carries the key; empty without a key."""
     return {auth.header: f"{auth.scheme} {key}".strip()} if key else {}
 
 
 def path_of(template: str, job_id: str) -> str:
-    """A path of the endpoint with the job's id in it."""
+    """Put a job's id into a path of the endpoint."""
     return template.replace("{id}", quote(job_id, safe=""))
 
 
 def encode(body: Mapping[str, Any], endpoint: Endpoint) -> tuple[str, bytes]:
-    """(Content-Type, bytes) of a body, as JSON or as a form."""
+    """Return (Content-Type, bytes) of a body, as JSON or as a form."""
     if endpoint.body == "json":
         return "application/json", json.dumps(body, ensure_ascii=False).encode()
     return _form(body, uuid.uuid4().hex)
 
 
 def _form(body: Mapping[str, Any], boundary: str) -> tuple[str, bytes]:
-    """A multipart form (RFC 7578). A data URI becomes a file, a mapping or a list JSON."""
+    """Encode a multipart form (RFC 7578). A data URI becomes a file; a mapping or a list, JSON."""
     parts = [_part(name, one) for name, value in body.items() for one in _values(value)]
     text = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), part) for part in parts)
     return f"multipart/form-data; boundary={boundary}", text + b"--%s--\r\n" % boundary.encode()
 
 
 def _values(value: Any) -> Iterator[Any]:
-    """Several files of one name are fields of their own."""
+    """Yield each file of a list by itself, any other value as it is."""
     if isinstance(value, list) and value and all(_file(one) for one in value):
         yield from value
     else:
@@ -61,7 +61,7 @@ def _part(name: str, value: Any) -> bytes:
 
 
 def _file(value: Any) -> tuple[str, str, bytes] | None:
-    """(media type, ending, bytes) of a data URI, None if the value is none."""
+    """Return (media type, suffix, bytes) of a data URI; None if the value is not one."""
     found = _DATA_URI.match(value) if isinstance(value, str) else None
     if found is None:
         return None

@@ -9,7 +9,7 @@ from storyreel.api.bodies import clean
 from storyreel.ledger.rows import Take
 
 CLOCKS_APART_S = 120.0  # how far the server's clock may be from ours
-LATEST_S = 900.0  # a request that took longer was given up long before
+LATEST_S = 900.0  # longer than any request may take
 
 
 def matches(take: Take, jobs: Iterable[Job], known: Iterable[str]) -> list[Job]:

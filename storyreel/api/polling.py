@@ -1,6 +1,4 @@
-"""Polling schedule: rarely while a job is unlikely to be done, often once most similar jobs
-were.
-"""
+"""The polling schedule: rarely while a job is unlikely to be done, often once most are."""
 
 from __future__ import annotations
 
@@ -8,16 +6,14 @@ import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# jobs of the same model and length, from which their waits are better known than from the catalogue
-ENOUGH = 8
-MOST = 2.0  # times the longest wait of the catalogue: what took longer is no measure
+ENOUGH = 8  # with so many jobs alike, their waits say more than the catalogue's
+MOST = 2.0  # times the longest wait of the catalogue; longer waits are left out
 FIRST_LOOK_S = 10.0  # a request that moderation blocks ends early
-# so many may be done before asking begins; what is saved here is saved for every job
-QUICK_SHARE = 0.045
+QUICK_SHARE = 0.045  # polling begins when this share may be done; every job saves those requests
 COARSE = 0.05  # of the wait so far: a lag of 2.5 % of the job's time on average, 5 % at most
-FINE = 0.02  # for the last of them, who are few: so that half of all lags are below 2 %
-LATE = 0.05  # beyond the longest known wait
-LATE_SHARE = 0.77  # from here on FINE
+FINE = 0.02  # for the slowest, which are few: half of all lags stay below 2 %
+LATE = 0.05  # after the longest known wait
+LATE_SHARE = 0.77  # FINE applies once this share is done
 SHORTEST_S = 1.0
 LONGEST_S = 60.0
 

@@ -1,7 +1,6 @@
-"""The meaning of an answer that is no job: one table, read from the top; the first row that fits
-decides. Pure.
+"""The meaning of an answer that describes no job: one table. The first row that fits decides. Pure.
 
-In doubt, a request is lost, not refused: a job may have been made, and is paid for.
+In doubt a request is lost, not refused: a job may have been made, and is paid for.
 """
 
 from __future__ import annotations
@@ -9,51 +8,29 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
-from storyreel.api.answers import error_of
-from storyreel.api.bodies import clean, loads
+from storyreel.api.error_bodies import ErrorBody
 from storyreel.errors import ErrorKind
 
 
 class Meaning(StrEnum):
     """The meaning of an answer."""
 
-    CREDIT = "credit"  # the account, or the key, has no money left: stop
-    RATE = "rate"  # too many at once: wait, then send the same
-    MODERATION = "moderation"  # these words or pictures: never again as they are
-    INVALID = "invalid"  # this request: nothing was made, and the same will fail again
-    KEY = "key"  # the key: stop
-    BLOCKED = "blocked"  # something before the API, or a rule about this machine: stop
-    ADDRESS = "address"  # nothing of the API is at this address: stop
-    UNSENT = "unsent"  # the API was never reached: send again
-    UNKNOWN_JOB = "unknown_job"  # the API's own word that it does not know the job
-    LOST = "lost"  # nothing is known: after a POST a job may exist; a GET is asked again
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """An answer that is no job. `code` and `type` are the API's own words; `text` is all of its
-    words.
-    """
-
-    status: int
-    code: str | None
-    type: str | None
-    message: str
-    is_json: bool
-
-    @property
-    def text(self) -> str:
-        """Return code, type and message for the patterns; codes are in brackets."""
-        return f"[{self.code or ''}] [{self.type or ''}] {self.message}"
+    CREDIT = "credit"  # the account or the key has no credit left: stop
+    RATE = "rate"  # too many requests: wait, then send the same
+    MODERATION = "moderation"  # the prompt or a picture is blocked: never send it unchanged
+    INVALID = "invalid"  # the request is refused: no job was made, and a retry would fail too
+    KEY = "key"  # the key is refused: stop
+    BLOCKED = "blocked"  # a proxy, a firewall or a rule about this machine refuses: stop
+    ADDRESS = "address"  # the API is not at this address: stop
+    UNSENT = "unsent"  # the API was not reached: send again
+    UNKNOWN_JOB = "unknown_job"  # the API itself says that it does not know the job
+    LOST = "lost"  # unknown: after a POST a job may exist; a GET is sent again
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row of the table. `on` is POST or GET, None for both; `json` None for any body;
-    `statuses` None for any.
-    """
+    """One row of the table. None fits anything. `on` is POST or GET; `json`: is the body JSON?"""
 
     meaning: Meaning
     statuses: frozenset[int] | None
@@ -63,7 +40,7 @@ class Row:
     json: bool | None = None
     fix: str | None = None
 
-    def fits(self, answer: Answer, method: str) -> bool:
+    def fits(self, answer: ErrorBody, method: str) -> bool:
         """Does this row decide the answer to a request of that method?"""
         if self.on not in (None, method) or self.json not in (None, answer.is_json):
             return False
@@ -80,7 +57,7 @@ def _of(*statuses: int | range) -> frozenset[int]:
     return frozenset(s for part in statuses for s in (part if isinstance(part, range) else (part,)))
 
 
-# A gateway lost the answer of the server behind it: that server may have made the job.
+# A gateway lost the answer of the server behind it, which may have made the job.
 _LOST_BEHIND = _says(
     r"do_request_failed", r"(read|unmarshal)_response_body_failed", r"bad_response_body", r"\[invalid_response\]",
     r"upstream (request |connection )?(timed? ?out|timeout|reset)", r"gateway time-?out",
@@ -178,7 +155,7 @@ TABLE: tuple[Row, ...] = (
     # ---- never reached, and lost behind
     Row(Meaning.UNSENT, _of(521, 522, 523, 525, 526), None, "Cloudflare: no connection to the origin was made"),
     Row(Meaning.UNSENT, _of(530), _says(r"1016", r"1033"), "Cloudflare: the origin has no address, or its tunnel is down"),
-    Row(Meaning.LOST, _of(408, 499), None, "RFC 9110 15.5.9, nginx: the request was given up half way", on="POST"),
+    Row(Meaning.LOST, _of(408, 499), None, "RFC 9110 15.5.9, nginx: the server stopped waiting for the request", on="POST"),
     Row(Meaning.LOST, None, _LOST_BEHIND, "new-api's codes, gateways.md 1.9: the server behind may have taken it", on="POST"),
     # ---- money, before rate: an empty account is a 429, too
     Row(Meaning.CREDIT, _of(402), None, "RFC 9110 15.5.3; tu-zi, OpenRouter", fix=_TOP_UP),
@@ -191,9 +168,9 @@ TABLE: tuple[Row, ...] = (
     Row(Meaning.KEY, _of(401), None, "RFC 9110 15.5.2", on="GET", json=True, fix="check OPENAI_API_KEY and OPENAI_BASE_URL"),
     Row(Meaning.KEY, _of(403), _KEY, "OpenAI: a key without the right", on="GET", json=True, fix="check OPENAI_API_KEY"),
     # UNKNOWN_JOB is in `says_unknown`: it takes more than a pattern.
-    Row(Meaning.LOST, None, None, "a GET costs nothing: it is asked again", on="GET"),
+    Row(Meaning.LOST, None, None, "a GET costs nothing: it is sent again", on="GET"),
     Row(
-        Meaning.INVALID, _of(range(300, 400)), None, "RFC 9110 15.4: what was sent was not taken",
+        Meaning.INVALID, _of(range(300, 400)), None, "RFC 9110 15.4: the request was not accepted",
         fix="set OPENAI_BASE_URL to the address it redirects to",
     ),
     # ---- the words, the model, the way there, the key
@@ -221,7 +198,7 @@ TABLE: tuple[Row, ...] = (
 )  # fmt: skip
 
 
-def decide(answer: Answer, method: str, job_id: str | None = None) -> Row:
+def decide(answer: ErrorBody, method: str, job_id: str | None = None) -> Row:
     """Return the row that decides an answer. `job_id` is the job that a GET was about."""
     if method == "GET" and job_id and says_unknown(answer, job_id):
         return _UNKNOWN
@@ -254,9 +231,10 @@ _ABOUT_OTHER = _says(
 _PATHS = re.compile(r"(GET|POST)?\s*\(?(https?:/)?/[^\s)]*")
 
 
-def says_unknown(answer: Answer, job_id: str) -> bool:
-    """Does the API itself say, in JSON, that it has no such job? A 404 of a gateway or of a
-    wrong address does not.
+def says_unknown(answer: ErrorBody, job_id: str) -> bool:
+    """Does the API itself say, in JSON, that it has no such job?
+
+    The 404 of a gateway or of a wrong address does not say so.
     """
     if not answer.is_json or answer.status not in (200, 400, 404, 410, 422):
         return False
@@ -266,63 +244,6 @@ def says_unknown(answer: Answer, job_id: str) -> bool:
     if not _GONE.search(text) or _ABOUT_OTHER.search(text):
         return False
     return named or bool(_ABOUT_JOB.search(text))
-
-
-def read(status: int, text: str) -> Answer:
-    """Parse an error body in any known form: JSON of several kinds, plain text, HTML, nothing."""
-    payload = loads(text)
-    if not isinstance(payload, (dict, list)):
-        return Answer(status, None, None, clean(text), False)
-    body = payload[0] if isinstance(payload, list) and payload else payload
-    code = kind = message = None
-    if isinstance(body, dict):
-        inner = next(
-            (
-                v
-                for k in ("error", "errors", "base_resp")
-                if (v := body.get(k)) not in (None, "", {}, [], False)
-            ),
-            None,
-        )
-        code, message = error_of(inner) if inner is not None else (None, None)
-        if isinstance(inner, dict):
-            kind = _text(inner.get("type"))
-            code = code or _text(inner.get("status_code"))
-        code = code or _text(_first(body, "code", "error_code", "errorCode", "status_code"))
-        kind = kind or _text(body.get("type"))
-        if not message:
-            message = _text(
-                _first(
-                    body,
-                    "message",
-                    "msg",
-                    "error_message",
-                    "error_msg",
-                    "detail",
-                    "error_description",
-                )
-            )
-    return Answer(status, code, kind, message or clean(text), True)
-
-
-def has_refusal(payload: Any) -> bool:
-    """Does an answer without a job carry an error, or a code other than success?"""
-    if not isinstance(payload, dict):
-        return False
-    base = payload.get("base_resp")
-    codes = [payload.get("code"), base.get("status_code") if isinstance(base, dict) else None]
-    if payload.get("error") or payload.get("errors") or payload.get("success") is False:
-        return True
-    return any(str(code).lower() not in _FINE for code in codes if code is not None)
-
-
-_FINE = {"0", "200", "201", "202", "success", "ok", "succeed", "", "true"}
-
-
-def parse_error(text: str) -> tuple[str | None, str]:
-    """Return (code, message) of an error body."""
-    answer = read(0, text)
-    return answer.code, answer.message
 
 
 def failure_class(code: str | None, message: str | None) -> ErrorKind:
@@ -335,22 +256,3 @@ def failure_class(code: str | None, message: str | None) -> ErrorKind:
     if re.search(r"invalid|unsupported|not supported|bad.?request|\[12\d\d\]", text, re.IGNORECASE):
         return ErrorKind.INVALID
     return ErrorKind.TRANSIENT
-
-
-def _first(layer: dict[str, Any], *names: str) -> Any:
-    return next((layer[name] for name in names if layer.get(name) not in (None, "")), None)
-
-
-def _text(value: Any) -> str | None:
-    """Return a field as text. FastAPI's `detail` is a list of faults, each with its place."""
-    if isinstance(value, list):
-        parts = [
-            f"{'.'.join(str(p) for p in fault.get('loc', ()))}: {fault.get('msg')}"
-            if isinstance(fault, dict)
-            else str(fault)
-            for fault in value[:5]
-        ]
-        return clean("; ".join(parts)) or None
-    if isinstance(value, dict):
-        return clean(str(value.get("message") or value))
-    return clean(str(value)) if value not in (None, "", False) else None

@@ -156,7 +156,7 @@ class BucketStore:
 
 
 class LoopbackStore:
-    """Serves stills on 127.0.0.1, for an API on this machine: the simulator, or a server of
+    """Serve stills on 127.0.0.1, for an API on this machine: the simulator, or a server of
     your own.
     """
 

@@ -18,7 +18,7 @@ def pace(time_scale: float) -> float:
 
 
 class Doubt:
-    """Counts answers in which the API says that it does not know a job, and the time over which
+    """Count answers in which the API says that it does not know a job, and the time over which
     they came.
 
     `clock` is monotonic, so a change of the machine's time does not count.
@@ -31,7 +31,7 @@ class Doubt:
         self._since = 0.0
 
     def heard(self) -> bool:
-        """Count one more answer. Is it proven now?"""
+        """Count one more answer. Return whether the job is now proven unknown."""
         if not self._answers:
             self._since = self._clock()
         self._answers += 1

@@ -50,13 +50,13 @@ class Catalog(Entry):
         return self
 
     def dialect_of(self, model: Model) -> Dialect:
-        """The dialect of a model, with the model's own constants over its own."""
+        """Return the dialect of a model. The model's constants replace those of the dialect."""
         dialect = self.dialects[model.dialect]
         return dialect.model_copy(update={"constants": {**dialect.constants, **model.constants}})
 
 
 def _unsent(model: Model, dialect: Dialect) -> Iterator[str]:
-    """What the model takes and its dialect cannot write."""
+    """Yield each input or size that the model accepts and its dialect cannot send."""
     for role in ("first_frame", "end_frame", "reference_video"):
         rule = getattr(model, role)
         if rule is not None and rule.allowed and not dialect.place(role):

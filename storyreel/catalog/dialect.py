@@ -1,8 +1,7 @@
-"""How an endpoint wants a request written: where each part goes in the body, and where the body
-goes.
+"""Dialects and endpoints: the field of each part of a request, and the address of the request.
 
-What a dialect does not name is sent as `reference` does: the defaults here are Qiniu Cloud's
-OpenAI-compatible video API, read 2026-11-22.
+The defaults are those of the dialect `reference`: Qiniu Cloud's OpenAI-compatible video API, read
+2026-11-22.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ _CASTS = {"int": int, "str": str, "float": float}
 
 
 def _by_text(value: Any) -> Any:
-    """A mapping with its keys as text: YAML reads `5:` as a number."""
+    """Return a mapping with text as keys: YAML reads `5:` as a number."""
     return {str(key): one for key, one in value.items()} if isinstance(value, dict) else value
 
 
@@ -57,7 +56,7 @@ class At(Entry):
             put(body, self.at, _CASTS[self.as_](chosen) if self.as_ else chosen)
 
     def takes(self, value: Any) -> bool:
-        """Can this value be written?"""
+        """Can this value be sent?"""
         return self.at is not None or str(value) in (self.set or {})
 
 
@@ -70,13 +69,13 @@ class AddTo(Entry):
     """The item; `$` in it is the picture's address or base64."""
 
     def write(self, body: dict[str, Any], value: str, words: Mapping[str, str]) -> None:
-        """Add the item for a picture's address or base64. `words` are further placeholders."""
+        """Add the item for a picture's address or base64. `words` are the other placeholders."""
         item = _filled(self.item, {PICTURE: value, **words})
         put(body, self.add_to, [*(get(body, self.add_to) or []), item])
 
 
 def _kind(value: Any) -> str:
-    """Which form of a place this is: one form is complained of, not all."""
+    """Return the form of a place, so that errors name this form only."""
     if isinstance(value, dict):
         return "item" if "add_to" in value or "item" in value else "field"
     if isinstance(value, At | AddTo):
@@ -118,14 +117,14 @@ class Dialect(Entry):
     """Sent with every request, by dotted path. A model's own go over them."""
 
     def place(self, role: str) -> Input:
-        """Where an input goes; `reference_images.2` is one of the references."""
+        """Return the place of an input; `reference_images.2` is one of the references."""
         if role.startswith("reference_images"):
             return self.references
         found: Input = getattr(self, role)
         return found
 
     def write(self, body: dict[str, Any], part: str, value: Any) -> None:
-        """Put a part that is no input into the body."""
+        """Put a part that is not an input into the body."""
         _write(body, getattr(self, part), value)
 
     def write_input(
@@ -178,7 +177,7 @@ class Endpoint(Entry):
 
 
 def get(body: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, None if there is none."""
+    """Return the value at a dotted path; None if there is none."""
     found: Any = body
     for name in path.split("."):
         found = found.get(name) if isinstance(found, Mapping) else None
@@ -186,7 +185,7 @@ def get(body: Mapping[str, Any], path: str) -> Any:
 
 
 def put(body: dict[str, Any], path: str, value: Any) -> None:
-    """Write a value at a dotted path. A mapping is laid over the one that is there."""
+    """Write a value at a dotted path. Merge a mapping into an existing one."""
     *above, last = path.split(".")
     for name in above:
         inner = body.get(name)
@@ -208,7 +207,7 @@ def put_all(body: dict[str, Any], fields: Mapping[str, Any]) -> None:
 
 
 def _filled(item: Any, words: Mapping[str, str]) -> Any:
-    """A copy of a template with its placeholders replaced."""
+    """Return a copy of a template with its placeholders replaced."""
     if isinstance(item, str):
         return words.get(item, item)
     if isinstance(item, Mapping):

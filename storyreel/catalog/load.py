@@ -1,4 +1,4 @@
-"""Read the catalogue: the packaged file, and a user's own over it."""
+"""Read the catalogue: the packaged file, then the user's own on top."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from storyreel.catalog.entry import Size
 from storyreel.catalog.model import ImageRule, Model, PriceRange, parse_size
 from storyreel.errors import CatalogError
 
-# The room's door: other rooms need this module only.
+# Other rooms import this module only.
 __all__ = [
     "Catalog",
     "Dialect",
@@ -46,7 +46,7 @@ def _packaged() -> Catalog:
 
 
 def _parse(path: Path, below: Catalog | None) -> Catalog:
-    """The catalogue in a file, laid over the one `below`."""
+    """Parse a catalogue. Its entries replace or join those of `below`."""
     data = _read(path)
     if not isinstance(data, dict):
         raise CatalogError(
@@ -66,7 +66,7 @@ def _parse(path: Path, below: Catalog | None) -> Catalog:
 
 
 def _over(below: Catalog | None, data: dict[str, Any]) -> dict[str, Any]:
-    """The entries of a file, and those of the catalogue below that it does not replace."""
+    """Return the entries of a file, with those of `below` that it does not replace."""
     if below is None:
         return data
     laid: dict[str, Any] = {"models": {}, **data}

@@ -1,4 +1,4 @@
-"""What the catalogue says of a model: limits, prices, waits, and its announced end."""
+"""Models: limits, prices, waits, and the announced end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Role = Literal["first_frame", "end_frame", "reference_images", "reference_video"
 
 
 def _listed(value: Any) -> Any:
-    """A single value as a list of one."""
+    """Return a single value as a list of one."""
     return value if value is None or isinstance(value, list | tuple) else [value]
 
 
@@ -193,7 +193,7 @@ class PriceRange(NamedTuple):
     currency: str
 
     def times(self, count: int) -> PriceRange:
-        """The price of `count` such clips."""
+        """Return the price of `count` such clips."""
         return PriceRange(self.low * count, self.high * count, self.currency)
 
 
@@ -265,7 +265,7 @@ class Model(Entry):
     def price(
         self, seconds: int, mode: str | None, *, with_video: bool = False
     ) -> PriceRange | None:
-        """The estimate for one clip, or None where no price is known."""
+        """Return the estimate for one clip; None if no price is known."""
         fits = [p for p in self.prices if p.mode in (None, mode) and p.with_video <= with_video]
         if not fits:
             return None
@@ -276,8 +276,9 @@ class Model(Entry):
         return PriceRange(min(same) * seconds, max(same) * seconds, best.currency)
 
     def wait(self, seconds: int) -> tuple[float, float]:
-        """The typical (low, high) wait in seconds; scaled from the nearest known length where this
-        one is not listed.
+        """Return the typical (low, high) wait in seconds.
+
+        Scale it from the nearest listed length if this one is not listed.
         """
         if not self.waits:
             return 120.0, 600.0
@@ -286,7 +287,7 @@ class Model(Entry):
         return near.low_s * scale, near.high_s * scale
 
     def output_size(self, size: str, mode: str | None) -> tuple[int, int]:
-        """(width, height) in pixels of the clip this model makes."""
+        """Return (width, height) in pixels of the clip that this model makes."""
         width, height = parse_size(size)
         short = self.output.get(mode or "")
         if short is None:
@@ -298,6 +299,6 @@ class Model(Entry):
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """(width, height) in pixels of a string like `1280x720`."""
+    """Return (width, height) in pixels of a string like `1280x720`."""
     width, _, height = size.partition("x")
     return int(width), int(height)

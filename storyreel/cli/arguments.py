@@ -14,8 +14,9 @@ STORYBOARD = "storyboard.yaml"
 
 
 def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
-    """Assign the words: FILE, which may follow the scenes of --only or --force, or be missing; the
-    word after FILE; and the words that argparse could not place (`rest`). A folder means its
+    """Assign FILE, the word after FILE, and the words that argparse could not place (`rest`).
+
+    FILE may follow the scenes of --only or --force, or be missing. A folder means its
     storyboard.yaml.
 
     Raises:
@@ -33,7 +34,8 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
         words.append(taken)
     if len(words) > wanted:
         raise UsageError(
-            f"`{words[wanted]}` is one word too many", fix=f"see `storyreel {args.command} --help`"
+            f"`{words[wanted]}` is one argument too many",
+            fix=f"see `storyreel {args.command} --help`",
         )
     if hasattr(args, "last"):
         _set_last(args, words)

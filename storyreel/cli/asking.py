@@ -8,8 +8,9 @@ from storyreel.errors import UsageError
 
 
 def consent(bill: str, *, is_given: bool) -> None:
-    """Show the price, and return if a person agrees: at the terminal, or beforehand by --yes
-    (`is_given`). A budget is a limit, not a yes.
+    """Show the price. Return if a person agrees at the terminal, or agreed by --yes (`is_given`).
+
+    A budget is a limit, not an agreement.
 
     Raises:
         UsageError: nobody agrees; nothing is sent.

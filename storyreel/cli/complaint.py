@@ -10,9 +10,7 @@ from storyreel.errors import StoryreelError
 
 
 def said(state: str, reason: str) -> str:
-    """Return a reason to print beside its state, without repeating the state: `held: …` becomes
-    `…`.
-    """
+    """Return a reason to print beside its state, without the state: `held: …` becomes `…`."""
     return reason.removeprefix(f"{state}: ").removeprefix(f"{state} yet: ")
 
 
@@ -24,8 +22,10 @@ def complain(who: str, error: StoryreelError) -> None:
 
 
 def complain_of(error: Exception) -> int:
-    """Print any error and return the exit code. Show the first error of ours inside it, else
-    the first of the operating system: a person can fix those. Else ask for a report.
+    """Print any error and return its exit code.
+
+    Show the first `StoryreelError` inside it, else the first of the operating system: a person can
+    fix those. Else ask for a report.
     """
     inside = list(_leaves(error))
     for cause in inside:
@@ -38,9 +38,9 @@ def complain_of(error: Exception) -> int:
             return 2
     first = inside[0]
     text = " ".join(str(first).split())
-    print(f"storyreel: a fault of its own: {type(first).__name__}: {text}", file=sys.stderr)
+    print(f"storyreel: unexpected error: {type(first).__name__}: {text}", file=sys.stderr)
     print(
-        "  Fix: run it again with --debug, and report what it shows; the ledger knows what is paid",
+        "  Fix: run it again with --debug, and report the traceback; the ledger has what is paid",
         file=sys.stderr,
     )
     return 1

@@ -1,6 +1,4 @@
-"""Run a flow from the command line: quietly, until it ends, is interrupted, or loses Prefect's
-server.
-"""
+"""Run a flow from the command line until it ends, is interrupted, or loses Prefect's server."""
 
 from __future__ import annotations
 
@@ -17,15 +15,13 @@ if TYPE_CHECKING:
 
 
 class ServerLost(StoryreelError):
-    """Prefect's server no longer answers, after all of Prefect's retries. What is paid for is
-    in the ledger.
-    """
+    """Prefect's server stopped answering. All of Prefect's retries failed."""
 
     def __init__(self, cause: Exception) -> None:
         super().__init__(
             f"Prefect's server was lost ({type(cause).__name__})",
-            fix="start it again, or unset PREFECT_API_URL; then run the same command: what "
-            "is paid for is taken up",
+            fix="start it again, or unset PREFECT_API_URL; then run the same command: it "
+            "resumes what is paid for",
         )
 
 
@@ -33,7 +29,7 @@ class ServerLost(StoryreelError):
 def like_ctrl_c() -> Iterator[None]:
     """Treat SIGTERM and SIGHUP like Ctrl-C: close everything that is open, exit with 130."""
     before: dict[signal.Signals, Any] = {}
-    with contextlib.suppress(ValueError):  # not the main thread: signals are not ours
+    with contextlib.suppress(ValueError):  # only the main thread may handle signals
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # `nohup`
                 before[number] = signal.signal(number, _interrupt)
@@ -49,8 +45,9 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
 
 
 def conduct(flow: Coroutine[Any, Any, State[Any]], results: Sized = ()) -> State[Any] | None:
-    """Run a flow to its end. Return None if Ctrl-C, SIGTERM or SIGHUP interrupted it. `results` is
-    empty until the flow has delivered its results; an error after that is Prefect's.
+    """Run a flow to its end. Return None if Ctrl-C, SIGTERM or SIGHUP interrupted it.
+
+    `results` is empty until the flow delivers its results. An error after that is Prefect's.
 
     Raises:
         ServerLost: Prefect's server did not receive the final state.
@@ -80,8 +77,9 @@ def conduct(flow: Coroutine[Any, Any, State[Any]], results: Sized = ()) -> State
 
 
 def leave(code: int) -> NoReturn:
-    """End this process at once. Our data is on disk, and Prefect had its time. Prefect's own
-    exit would wait without limit for servers that are gone.
+    """End this process at once: all data is on disk.
+
+    A normal exit would wait for Prefect's threads, without limit if its server is gone.
     """
     import os
     import sys
@@ -93,15 +91,15 @@ def leave(code: int) -> NoReturn:
 
 
 def quiet_prefect() -> None:
-    """Silence Prefect's console lines: they are for its UI, and the terminal has the display."""
+    """Silence Prefect's console log: the terminal shows the display instead."""
     import logging
 
     import prefect  # noqa: F401  # configures its logging
 
-    # We report a lost server once, ourselves.
+    # `conduct` reports a lost server, once.
     for name in ("prefect.events.clients", "EventsWorker", "APILogWorker"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    # it sets its own level
+    # This logger sets its own level.
     logging.getLogger("prefect._internal").handlers = [logging.NullHandler()]
     logging.raiseExceptions = False  # else it reports each lost batch of log lines
     for name in ("prefect", "prefect.flow_runs", "prefect.task_runs", ""):

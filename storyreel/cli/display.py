@@ -21,7 +21,7 @@ from storyreel.errors import Stage, Status
 from storyreel.plan.make import Action, Plan
 from storyreel.run.session import Progress
 
-EXPLAINED = (*Status, Stage.WAITING)  # without a terminal, the words whose detail is printed
+EXPLAINED = (*Status, Stage.WAITING)  # without a terminal, print the detail of these
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ def cutting(console: Console | None = None) -> Iterator[Callable[[int, int], Non
 
 
 class Display:
-    """Shows a run. Use as a context manager; give `tell` to the session."""
+    """Show a run. Use it as a context manager, and pass `tell` to the session."""
 
     def __init__(self, plan: Plan, console: Console | None = None) -> None:
         self.plan = plan
@@ -58,7 +58,7 @@ class Display:
         for planned in plan.scenes:
             if planned.action is not Action.SKIP:
                 self.rows[planned.scene.id, 0] = _Row(Stage.QUEUED, planned.reason, self.started)
-        # Last: rich draws once while it is made.
+        # Last: rich calls `_render` when it is created.
         self.live = (
             Live(console=self.console, get_renderable=self._render)
             if self.console.is_terminal
@@ -66,7 +66,7 @@ class Display:
         )
 
     def tell(self, progress: Progress) -> None:
-        """Show what a take, or the film, is doing. The run's event loop calls it."""
+        """Show the progress of a take or of the film. The run's event loop calls it."""
         is_new = (
             self._note_film(progress) if progress.state is Stage.CUTTING else self._note(progress)
         )
@@ -78,7 +78,7 @@ class Display:
             else progress.scene or "the film"
         )
         detail = said(progress.state, progress.detail) if progress.state in EXPLAINED else ""
-        with suppress(OSError):  # a terminal that is gone ends no run
+        with suppress(OSError):  # a closed terminal must not end the run
             print(
                 f"{name}: {progress.state}{detail and f': {detail}'}", file=sys.stderr, flush=True
             )
@@ -89,7 +89,7 @@ class Display:
         return is_new
 
     def _note(self, progress: Progress) -> bool:
-        """Record what a take is doing; return whether that changed."""
+        """Record the state of a take. Return whether it changed."""
         if progress.take:
             self.rows.pop((progress.scene, 0), None)
         key = (progress.scene, progress.take)
@@ -131,7 +131,7 @@ class Display:
         room = max(4, self.console.height - 4)
         order = {planned.scene.id: planned.scene.index for planned in self.plan.scenes}
         rows = sorted(self.rows.items(), key=lambda item: (order.get(item[0][0], 0), item[0][1]))
-        if len(rows) > room:  # what moves is worth more than what is over
+        if len(rows) > room:  # show unfinished takes first
             rows = sorted(rows, key=lambda item: item[1].is_over)[:room]
         table = Table(box=None, padding=(0, 1), show_header=False, expand=True)
         table.add_column(no_wrap=True, max_width=32)

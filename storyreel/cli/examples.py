@@ -1,4 +1,4 @@
-"""An example of each command, shown by its `--help`."""
+"""Examples of each command, for its `--help`."""
 
 EXAMPLES = {
     "init": "storyreel init film                                # a starter in the folder film",
@@ -6,18 +6,18 @@ EXAMPLES = {
     "plan": "storyreel plan film --only morning keeper           # of film/storyboard.yaml, two "
     "scenes\n"
     "  storyreel plan film --show-requests --json",
-    "run": "storyreel run film --simulate                      # rehearse film/storyboard.yaml, "
-    "for nothing\n"
-    "  storyreel run film                                 # ask about the price, then do it\n"
+    "run": "storyreel run film --simulate                      # rehearse film/storyboard.yaml "
+    "for free\n"
+    "  storyreel run film                                 # ask about the price, then render\n"
     "  storyreel run film --yes --budget 20 --force keeper",
     "batch": "storyreel batch film rows.csv --simulate           # a film for each row, for "
-    "nothing\n"
+    "free\n"
     "  storyreel batch film rows.csv --yes --budget 60",
-    "approve": "storyreel approve                                  # what waits for a yes\n"
+    "approve": "storyreel approve                                  # runs that wait for approval\n"
     "  storyreel approve amber-otter",
     "status": "storyreel status film --watch",
-    "resolve": "storyreel resolve film keeper                      # what is held, and what may be "
-    "its job\n"
+    "resolve": "storyreel resolve film keeper                      # the held take, and jobs that "
+    "may be its own\n"
     "  storyreel resolve film keeper --adopt qvideo-123",
     "retake": "storyreel retake film keeper                       # the next run makes one more "
     "take",

@@ -27,7 +27,7 @@ def scenes(command: argparse.ArgumentParser, name: str, text: str) -> None:
 
 
 def variables(command: argparse.ArgumentParser) -> None:
-    """Add --var and --catalog: what reading a storyboard needs."""
+    """Add --var and --catalog, which change how a storyboard is read."""
     command.add_argument(
         "--var",
         action="append",
@@ -85,7 +85,7 @@ def port(text: str) -> int:
 
 
 def money(text: str) -> str:
-    """Check that the text is an amount of money; return it as it is."""
+    """Check that the text is an amount of money. Return it unchanged."""
     import decimal
 
     try:
@@ -97,7 +97,9 @@ def money(text: str) -> str:
     return text
 
 
-def simulate(command: argparse.ArgumentParser, text: str = "of the rehearsal") -> None:
+def simulate(
+    command: argparse.ArgumentParser, text: str = "use the results of the rehearsal"
+) -> None:
     """Add --simulate."""
     command.add_argument("--simulate", action="store_true", help=text)
 
@@ -105,12 +107,16 @@ def simulate(command: argparse.ArgumentParser, text: str = "of the rehearsal") -
 def speed(command: argparse.ArgumentParser) -> None:
     """Add --speed and --profile of a rehearsal."""
     command.add_argument(
-        "--speed", type=positive, default=60.0, metavar="N", help="of the simulator (default: 60 x)"
+        "--speed",
+        type=positive,
+        default=60.0,
+        metavar="N",
+        help="speed of the rehearsal (default: 60 times the real API's)",
     )
     command.add_argument(
         "--profile",
         metavar="NAME",
-        help="of the simulator: `storyreel simulator --profiles` lists them",
+        help="profile of the rehearsal's simulator; `storyreel simulator --profiles` lists them",
     )
 
 

@@ -84,7 +84,7 @@ def _before_paying(commands: Commands) -> None:
     command.add_argument(
         "--animatic",
         action="store_true",
-        help="make animatic.mp4 from stills and captions, for nothing",
+        help="make animatic.mp4 from stills and captions, for free",
     )
     options.simulate(command, "plan the rehearsal instead")
     options.json(command, "the whole plan as JSON on stdout")
@@ -92,7 +92,7 @@ def _before_paying(commands: Commands) -> None:
 
 def _run(commands: Commands) -> None:
     command = commands.add_for_storyboard(
-        "run", "render: do what is left, cut the film, write the report"
+        "run", "render every scene that is not done, cut the film, write the report"
     )
     options.simulate(command, "rehearse on the built-in simulator; nothing is spent")
     options.speed(command)
@@ -231,9 +231,9 @@ def _simulator(commands: Commands) -> None:
         metavar="NAME",
         default="strict",
         help="strict: the API's document to the letter; lax: OpenAI's own shape; "
-        "gateway:NAME: a kind of neighbour",
+        "gateway:NAME: another server of the family",
     )
-    command.add_argument("--profiles", action="store_true", help="list the profiles, and end")
+    command.add_argument("--profiles", action="store_true", help="list the profiles, then exit")
     command.add_argument("--faults", metavar="FILE", help="a YAML file of faults to inject")
     command.add_argument(
         "--max-running", type=int, metavar="N", help="refuse more jobs at once with 429"

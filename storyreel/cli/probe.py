@@ -1,4 +1,4 @@
-"""Network checks of `doctor`: fetch an address as a run would, and ask the API for a job that
+"""Network checks of `doctor`: download from an address as a run does, and request a job that
 cannot exist.
 """
 
@@ -44,7 +44,7 @@ def fetch(url: str) -> bytes | None:
 
 
 def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
-    """Request a job that cannot exist. Only the API's own answer that it has no such job proves
+    """Request a job that cannot exist. Only the API's own answer that it does not exist proves
     address and key.
     """
     import httpx
@@ -52,15 +52,15 @@ def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
     if now.api_key is None:
         return (
             None,
-            f"OPENAI_API_KEY is not set: only rehearsals run ({now.endpoint} was not asked)",
+            f"OPENAI_API_KEY is not set: only rehearsals run ({now.endpoint} was not checked)",
             "export OPENAI_API_KEY=…",
         )
     parts = urlsplit(now.base_url)
     if parts.fragment or re.search(r"\s", now.base_url):
         return (
             False,
-            f"OPENAI_BASE_URL={now.base_url} is no address of an API",
-            "take out `#…` and blanks",
+            f"OPENAI_BASE_URL={now.base_url} is not the address of an API",
+            "remove `#…` and spaces",
         )
     shape = shape or Endpoint()
     key = encoding.authorization(shape.auth, now.api_key.get_secret_value())
@@ -81,7 +81,7 @@ def endpoint(now: Settings, shape: Endpoint | None = None) -> Finding:
         )
         return False, what, "check OPENAI_BASE_URL, the network, and any proxy"
     fault = _fault(now, answer, other)
-    return fault or (True, f"{now.endpoint} answers as the API, and takes the key", "")
+    return fault or (True, f"{now.endpoint} answers as the API does, and accepts the key", "")
 
 
 def _by_proxy(now: Settings) -> str:
@@ -103,15 +103,15 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
     if status == 407:
         return (
             False,
-            f"the proxy before {now.endpoint} wants a password",
+            f"the proxy before {now.endpoint} needs a password",
             "put it into the proxy's address",
         )
     if status == 429:
-        return None, f"{now.endpoint} asks to wait ({status}){quoted}", "try again in a minute"
+        return None, f"{now.endpoint} limits requests ({status}){quoted}", "try again in a minute"
     if status >= 500:
         return (
             False,
-            f"{now.endpoint} has trouble ({status}){quoted}",
+            f"{now.endpoint} has a problem ({status}){quoted}",
             "try again later, and check any proxy",
         )
     if said is None:
@@ -123,7 +123,7 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
     if not _knows_no_job(said, answer, other):
         return (
             False,
-            f"{now.endpoint} answers {status}{quoted}: that is no word about a job",
+            f"{now.endpoint} answers {status}{quoted}: this is not about a job",
             ADDRESS,
         )
     return None
@@ -146,7 +146,7 @@ def _said(answer: httpx.Response) -> str | None:
 
 
 def _knows_no_job(said: str, answer: httpx.Response, other: httpx.Response | None) -> bool:
-    """Is the error about a job? If its words do not decide, compare with another address that
+    """Is the error about a job? If its text does not decide, compare with another address that
     cannot exist.
     """
     if _OF_A_ROUTE.search(said):

@@ -1,4 +1,4 @@
-"""Command-line options -> the request of a run."""
+"""Convert command-line options to the request of a run."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def variables(args: argparse.Namespace) -> dict[str, str]:
 
 
 def choose_profile(args: argparse.Namespace) -> None:
-    """Give the rehearsal's simulator the profile of `--profile`.
+    """Pass the profile of `--profile` to the rehearsal's simulator.
 
-    Raises `UsageError` where there is none of that name.
+    Raises `UsageError` for an unknown name.
     """
     if not args.profile:
         return

@@ -1,4 +1,4 @@
-"""Write a first storyboard for `storyreel init`, with stills drawn on the spot."""
+"""The starter storyboard of `storyreel init`, with its stills drawn by code."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Colour = tuple[int, int, int]
 _YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 SKIES: dict[str, tuple[Colour, Colour, Colour, bool]] = {
-    # name: sky above, sky at the horizon, sea, is the lamp lit
+    # name: sky above, sky at the horizon, sea, is the lamp on
     "dawn": ((64, 84, 140), (250, 190, 130), (70, 96, 120), False),
     "storm": ((38, 44, 54), (110, 120, 126), (40, 54, 62), False),
     "night": ((8, 12, 34), (40, 48, 92), (12, 18, 38), True),
@@ -30,7 +30,7 @@ version: 1
 id: {id}
 title: {title}
 defaults:
-  model: kling-video-o1         # takes your stills; some models take public addresses only
+  model: kling-video-o1         # accepts files; some models accept public addresses only
   seconds: 5
   size: 1280x720
   mode: pro
@@ -38,7 +38,7 @@ vars:
   keeper: an old keeper in a yellow coat
 style:
   suffix: cinematic, soft light
-keyframes:            # stills that scenes share: they need not wait for each other
+keyframes:            # stills that scenes share, so that they need not wait for each other
   dawn: stills/dawn.png
   storm: stills/storm.png
   night: stills/night.png
@@ -61,7 +61,7 @@ budget:
 
 DEPLOYMENTS = """\
 # `storyreel up` in this folder starts a Prefect server with its UI, these deployments, and a
-# worker. There each name begins with the project's: `render` is `render-storyboard/{id}-render`,
+# worker. Each name begins with that of the project: `render` is `render-storyboard/{id}-render`,
 # and the work pool `storyreel` is `storyreel-{id}`. So projects side by side stay apart. The worker
 # reads the key from the environment of `up` (OPENAI_API_KEY), never from a parameter. Switch
 # schedules on in the UI.
@@ -146,14 +146,14 @@ def draw(name: str, size: tuple[int, int] = (1280, 720)) -> bytes:
 
 
 def id_of(name: str) -> str:
-    """Make an id of a folder's name in any script: `Café film` gives cafe-film; `film` if
-    nothing is left.
+    """Make an id from a folder's name in any script: `Café film` gives cafe-film. Return `film` if
+    no letter is left.
     """
     return slugify(name, max_length=63) or "film"
 
 
 def title_of(name: str) -> str:
-    """Make a title of a folder's name. Double each `$`, because a title may hold variables."""
+    """Make a title from a folder's name. Double each `$`, because a title may hold variables."""
     text = " ".join(re.sub(r"[-_]+", " ", name).split()) or "Film"
     return (text[0].upper() + text[1:]).replace("$", "$$")
 
@@ -178,9 +178,7 @@ def write(folder: Path) -> Path:
 
     path = folder / "storyboard.yaml"
     if path.exists():
-        raise UsageError(
-            f"{path} is there already", fix="choose another folder: storyreel init DIR"
-        )
+        raise UsageError(f"{path} exists already", fix="choose another folder: storyreel init DIR")
     name = folder.resolve().name
     board_id = as_yaml(id_of(name))
     try:

@@ -1,4 +1,4 @@
-"""Say what a person can do about a take without a clip, for the terminal and the page. Pure."""
+"""Advice for a person about a take without a clip, for the terminal and the page. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def advice(scene: SceneReport, file: str) -> str:
     """
     if scene.error and scene.error.fix:
         return scene.error.fix
-    if "(Fix: " in scene.reason:  # said already: a row of the ledger has one text
+    if "(Fix: " in scene.reason:  # the reason of a recorded take includes its fix
         return ""
     match scene.status:
         case Status.COMPLETED | Status.REUSED:

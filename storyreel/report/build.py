@@ -49,13 +49,10 @@ def build(  # noqa: PLR0913  each becomes a part of the report
 
     `frames` maps a take's ledger id to its stills, name -> relative path. `history` is every take
     of the storyboard, of all runs; without it, the takes of the outcomes. A `forced` scene is good
-    only if all its takes are. A scene that is `left_out` keeps no run from being completed.
+    only if all its takes are. A run can be completed without the scenes that are `left_out`.
     """
     sorted_outcomes = sorted(outcomes, key=lambda o: (o.scene.index, o.take or 10**6))
-    by_scene: dict[str, list[Outcome]] = {}
-    for outcome in sorted_outcomes:
-        by_scene.setdefault(outcome.scene.id, []).append(outcome)
-    states = {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
+    states = _statuses(sorted_outcomes, forced)
     is_whole = all(status.is_good for name, status in states.items() if name not in left_out)
     is_something = any(status.is_good for status in states.values())
     rows = [o.row for o in sorted_outcomes if o.row] if history is None else list(history)
@@ -81,10 +78,18 @@ def build(  # noqa: PLR0913  each becomes a part of the report
     )
 
 
+def _statuses(outcomes: Iterable[Outcome], forced: Collection[str]) -> dict[str, Status]:
+    """Return the status of each scene by its id."""
+    by_scene: dict[str, list[Outcome]] = {}
+    for outcome in outcomes:
+        by_scene.setdefault(outcome.scene.id, []).append(outcome)
+    return {name: _together(own, forced=name in forced) for name, own in by_scene.items()}
+
+
 def _totals(
     statuses: Collection[Status], rows: list[Take], run_id: str, currency: str | None
 ) -> Totals:
-    """Add up. `currency` is that of the prices, where nothing is paid for yet."""
+    """Add up costs and statuses. `currency` is used if nothing is paid for yet."""
     spent, double = money.spent(rows)
     now, _ = money.spent(row for row in rows if row.run_id == run_id)
     currency = next(iter(spent), None) or currency
@@ -101,7 +106,7 @@ def _totals(
 
 
 def _together(own: list[Outcome], *, forced: bool) -> Status:
-    """Return a scene's status: its used take's, else, or where it is forced, the worst."""
+    """Return a scene's status: that of its used take; the worst if it has none or is forced."""
     used = [o.status for o in own if o.used]
     if used and not forced:
         return used[0]
@@ -142,7 +147,7 @@ def _scene(outcome: Outcome, frames: Mapping[str, str]) -> SceneReport:
         )
     clip = (
         replace(row.clip, mtime_ns=None) if row and row.clip else None
-    )  # no two machines have one
+    )  # differs from machine to machine
     estimate = (
         row.price
         if row and row.price is not None

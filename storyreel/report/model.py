@@ -1,4 +1,4 @@
-"""What a report holds. Format 1 of report.json is the dump of these classes. Pure."""
+"""The classes of a report. Format 1 of report.json is their dump. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class ErrorReport(_Part):
 
 
 class Timing(_Part):
-    """When a take was submitted, completed and collected, and how often the API was asked."""
+    """When a take was submitted, completed and collected; `polls` counts requests for its state."""
 
     submitted_at: str | None = None
     completed_at: str | None = None
@@ -57,7 +57,7 @@ class Timing(_Part):
 
 
 class PriceReport(_Part):
-    """What a take is estimated at; None where no price is known."""
+    """The estimated price of a take; None if no price is known."""
 
     estimate: str | None
     currency: str | None
@@ -98,7 +98,7 @@ class SceneReport(_Part):
 
 
 class PastTake(_Part):
-    """A take as the ledger has it, of any run. `replaced`: another take is used in its place."""
+    """A take in the ledger, of any run. `replaced`: another take is used in its place."""
 
     scene: str
     take: int
@@ -132,7 +132,7 @@ class SeamReport(_Part):
 
 
 class CutReport(_Part):
-    """The film, and what was changed or noticed while it was cut."""
+    """The film, with notes about its clips."""
 
     path: str
     timeline: str | None = None
@@ -141,13 +141,13 @@ class CutReport(_Part):
     copied: bool = False
     scenes: list[str] = []
     seams: list[SeamReport] = []
-    notes: list[str] = []  # of clips that had to be changed for the film, or are damaged
+    notes: list[str] = []  # about clips that were adapted to the film, or are damaged
 
 
 class Totals(_Part):
-    """Sums.
+    """Numbers of scenes by status, and amounts of money.
 
-    `spent_estimate` and `spent_by_currency` are over the workspace's life, `spent_this_run` is not.
+    `spent_estimate` and `spent_by_currency` cover all runs of the workspace.
     """
 
     scenes: int
@@ -165,24 +165,24 @@ class Totals(_Part):
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many scenes have each status, in the order in which they are shown."""
+        """Return the number of scenes with each status, in the order of display."""
         return {str(status): getattr(self, status) for status in Status}
 
     @property
     def nonzero(self) -> dict[str, int]:
-        """The counts of the statuses that occur."""
+        """Return the counts above zero."""
         return {status: count for status, count in self.counts.items() if count}
 
     @property
     def words(self) -> str:
-        """The counts as text: `3 completed, 1 failed`."""
+        """Return the counts as text: `3 completed, 1 failed`."""
         return ", ".join(f"{count} {status}" for status, count in self.nonzero.items())
 
 
 class RunReport(_Part):
-    """The whole run.
+    """The report of one run.
 
-    Paths are relative to the workspace. It has no secret and no signed address.
+    Paths are relative to the workspace. It holds no secret and no signed link.
     """
 
     format: Literal[1] = 1

@@ -1,4 +1,4 @@
-"""Add up what takes cost, and what may have been charged twice. Pure."""
+"""Sums of what takes cost, and of what may have been charged twice. Pure."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _CENT = Decimal("0.01")
 
 
 def spent(rows: Iterable[Take]) -> tuple[dict[str, Decimal], Decimal]:
-    """Return (what these takes cost, by currency; what of it may have been charged twice)."""
+    """Return (cost of these takes by currency, amount that may have been charged twice)."""
     found: dict[str, Decimal] = {}
     double = Decimal(0)
     for row in rows:
@@ -26,5 +26,5 @@ def spent(rows: Iterable[Take]) -> tuple[dict[str, Decimal], Decimal]:
 
 
 def amount(value: Decimal) -> str:
-    """Return an amount with two decimals, as reports have it."""
+    """Return an amount with two decimals."""
     return str(value.quantize(_CENT))

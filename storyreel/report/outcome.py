@@ -1,4 +1,4 @@
-"""Derive the outcome of each take from its ledger row and its plan. Pure."""
+"""Outcomes of takes, derived from their ledger rows and their plan. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from storyreel.plan.make import Action, Plan, ScenePlan, TakePlan
 class Outcome:
     """The outcome of one take.
 
-    `take` is its number in the workspace, None if it was never begun.
+    `take` is its number in the workspace, None if it never started.
     """
 
     scene: Scene
@@ -33,12 +33,12 @@ class Outcome:
 
 
 def from_ledger(plan: Plan) -> list[Outcome]:
-    """Return the outcomes that the ledger alone shows: for `status` and `report`."""
+    """Return the outcomes that the ledger alone gives, for `status` and `report`."""
     return [outcome for planned in plan.scenes for outcome in as_it_is(planned)]
 
 
 def as_it_is(planned: ScenePlan) -> list[Outcome]:
-    """Return the outcomes of one scene that the ledger alone shows."""
+    """Return the outcomes of one scene that the ledger alone gives."""
     scene, price = planned.scene, planned.price
     places = [one for take in planned.takes for one in (take, take.instead) if one and one.row]
     found = [_in_ledger(planned, one, one.row) for one in places if one.row]
@@ -105,7 +105,7 @@ def outcome_of(
     used: bool = False,
     reused: bool = False,
 ) -> Outcome:
-    """Return the outcome that a ledger row stands for."""
+    """Return the outcome of a ledger row."""
     status = status_of(row, reused=reused)
     match status:
         case Status.HELD:
@@ -134,7 +134,7 @@ def outcome_of(
 
 
 def status_of(row: Take, *, reused: bool = False) -> Status:
-    """Return a take's status by its state. `reused`: its clip is older than this run."""
+    """Return a take's status. `reused`: its clip is older than this run."""
     match row.state:
         case State.COLLECTED:
             return Status.REUSED if reused else Status.COMPLETED

@@ -1,4 +1,3 @@
-"""The simulator: a stand-in for the API that keeps its rules and renders real clips.
-
-Knows no run and no ledger.
+"""The simulator: a stand-in for the API that keeps its rules and renders real clips; may import
+catalog, film, workspace, errors.
 """

@@ -1,4 +1,4 @@
-"""`python -m storyreel.simulator`: how a rehearsal starts it."""
+"""`python -m storyreel.simulator`: the process that a rehearsal starts."""
 
 import argparse
 from pathlib import Path

@@ -1,13 +1,9 @@
-"""The stand-in API: an ASGI app that speaks the API's document to the letter, or OpenAI's own
-shape, and renders real clips.
-"""
+"""The stand-in API: an ASGI app that keeps the rules of its profile and renders real clips."""
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import json
-from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from decimal import Decimal
@@ -19,24 +15,23 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from storyreel.simulator import describe, offered, profiles, rules
+from storyreel.simulator.answers import Answers
 from storyreel.simulator.faults import Fault, Faults, Where, parse
-from storyreel.simulator.forms import read_form
-from storyreel.simulator.gateways import Said
+from storyreel.simulator.forms import read_body
 from storyreel.simulator.jobs import Jobs, SimJob
 from storyreel.simulator.limits import Limits
 from storyreel.simulator.material import Material
 from storyreel.simulator.openapi import document
-from storyreel.simulator.rules import Refused, Wanted
-from storyreel.simulator.spoilt import byte_by_byte, dropped, spoilt, spoilt_file
+from storyreel.simulator.rules import Refused, VideoRequest
+from storyreel.simulator.spoilt import dropped, spoilt, spoilt_file
 
-MAX_BODY_BYTES = 64 * 2**20
 Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Simulator:
-    """Routes and what they share.
+    """Serve the routes of one profile.
 
-    `truth` counts what was accepted, refused and billed, for tests to look at.
+    `truth` records requests, for tests: accepted, refused, retrieved, downloaded, leaked keys.
     """
 
     def __init__(
@@ -57,9 +52,7 @@ class Simulator:
         self.gateway = gateway = self.profile.gateway
         jobs.number_ids = gateway is not None and gateway.ids == "number"
         jobs.at_once = gateway is not None and gateway.at_once
-        self._answered: Counter[tuple[str, str]] = (
-            Counter()
-        )  # how often, by what was asked for and the job
+        self._answers = Answers(self.profile, jobs)
         self.limits = Limits(max_running, per_minute, credit)
         self.truth: dict[str, Any] = {
             "accepted": [],
@@ -70,7 +63,7 @@ class Simulator:
         }
 
     def app(self) -> Starlette:
-        """The ASGI application."""
+        """Return the ASGI application."""
         routes = [
             Route("/v1/videos", self._api(self._create), methods=["POST"]),
             Route("/v1/videos/{id}", self._api(self._retrieve), methods=["GET"]),
@@ -93,7 +86,7 @@ class Simulator:
         return Starlette(routes=routes)
 
     def _api(self, handler: Handler) -> Handler:
-        """Answer what a handler refuses in the API's own kind of error body."""
+        """Turn a `Refused` of a handler into the profile's error body."""
 
         async def handle(request: Request) -> Response:
             try:
@@ -114,7 +107,7 @@ class Simulator:
     async def _paid(self, request: Request, kind: Where, accept: Any) -> Response:
         try:
             self._authorised(request)
-            body = await self._body(request)
+            body = await read_body(request, with_forms=self.profile.is_lax)
             prompt = str(body.get("prompt", "")) if isinstance(body, dict) else ""
             fault = self.faults.strike(kind, prompt)
             if fault and fault.do in ("status", "lose_before", "garbage"):
@@ -137,12 +130,16 @@ class Simulator:
             await asyncio.sleep(fault.seconds)
         if fault and fault.do in ("lose_after", "hang"):
             return dropped()
-        return await self._answer(request, job, fault, new=True)
+        return self._answers.answer(request, job, fault, new=True)
 
     async def _accept_create(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
-        wanted = self._heeded(offered.read(body, self.jobs.catalog, lax=self.profile.is_lax))
-        kept = [(given.role, await self.material.picture(given, wanted)) for given in wanted.images]
-        stills = {role: name for role, name in kept if role != "reference"}
+        wanted = self._without_ignored(
+            offered.read(body, self.jobs.catalog, lax=self.profile.is_lax)
+        )
+        stored = [
+            (image.role, await self.material.picture(image, wanted)) for image in wanted.images
+        ]
+        stills = {role: name for role, name in stored if role != "reference"}
         if wanted.video_url:
             stills |= await self.material.video(wanted.video_url, wanted.size)
         self._moderate(wanted.prompt)
@@ -154,11 +151,11 @@ class Simulator:
             mode=wanted.mode,
             stills=stills,
             account=_account(request),
-            **self._fate(wanted.model, wanted.seconds, wanted.mode, wanted.prompt, fault),
+            **self._outcome(wanted.model, wanted.seconds, wanted.mode, wanted.prompt, fault),
         )
 
-    def _heeded(self, wanted: Wanted) -> Wanted:
-        """What of a request is not ignored by this kind of server."""
+    def _without_ignored(self, wanted: VideoRequest) -> VideoRequest:
+        """Return the request without the fields that this gateway ignores."""
         ignores = self.gateway.ignores if self.gateway else ()
         model = self.jobs.catalog.models[wanted.model]
         if "seconds" in ignores:
@@ -166,11 +163,14 @@ class Simulator:
         if "size" in ignores:
             wanted = replace(wanted, size=model.defaults.size)
         return replace(
-            wanted, images=tuple(given for given in wanted.images if given.role not in ignores)
+            wanted, images=tuple(image for image in wanted.images if image.role not in ignores)
         )
 
     def _moderate(self, prompt: str) -> None:
-        """Refuse a prompt at once, where this kind of server does; elsewhere its job fails."""
+        """Raise `Refused` for a moderated prompt where the gateway refuses it in its first answer.
+
+        Elsewhere the job is accepted and fails.
+        """
         if self.gateway and self.gateway.moderated and describe.MODERATED in prompt:
             raise Refused(describe.BLOCKED, code=describe.BLOCKED_CODE)
 
@@ -189,7 +189,7 @@ class Simulator:
             mode=source.mode,
             remixed_from=source.id,
             account=_account(request),
-            **self._fate(source.model, source.seconds, source.mode, prompt, fault),
+            **self._outcome(source.model, source.seconds, source.mode, prompt, fault),
         )
 
     async def _retrieve(self, request: Request) -> Response:
@@ -199,21 +199,13 @@ class Simulator:
         fault = self.faults.strike("retrieve", job.prompt)
         if fault and fault.do in ("status", "lose_before", "lose_after", "garbage"):
             return spoilt(fault)
-        if self.gateway and (early := self._early("retrieve", job, self.gateway.first_asked)):
+        if self.gateway and (
+            early := self._answers.early("retrieve", job, self.gateway.first_asked)
+        ):
             return early
         if self.jobs.at_once:
             raise Refused("no such route", status=404, code="not_found")
-        return await self._answer(request, job, fault)
-
-    def _early(self, what: str, job: SimJob, answers: tuple[Said, ...]) -> Response | None:
-        """The answer to one of the first requests of this kind for a job, where this server has
-        another one for them.
-        """
-        at = self._answered[what, job.id]
-        self._answered[what, job.id] += 1
-        return (
-            JSONResponse(answers[at].body, answers[at].status or 200) if at < len(answers) else None
-        )
+        return self._answers.answer(request, job, fault)
 
     async def _list(self, request: Request) -> Response:
         self._authorised(request)
@@ -231,7 +223,7 @@ class Simulator:
             if query["after"] not in ids:
                 raise Refused("after names no video", status=404, code="not_found")
             jobs = jobs[ids.index(query["after"]) + 1 :]
-        page = [self._describe(request, job) for job in jobs[: int(limit)]]
+        page = [self._answers.describe(request, job) for job in jobs[: int(limit)]]
         body = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
         body |= {
             "first_id": page[0]["id"] if page else None,
@@ -252,7 +244,9 @@ class Simulator:
         job = self._job(request)
         if self.jobs.status(job) != "completed":
             raise Refused("the video is not completed", status=404, code="not_found")
-        if self.gateway and (early := self._early("content", job, self.gateway.early_content)):
+        if self.gateway and (
+            early := self._answers.early("content", job, self.gateway.early_content)
+        ):
             return early
         variant = request.query_params.get("variant", "video")
         if variant == "video":
@@ -276,7 +270,7 @@ class Simulator:
         return await self._bytes(job)
 
     async def _bytes(self, job: SimJob) -> Response:
-        """The clip; with ranges, unless a fault strikes."""
+        """Send the clip. Honour a Range header unless a fault strikes."""
         self.truth["downloads"] += 1
         fault = self.faults.strike("content", job.prompt)
         if fault is None:
@@ -309,63 +303,16 @@ class Simulator:
         if scheme != "Bearer" or not key.strip():
             raise Refused("You must provide an API key.", status=401, code="invalid_api_key")
 
-    async def _body(self, request: Request) -> Any:
-        kind = request.headers.get("content-type", "")
-        if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
-            raise Refused("the body is too large", status=413, code="too_large")
-        try:
-            if self.profile.is_lax and kind.startswith("multipart/form-data"):
-                return await read_form(request)
-            if not kind.startswith("application/json"):
-                raise Refused("Content-Type must be application/json")
-            return json.loads(await request.body())
-        except (ValueError, RecursionError, KeyError) as error:
-            raise Refused("the body cannot be read") from error
-        except Exception as error:
-            if type(error).__name__ in ("MultiPartException", "HTTPException"):
-                raise Refused("the form cannot be read") from error
-            raise
-
     def _job(self, request: Request) -> SimJob:
         job = self.jobs.jobs.get(request.path_params["id"])
         if job is None:
             raise Refused("video not found", status=404, code="not_found")
         return job
 
-    def _describe(self, request: Request, job: SimJob, *, new: bool = False) -> Any:
-        if self.gateway:
-            return describe.gateway(self.gateway, self.jobs, job, str(request.base_url), new=new)
-        if self.profile.is_lax:
-            return describe.lax(self.jobs, job)
-        return describe.strict(self.jobs, job, str(request.base_url), new=new)
-
-    async def _answer(
-        self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False
-    ) -> Response:
-        body = self._describe(request, job, new=new)
-        if fault and fault.do == "word" and isinstance(body, dict):
-            body["status"] = fault.word
-        if fault and fault.do == "slow":
-            return byte_by_byte(json.dumps(body).encode(), fault.seconds, "application/json")
-        return JSONResponse(body, self._status(job, new=new))
-
-    def _status(self, job: SimJob, *, new: bool) -> int:
-        """The HTTP status of an answer about a job."""
-        if self.gateway is None:
-            return 200
-        has_failed = self.jobs.status(job) == "failed" and not new
-        return (
-            self.gateway.failed_status
-            if has_failed
-            else self.gateway.created_status
-            if new
-            else 200
-        )
-
-    def _fate(
+    def _outcome(
         self, model: str, seconds: int, mode: str | None, prompt: str, fault: Fault | None
     ) -> dict[str, Any]:
-        """What will become of the job, and what it costs."""
+        """Return how the job ends, which faults it carries and what it costs."""
         fails = None
         if describe.MODERATED in prompt:
             fails = {"code": describe.BLOCKED_CODE, "message": describe.BLOCKED}
@@ -380,7 +327,7 @@ class Simulator:
 
 
 def account_of(key: str) -> str:
-    """What the truth calls the account of a key, without telling the key."""
+    """Return the name that `truth` gives to the account of a key. It does not reveal the key."""
     return hashlib.sha256(key.encode()).hexdigest()[:12]
 
 

@@ -1,5 +1,5 @@
-"""A job in the API's words: as its document writes it, as OpenAI's published schema does, or as
-another server would.
+"""Bodies that describe a job or a refusal: in the form of Qiniu's document, of OpenAI's published
+schema, or of a gateway.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.responses import JSONResponse
 
 from storyreel.film.media import thumbnail
-from storyreel.simulator.gateways import Gateway, Said, fill
+from storyreel.simulator.gateways import Gateway, Reply, fill
 from storyreel.simulator.jobs import RESULT_LIFE_S, Jobs, SimJob
 from storyreel.simulator.rules import Refused
 
@@ -24,7 +24,7 @@ BLOCKED_CODE = "moderation_blocked"
 
 
 def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
-    """By the API's document: absent where there is nothing to say, the result as a signed link.
+    """Describe a job in the form of Qiniu's document: no empty fields, the result as a signed link.
 
     `base` ends in a slash.
     """
@@ -56,7 +56,7 @@ def strict(jobs: Jobs, job: SimJob, base: str, *, new: bool) -> dict[str, Any]:
 
 
 def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
-    """By OpenAI's schema: four statuses, thirteen fields that are always there, no link."""
+    """Describe a job by OpenAI's schema: four statuses, thirteen fields always, no link."""
     word = jobs.status(job)
     is_final = word in ("completed", "failed")
     done = int(job.created_at + job.takes_s)
@@ -82,7 +82,7 @@ def lax(jobs: Jobs, job: SimJob) -> dict[str, Any]:
 
 
 def gateway(kind: Gateway, jobs: Jobs, job: SimJob, base: str, *, new: bool) -> Any:
-    """As a server of this kind writes it. `base` ends in a slash."""
+    """Describe a job in the form of a gateway. `base` ends in a slash."""
     word = "queued" if new else jobs.status(job)
     stage = (
         "queued"
@@ -120,32 +120,34 @@ def _values(jobs: Jobs, job: SimJob, base: str) -> dict[str, Any]:
 
 
 def refusal(kind: Gateway | None, error: Refused) -> JSONResponse:
-    """A refusal in the API's own kind of error body, or in that of a gateway."""
-    reasons: dict[str, Said | None] = {}
+    """Return the answer to a refused request: the API's error body, or that of the gateway."""
+    reasons: dict[str, Reply | None] = {}
     if kind is not None:
         reasons = {
             "rate_limit_exceeded": kind.too_many,
             "insufficient_quota": kind.no_credit,
             BLOCKED_CODE: kind.moderated,
         }
-    said = reasons.get(error.code) or (kind.refused if kind and error.status == 400 else None)
+    reply = reasons.get(error.code) or (kind.refused if kind and error.status == 400 else None)
     values = {"message": error.message, "code": error.code}
-    if said is None:
+    if reply is None:
         body = {"error": {"message": error.message, "type": error.code, "code": error.code}}
         return JSONResponse(body, error.status, headers=error.headers)
-    return JSONResponse(fill(said.body, values), said.status or error.status, headers=error.headers)
+    return JSONResponse(
+        fill(reply.body, values), reply.status or error.status, headers=error.headers
+    )
 
 
 def signed_path(job: SimJob, expires: int) -> str:
-    """Where a job's result is, below the server's root."""
+    """Return the signed path of a job's clip, without a leading slash."""
     return f"files/{quote(job.id)}.mp4?e={expires}&token={token(job.id, str(expires))}"
 
 
 def token(job_id: str, expires: str) -> str:
-    """The signature of a result link."""
+    """Return the signature of a result link."""
     return "simulator:" + hashlib.sha256(f"{_SECRET}{job_id}{expires}".encode()).hexdigest()[:24]
 
 
 def picture(clip: Path, variant: str) -> bytes:
-    """The clip's `thumbnail` or `spritesheet` as JPEG."""
+    """Return the clip's `thumbnail` or `spritesheet` as JPEG."""
     return thumbnail.beside(thumbnail.triple(clip)[: 1 if variant == "thumbnail" else 3], 80)

@@ -1,4 +1,4 @@
-"""A request in any dialect of the catalogue, read back into the form of the document's `lists`."""
+"""Requests in any dialect of the catalogue, converted to the dialect `lists` of the document."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _ROLES = {"first_frame": "first_frame", "end_frame": "end_frame", "references": 
 
 
 def plain(body: Mapping[str, Any], model: Model, dialect: Dialect) -> dict[str, Any]:
-    """The same request with its pictures in `image_list` and its video in `video_list`.
+    """Return the same request with its pictures in `image_list` and its video in `video_list`.
 
     Raises:
-        Refused: a field that neither the dialect, the constants nor the model's extras explain.
+        Refused: a field is in neither the dialect, the constants nor the model's extras.
     """
     left = copy.deepcopy(dict(body))
     read: dict[str, Any] = {}
@@ -48,14 +48,14 @@ def _below(dialect: Dialect, name: str) -> str:
 
 
 def _take(body: dict[str, Any], path: str) -> Any:
-    """Take the value at a dotted path out of the body."""
+    """Remove and return the value at a dotted path of the body."""
     above, _, last = path.rpartition(".")
     inner = get(body, above) if above else body
     return inner.pop(last, _MISSING) if isinstance(inner, dict) else _MISSING
 
 
 def _read(body: dict[str, Any], place: Any) -> Any:
-    """The value that stands at the place of a part."""
+    """Remove and return the value of one part of a request."""
     if not isinstance(place, At):
         return _take(body, place) if place else _MISSING
     for name, sent in (place.set or {}).items():
@@ -75,7 +75,7 @@ def _images(body: dict[str, Any], place: Any, role: str | None) -> Iterator[dict
 
 
 def _items(body: dict[str, Any], place: Any) -> Iterator[tuple[dict[str, str], str]]:
-    """({field of `video_list`: value}, picture) of each input that stands at a place."""
+    """Yield ({field of `video_list`: value}, address or base64) for each input of a place."""
     if not isinstance(place, AddTo):
         value = _read(body, place)
         if isinstance(value, str):
@@ -95,7 +95,7 @@ def _items(body: dict[str, Any], place: Any) -> Iterator[tuple[dict[str, str], s
 
 
 def _fits(item: Any, entry: Any, found: dict[str, str]) -> bool:
-    """Is `entry` this item with its placeholders filled? `found` gets what they are filled with."""
+    """Does `entry` match this item? Store the values of its placeholders in `found`."""
     if isinstance(item, str) and item in ("$", "$refer_type", "$keep_original_sound"):
         found[item] = str(entry)
         return isinstance(entry, str)

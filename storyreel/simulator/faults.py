@@ -1,4 +1,4 @@
-"""Faults on demand: which request goes wrong, and how."""
+"""Faults on demand: rules that say which requests fail, and how."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ Where = Literal["create", "remix", "retrieve", "content"]
 
 
 class Fault(BaseModel):
-    """One rule. It strikes where all of its conditions hold; `do` says what happens.
+    """One rule. It applies to a request that meets all its conditions. `do` names the effect.
 
-    `status` answers with `status`, `headers` and `body`, or a body of the given `form`;
-    `lose_before` drops the connection without taking the request; `lose_after` takes it and then
-    drops the connection; `hang` waits `seconds` and then drops; `slow` answers byte by byte over
-    `seconds`; `garbage` answers with a gateway's page. Of a job: `fail` ends it as failed with
-    `code`; `no_url` completes without a URL; `stuck` never finishes; `word` writes `word` for every
-    status; `wrong`, `silent`, `long_sound` and `odd_rate` make another clip than was asked for. Of
-    its bytes: `truncate` and `empty` spoil them, `break` drops the connection half way, `expire`
-    gives a dead link.
+    Effects on the answer: `status` sends `status`, `headers` and `body`, or a body of the given
+    `form`. `lose_before` drops the connection without accepting the request. `lose_after` accepts
+    it, then drops the connection. `hang` accepts it, waits `seconds`, then drops the connection.
+    `slow` sends the answer byte by byte over `seconds`. `garbage` sends a gateway's HTML page.
+
+    Effects on a job: `fail` ends it as failed with `code`. `no_url` completes it without a URL.
+    `stuck` never finishes it. `word` sends `word` as every status. `wrong`, `silent`, `long_sound`
+    and `odd_rate` render a clip that differs from the request.
+
+    Effects on a download: `truncate` sends half of the bytes, `empty` none. `break` drops the
+    connection half way. `expire` makes the link invalid.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,7 +46,7 @@ class Fault(BaseModel):
         None, description="a regular expression that the prompt must contain"
     )
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
-    times: int | None = Field(None, description="strike so often, then never again")
+    times: int | None = Field(None, description="apply at most this many times")
     do: Literal[
         "status",
         "lose_before",
@@ -75,7 +78,7 @@ class Fault(BaseModel):
 
     @property
     def text(self) -> str:
-        """The body of a `status` answer."""
+        """Return the body of a `status` answer."""
         forms = {
             "json": json.dumps(
                 {"error": {"message": self.message, "type": self.code, "code": self.code}}
@@ -89,7 +92,7 @@ class Fault(BaseModel):
 
 
 class Faults:
-    """The rules of a file, with their counters. The same seed and requests strike the same."""
+    """Rules with their counters. The same seed and the same requests give the same faults."""
 
     def __init__(self, rules: list[Fault], seed: int = 0) -> None:
         self.rules = rules
@@ -98,7 +101,7 @@ class Faults:
         self._struck: Counter[int] = Counter()
 
     def strike(self, on: Where, prompt: str) -> Fault | None:
-        """The fault for this request, or None. Counts the request."""
+        """Count this request. Return its fault, or None."""
         self._seen[on] += 1
         for i, rule in enumerate(self.rules):
             if rule.on != on or (rule.nth is not None and self._seen[on] not in rule.nth):
@@ -128,10 +131,8 @@ def load(path: Path, seed: int = 0) -> Faults:
 
 
 def parse(rules: Any, seed: int = 0) -> Faults:
-    """Rules as plain data. Raises `UsageError`."""
+    """Validate rules that are plain data. Raises `UsageError`."""
     try:
         return Faults([Fault.model_validate(rule) for rule in rules or []], seed)
     except (ValidationError, TypeError) as error:
-        raise UsageError(
-            f"the faults are not right: {error}", fix="see docs/simulator.md"
-        ) from error
+        raise UsageError(f"the faults are invalid: {error}", fix="see docs/simulator.md") from error

@@ -1,5 +1,5 @@
-"""Request bodies as OpenAI's own SDK sends them: multipart forms with nested fields in either of
-two notations.
+"""Request bodies: JSON, or the multipart forms that OpenAI's SDK sends, with nested fields in
+either of two notations.
 """
 
 from __future__ import annotations
@@ -11,14 +11,35 @@ from typing import Any
 from starlette.datastructures import UploadFile
 from starlette.requests import Request
 
+from storyreel.simulator.rules import Refused
+
+MAX_BODY_BYTES = 64 * 2**20
 _NESTED = re.compile(r"\[([^\[\]]*)\]")
 
 
-async def read_form(request: Request) -> dict[str, Any]:
-    """The form as the JSON body would have been: `a[0][b]=x` and `a=[{"b": "x"}]` both give `{"a":
-    [{"b": "x"}]}`.
+async def read_body(request: Request, *, with_forms: bool) -> Any:
+    """Parse a body. Raise `Refused` if it is too large, of another type or unreadable."""
+    kind = request.headers.get("content-type", "")
+    if int(request.headers.get("content-length") or 0) > MAX_BODY_BYTES:
+        raise Refused("the body is too large", status=413, code="too_large")
+    try:
+        if with_forms and kind.startswith("multipart/form-data"):
+            return await _read_form(request)
+        if not kind.startswith("application/json"):
+            raise Refused("Content-Type must be application/json")
+        return json.loads(await request.body())
+    except (ValueError, RecursionError, KeyError) as error:
+        raise Refused("the body cannot be read") from error
+    except Exception as error:
+        if type(error).__name__ in ("MultiPartException", "HTTPException"):
+            raise Refused("the form cannot be read") from error
+        raise
 
-    Uploaded files come out as bytes.
+
+async def _read_form(request: Request) -> dict[str, Any]:
+    """Return the form as the equivalent JSON body, with uploaded files as bytes.
+
+    `a[0][b]=x` and `a=[{"b": "x"}]` both give `{"a": [{"b": "x"}]}`.
     """
     body: dict[str, Any] = {}
     async with request.form(max_files=8, max_fields=200) as form:
@@ -49,7 +70,7 @@ def _put(body: dict[str, Any], keys: list[str], value: Any) -> None:
 
 
 def _listed(value: Any) -> Any:
-    """Turn what is numbered into lists."""
+    """Turn objects whose keys are all numbers into lists."""
     if not isinstance(value, dict):
         return value
     inner = {key: _listed(below) for key, below in value.items()}

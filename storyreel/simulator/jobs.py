@@ -1,4 +1,4 @@
-"""The simulator's jobs: what was accepted, how far each one is, and where its clip is."""
+"""The simulator's jobs: their status, their clips and the file that keeps them."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ class SimJob:
 
 
 class Jobs:
-    """Keeps the jobs, in memory and, where `folder` is given, on disk, so that a restart goes on
-    where it was.
-    """
+    """Keep the jobs in memory and in `folder`, so that they outlive a restart."""
 
     def __init__(
         self,
@@ -78,18 +76,18 @@ class Jobs:
         self.catalog = catalog
         self.folder = folder
         self.speed = speed
-        self.scale = scale  # of the pictures' width and height
+        self.scale = scale  # factor for the width and height of clips
         self.now = now
         self._seed = seed
         self.number_ids = False
-        self.at_once = False  # a job is finished in the answer to its request
+        self.at_once = False  # a job is completed from its first moment
         self.jobs: dict[str, SimJob] = {}
         self._open: list[SimJob] = []
         self._lock = threading.Lock()
         self._rendering = asyncio.Semaphore(2)
         self._one_each: dict[str, asyncio.Lock] = {}
         self._number = 0
-        self.billed = Decimal(0)  # what the jobs cost that did not fail, whatever their currencies
+        self.billed = Decimal(0)  # the prices of jobs that do not fail, summed across currencies
         self._alike: Counter[tuple[str, str]] = Counter()  # by account and prompt
         (folder / "stills").mkdir(parents=True, exist_ok=True)
         (folder / "clips").mkdir(exist_ok=True)
@@ -108,7 +106,7 @@ class Jobs:
             self._alike = Counter((job.account, job.prompt) for job in self._open)
 
     def accept(self, **facts: Any) -> SimJob:
-        """Take a job on."""
+        """Create a job, record it in the journal and return it."""
         with self._lock:
             number = self._number
             self._number += 1
@@ -136,7 +134,7 @@ class Jobs:
         return job
 
     def delete(self, job: SimJob) -> None:
-        """Forget a job and its result."""
+        """Remove a job."""
         with self._lock:
             self.jobs.pop(job.id, None)
             self._note({"deleted": job.id})
@@ -146,7 +144,7 @@ class Jobs:
             out.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
     def status(self, job: SimJob) -> str:
-        """The API's word for how far the job is."""
+        """Return the status of a job in the API's words."""
         share = (self.now() - job.created_at) / job.takes_s if job.takes_s else 1.0
         for until, word in _STAGES:
             if share < until:
@@ -154,7 +152,7 @@ class Jobs:
         return "failed" if job.fails else "completed"
 
     def running(self) -> int:
-        """How many jobs are not final; jobs that are final are not looked at again."""
+        """Return how many jobs are not final. A final job is not checked again."""
         with self._lock:
             self._open = [
                 job for job in self._open if self.status(job) not in ("completed", "failed")
@@ -162,12 +160,12 @@ class Jobs:
             return len(self._open)
 
     def progress(self, job: SimJob) -> int:
-        """Percent of the way, 0 to 100."""
+        """Return the percentage that is done, 0 to 100."""
         share = (self.now() - job.created_at) / job.takes_s if job.takes_s else 1.0
         return max(0, min(100, int(100 * share)))
 
     def keep_still(self, data: bytes) -> str:
-        """Store a given picture; returns its sha256."""
+        """Store a picture of a request. Return its sha256."""
         name = hashlib.sha256(data).hexdigest()
         path = self.folder / "stills" / name
         if not path.exists():
@@ -175,8 +173,8 @@ class Jobs:
         return name
 
     async def clip(self, job: SimJob) -> Path:
-        """The rendered clip; made when it is first asked for, and once for all jobs that look the
-        same.
+        """Return the file of a job's clip. Render it on the first call, once for all jobs that look
+        the same.
         """
         odd = sorted(set(job.flags) & ODD)
         parts = [job.model, job.prompt, job.seconds, job.size, job.mode, job.stills, job.take, odd]
@@ -193,7 +191,7 @@ class Jobs:
         model = self.catalog.models[job.model]
         by_size = (
             job.model in rules.MODELS and job.model != "kling-video-o1"
-        )  # the document's own words
+        )  # the document gives a size in pixels
         size = parse_size(job.size) if by_size else model.output_size(job.size, job.mode)
         if "wrong" in job.flags:
             size = (size[1], size[0])
@@ -221,8 +219,9 @@ class Jobs:
 
 
 def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
-    """Return the size in pixels of a clip that is made smaller. Both sides are multiples of 4, as
-    the film needs them, and no smaller than the API accepts in a still.
+    """Scale (width, height) in pixels down, to multiples of 4.
+
+    A side stays as long as the API requires of a still.
     """
     if scale == 1:
         return size
@@ -232,7 +231,7 @@ def _scaled(size: tuple[int, int], scale: float) -> tuple[int, int]:
 
 
 def _sound_s(job: SimJob, has_sound: bool) -> float:
-    """Seconds of sound: none, as long as the picture, or (a fault) two seconds longer."""
+    """Return the length of the sound in seconds. The fault `long_sound` adds two."""
     if "long_sound" in job.flags:
         return job.seconds + 2
     return job.seconds if has_sound and "silent" not in job.flags else 0

@@ -1,4 +1,4 @@
-"""What an account may: jobs at once, requests a minute, money."""
+"""Limits of an account: jobs at once, requests a minute, credit."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ MINUTE_S = 60
 
 @dataclass(slots=True)
 class Limits:
-    """None: no limit.
+    """The limits of one account. None is no limit.
 
-    `credit` is spent once jobs for that much are made, whatever their currencies.
+    `credit` counts the prices of all jobs, summed across currencies.
     """
 
     max_running: int | None = None
@@ -26,7 +26,7 @@ class Limits:
     _recent: deque[float] = field(default_factory=deque)
 
     def check(self, jobs: Jobs) -> None:
-        """Raises `Refused` where one more request is too many; else counts it."""
+        """Count a request. Raise `Refused` instead if it passes a limit."""
         if self.credit is not None and jobs.billed >= self.credit:
             raise Refused("insufficient balance", status=402, code="insufficient_quota")
         if self.max_running is not None and jobs.running() >= self.max_running:

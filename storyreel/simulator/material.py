@@ -1,6 +1,6 @@
-"""The pictures and videos that requests name: fetched, checked and kept.
+"""Download, check and store the pictures and videos that requests name.
 
-A rehearsal works without a network: a card takes the place of what cannot be fetched, with a
+A rehearsal works without a network: a card replaces a file that cannot be downloaded, with a
 warning.
 """
 
@@ -21,22 +21,22 @@ from storyreel.film.media.clip import verify
 from storyreel.simulator import offered, rules
 from storyreel.simulator.jobs import Jobs
 from storyreel.simulator.picture import card
-from storyreel.simulator.rules import Refused, Wanted
+from storyreel.simulator.rules import Refused, VideoRequest
 
 MAX_VIDEO_BYTES = 200 * 2**20
 PATIENCE_S = 20.0
-REHEARSAL_PATIENCE_S = 5.0  # a rehearsal should not stand still because a network does
+REHEARSAL_PATIENCE_S = 5.0  # without a network, each address costs a rehearsal this long
 
 
 def warn_on_stderr(words: str) -> None:
-    """Show a warning to whoever started the rehearsal."""
+    """Print a warning for the person who started the rehearsal."""
     print(f"storyreel: warning: {words}", file=sys.stderr, flush=True)
 
 
 class Material:
-    """Fetches what requests name.
+    """Download the inputs of requests.
 
-    `with_cards`: a card stands in for what cannot be fetched; else the request is refused.
+    `with_cards`: a card replaces a file that cannot be downloaded. Else the request is refused.
     """
 
     def __init__(
@@ -48,8 +48,11 @@ class Material:
         self._warned: set[str] = set()
         self._patience_s = REHEARSAL_PATIENCE_S if with_cards else PATIENCE_S
 
-    async def picture(self, given: rules.Given, wanted: Wanted) -> str:
-        """Fetch or take a picture, check it, and keep it; returns its sha256. Raises `Refused`."""
+    async def picture(self, given: rules.InputImage, wanted: VideoRequest) -> str:
+        """Download a picture unless its bytes are given, check and store it. Return its sha256.
+
+        Raises `Refused`.
+        """
         try:
             data = (
                 given.data
@@ -71,9 +74,9 @@ class Material:
         return self._jobs.keep_still(data)
 
     async def video(self, url: str, size: str) -> dict[str, str]:
-        """Fetch a reference video and keep its outer pictures, which the new clip will wear.
+        """Download a reference video. Return the sha256 of its first and last picture, by role.
 
-        Raises `Refused`.
+        The new clip begins and ends on them. Raises `Refused`.
         """
         try:
             data = await self._fetch(url, MAX_VIDEO_BYTES)
@@ -119,12 +122,12 @@ class Material:
             raise Refused(f"{url.partition('?')[0]} cannot be fetched") from error
 
     def _card(self, url: str, size: str, error: Refused) -> str:
-        """Keep a card in place of a picture; warn once for each address."""
+        """Store a card in place of a picture. Warn once for each address."""
         name = url.partition("?")[0]
         if name not in self._warned:
             self._warned.add(name)
             self._warn(
-                f"{error.message}; in this rehearsal a card stands in for it. A real run "
-                "sends the address itself"
+                f"{error.message}; this rehearsal uses a card in its place. A real run sends the "
+                "address itself"
             )
         return self._jobs.keep_still(card(name, *parse_size(size)))

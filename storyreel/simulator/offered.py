@@ -1,8 +1,8 @@
-"""What the stand-in API accepts for the models of the catalogue that it was given.
+"""Requests for the models of a catalogue, checked by the document or by the catalogue's entry.
 
-A model that the document describes, and that the catalogue has as it was packaged, keeps the
-document's rules (`rules`, written from the document alone, so that those and our checks test each
-other). Of a model of one's own nothing but its entry is known: it is held to that.
+The rules of the document (`rules`) hold for its own models, unless a catalogue of the user changes
+them. They are written from the document alone, so that they and our checks test each other. The
+entry of the catalogue holds for every other model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from storyreel.catalog import load as catalogs
 from storyreel.catalog.load import Catalog, Model
 from storyreel.simulator import dialects, rules
-from storyreel.simulator.rules import Given, Refused, Wanted
+from storyreel.simulator.rules import InputImage, Refused, VideoRequest
 
 SAME_REQUESTS = {
     "title",
@@ -20,11 +20,11 @@ SAME_REQUESTS = {
     "waits",
     "deadline_s",
     "life",
-}  # what may differ without another request being right
+}  # fields that change no request
 
 
 def is_documented(name: str, catalog: Catalog) -> bool:
-    """Is this model one of the document, as the document has it?"""
+    """Is this a model of the document, with the packaged entry?"""
     packaged = catalogs.load().models.get(name)
     if name not in rules.MODELS or packaged is None or name not in catalog.models:
         return False
@@ -32,11 +32,11 @@ def is_documented(name: str, catalog: Catalog) -> bool:
     return mine.model_dump(exclude=SAME_REQUESTS) == packaged.model_dump(exclude=SAME_REQUESTS)
 
 
-def read(body: Any, catalog: Catalog, *, lax: bool = False) -> Wanted:
-    """A request for any model of the catalogue.
+def read(body: Any, catalog: Catalog, *, lax: bool = False) -> VideoRequest:
+    """Parse a request for any model of the catalogue.
 
     Raises:
-        Refused: the first rule that it breaks.
+        Refused: it breaks a rule; the message names the first.
     """
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object" + (" or a form" if lax else ""))
@@ -55,7 +55,7 @@ def read(body: Any, catalog: Catalog, *, lax: bool = False) -> Wanted:
     )
 
 
-def _by_entry(body: dict[str, Any], name: str, model: Model, *, is_listed: bool) -> Wanted:
+def _by_entry(body: dict[str, Any], name: str, model: Model, *, is_listed: bool) -> VideoRequest:
     rules.check_fields(body)
     prompt = rules.read_prompt(body, model.prompt_max)
     seconds = rules.choice(
@@ -73,15 +73,15 @@ def _by_entry(body: dict[str, Any], name: str, model: Model, *, is_listed: bool)
     video_url, is_base = rules.video(body, images)
     _check_inputs(name, model, images, video_url, is_listed=is_listed)
     _check_needs(images, model, int(seconds), mode)
-    return Wanted(name, prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
+    return VideoRequest(name, prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
 
 
 def _first(default: str, others: Any) -> tuple[str, ...]:
-    """These words, the default one before the others."""
+    """Return all words once, the default first."""
     return tuple(dict.fromkeys((default, *others)))
 
 
-def _check_needs(images: list[Given], model: Model, seconds: int, mode: str | None) -> None:
+def _check_needs(images: list[InputImage], model: Model, seconds: int, mode: str | None) -> None:
     for role in {given.role for given in images} - {"reference"}:
         rule = getattr(model, role)
         if rule.needs_mode and mode not in rule.needs_mode:
@@ -91,12 +91,12 @@ def _check_needs(images: list[Given], model: Model, seconds: int, mode: str | No
 
 
 def _most(model: Model) -> int:
-    """How many pictures one request takes."""
+    """Return how many pictures one request may have."""
     return max(2, model.reference_images.max if model.reference_images else 0)
 
 
 def _check_inputs(
-    name: str, model: Model, images: list[Given], video_url: str | None, *, is_listed: bool
+    name: str, model: Model, images: list[InputImage], video_url: str | None, *, is_listed: bool
 ) -> None:
     roles = [given.role for given in images]
     takes = {
@@ -118,10 +118,10 @@ def _check_inputs(
 
 
 def check_image(
-    kind: str, size: tuple[int, int], count: int, wanted: Wanted, catalog: Catalog
+    kind: str, size: tuple[int, int], count: int, wanted: VideoRequest, catalog: Catalog
 ) -> None:
-    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels,
-    bytes.
+    """Raise `Refused` if a picture breaks a rule. `kind` is Pillow's name of its format, `size`
+    (width, height) in pixels, `count` its bytes.
     """
     if is_documented(wanted.model, catalog):
         rules.check_image(kind, size, count, wanted)

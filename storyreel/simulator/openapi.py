@@ -15,7 +15,7 @@ _RUNNING = ["initializing", "queued", "in_progress", "downloading", "uploading"]
 
 
 def document(profile: str) -> dict[str, Any]:
-    """OpenAPI 3.1 of a profile, `strict` or `lax`."""
+    """Return the OpenAPI 3.1 description of a profile, `strict` or `lax`."""
     schemas = {
         "Error": _error(),
         "Video": _strict_video() if profile == "strict" else _lax_video(),
@@ -47,14 +47,7 @@ def document(profile: str) -> dict[str, Any]:
         paths["/v1/videos/{id}"]["delete"] = _operation(
             "delete", answer="Deleted", by_id=True, refusals=(404, 409)
         )
-        content = _operation(
-            "content", by_id=True, refusals=(400, 404), query=[_query("variant", _TEXT)]
-        )
-        content["responses"]["200"] = {
-            "description": "the bytes",
-            "content": {"video/mp4": {}, "image/jpeg": {}},
-        }
-        paths["/v1/videos/{id}/content"] = {"get": content}
+        paths["/v1/videos/{id}/content"] = {"get": _content()}
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Storyreel's simulator, {profile} profile", "version": __version__},
@@ -65,6 +58,17 @@ def document(profile: str) -> dict[str, Any]:
         },
         "security": [{"key": []}],
     }
+
+
+def _content() -> dict[str, Any]:
+    operation = _operation(
+        "content", by_id=True, refusals=(400, 404), query=[_query("variant", _TEXT)]
+    )
+    operation["responses"]["200"] = {
+        "description": "the bytes",
+        "content": {"video/mp4": {}, "image/jpeg": {}},
+    }
+    return operation
 
 
 def _ref(name: str) -> dict[str, Any]:

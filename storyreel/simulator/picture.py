@@ -1,4 +1,4 @@
-"""The simulated picture: real, distinct, small mp4 files that begin and end on the given stills."""
+"""Simulated clips: real, distinct, small mp4 files that begin and end on the given stills."""
 
 from __future__ import annotations
 
@@ -29,10 +29,9 @@ Planes = NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What to render.
+    """The picture and sound of one clip.
 
-    `first` and `last` are the given stills, None where the model invents them; 0 s of sound is
-    none.
+    `first` and `last` are the given stills, or None. `sound_s` 0 is no sound.
     """
 
     prompt: str
@@ -47,7 +46,7 @@ class Shot:
 
 
 def render(shot: Shot, path: Path) -> None:
-    """Write the clip: H.264 with BT.709 tags, faststart. The same shot gives the same bytes."""
+    """Write a clip as H.264 with BT.709 tags, faststart. The same shot gives the same bytes."""
     count = round(shot.seconds * shot.fps)
     first = shot.first or _invented(shot, 0.0)
     last = shot.last or _invented(shot, 1.0)
@@ -69,7 +68,7 @@ def render(shot: Shot, path: Path) -> None:
         track = out.add_stream_from_template(tone.streams.audio[0]) if tone else None
         for i in range(count):
             if i in (0, count - 1):
-                planes = start if i == 0 else end  # the given pictures, untouched
+                planes = start if i == 0 else end  # the stills exactly
             else:
                 planes = _moved(Image.blend(a, b, i / (count - 1)), shot, i / (count - 1))
                 _write_over(planes, shot, i, count)
@@ -90,7 +89,7 @@ def _seed(text: str) -> bytes:
 
 
 def _invented(shot: Shot, phase: float) -> Image.Image:
-    """A picture that belongs to this prompt and to no other: a sky, a ground, a light."""
+    """Draw a sky, a ground and a light whose colours and places depend on the prompt."""
     seed = _seed(shot.prompt)
     hue, ground = seed[0] / 255, seed[1] / 255
     w, h = shot.width, shot.height
@@ -112,7 +111,7 @@ def _invented(shot: Shot, phase: float) -> Image.Image:
 
 
 def card(text: str, width: int, height: int) -> bytes:
-    """A picture, as PNG, that stands in for one which could not be had, and says which."""
+    """Return a PNG that replaces a picture and shows the address that failed."""
     picture = Image.new("RGB", (width, height), (38, 42, 51))
     draw = ImageDraw.Draw(picture)
     draw.rectangle(
@@ -138,7 +137,7 @@ def _card_font(width: int, height: int) -> Any:
 
 
 def _planes(picture: Image.Image, shot: Shot) -> Planes:
-    """The picture as stacked yuv420p planes, BT.709 limited, shape (height * 3 / 2, width)."""
+    """Return stacked yuv420p planes, BT.709 limited range, shape (height * 3 / 2, width)."""
     rgb = picture.convert("RGB")
     if rgb.size != (shot.width, shot.height):
         rgb = rgb.resize((shot.width, shot.height), Image.Resampling.LANCZOS)
@@ -146,8 +145,9 @@ def _planes(picture: Image.Image, shot: Shot) -> Planes:
 
 
 def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
-    """The camera: in towards a point of the prompt's own, and out again, so that the outer pictures
-    stay untouched.
+    """Zoom in towards a point that depends on the prompt, then out again.
+
+    At 0 and 1 the picture is unchanged.
     """
     seed = _seed(shot.prompt)
     share = 1 - ZOOM * math.sin(math.pi * at) ** 2
@@ -171,11 +171,12 @@ def _moved(stacked: Image.Image, shot: Shot, at: float) -> Planes:
 
 @lru_cache(maxsize=512)
 def _letters(text: str, width: int, height: int, head: float) -> tuple[int, NDArray[np.uint16]]:
-    """(top row, alpha) of a band of text that hangs from `head`, a share of the height; rows and
-    top are even.
+    """Return (top row, alpha) of a band of text that begins at `head`, a share of the height.
+
+    The top row and the number of rows are even.
     """
     block = font.lay(font.tidy(text), max(14, min(width, height) // 26), int(width * 0.86), 2)
-    block = font.Block(block.lines[:3], block.size_px)  # a prompt may be long, and is no caption
+    block = font.Block(block.lines[:3], block.size_px)  # a prompt may fill the picture
     mask = Image.new("L", (width, height), 0)
     font.draw(ImageDraw.Draw(mask), block, 0, int(height * head), width, (255,))
     box = mask.getbbox() or (0, 0, width, 2)
@@ -184,10 +185,9 @@ def _letters(text: str, width: int, height: int, head: float) -> tuple[int, NDAr
 
 
 def _write_over(planes: Planes, shot: Shot, i: int, count: int) -> None:
-    """Draw time code, model, take and prompt into the luma plane, at its top: captions stand at its
-    foot.
+    """Draw time code, model, take and prompt at the top of the luma plane.
 
-    All are gone by the outer pictures.
+    Captions are at the bottom. The text fades out before the first and the last picture.
     """
     strength = min(1.0, i / 12, (count - 1 - i) / 12)
     code = f"{i / float(shot.fps):04.1f} s"
@@ -202,7 +202,7 @@ def _write_over(planes: Planes, shot: Shot, i: int, count: int) -> None:
 
 @lru_cache(maxsize=32)
 def _tone(seconds: float, note: int) -> bytes:
-    """A quiet AAC tone of exactly `seconds`, as an mp4."""
+    """Return a quiet AAC tone of exactly `seconds`, as an mp4."""
     rate = 48_000
     out = io.BytesIO()
     t = np.arange(int(seconds * rate), dtype=np.float32) / rate

@@ -1,6 +1,4 @@
-"""The simulator's profiles by name: `strict`, `lax`, and `gateway:NAME` for each kind of
-neighbour.
-"""
+"""The simulator's profiles by name: `strict`, `lax`, and `gateway:NAME` for each gateway."""
 
 from __future__ import annotations
 
@@ -11,16 +9,14 @@ from storyreel.errors import UsageError
 from storyreel.simulator.gateways import GATEWAYS, Gateway
 
 GATEWAY = "gateway:"
-ENVIRONMENT = (
-    "STORYREEL_SIMULATOR_PROFILE"  # how a rehearsal's simulator, a process of its own, gets it
-)
+ENVIRONMENT = "STORYREEL_SIMULATOR_PROFILE"  # passes the profile to a rehearsal's simulator
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """How requests are read and answered.
+    """The form of requests and answers.
 
-    `is_lax`: a server of OpenAI's own shape; a gateway is one, too.
+    `is_lax`: as a server of OpenAI's shape, and as every gateway.
     """
 
     name: str
@@ -29,12 +25,12 @@ class Profile:
 
     @property
     def has_content(self) -> bool:
-        """Are bytes handed out at `/content`?"""
+        """Does the profile serve bytes at `/content`?"""
         return self.gateway.has_content if self.gateway else self.is_lax
 
 
 def find(name: str) -> Profile:
-    """The profile of that name. Raises `UsageError` where there is none."""
+    """Return the profile of that name. Raises `UsageError` for an unknown name."""
     if name in ("strict", "lax"):
         return Profile(name, name == "lax")
     gateway = GATEWAYS.get(name.removeprefix(GATEWAY)) if name.startswith(GATEWAY) else None
@@ -53,6 +49,6 @@ def find(name: str) -> Profile:
 
 
 def listed() -> list[tuple[str, str]]:
-    """(name, what it is like) of each profile."""
+    """Return (name, title) of each profile."""
     own = [("strict", "Qiniu's document, to the letter"), ("lax", "OpenAI's published schema")]
     return own + [(f"{GATEWAY}{name}", gateway.title) for name, gateway in GATEWAYS.items()]

@@ -1,5 +1,5 @@
-"""What the API accepts, written from its document and not from our own checks: so that each tests
-the other.
+"""Rules of the API, written from its document and not from our checks, so that the two test each
+other.
 
 Source: Qiniu Cloud, video generation (OpenAI-compatible), read 2026-11-22.
 """
@@ -32,7 +32,7 @@ MAX_IMAGE_BYTES = 10 * 2**20
 
 
 class Refused(Exception):
-    """400 with the API's kind of error body."""
+    """A refusal of a request: its HTTP status, code and message."""
 
     def __init__(
         self,
@@ -47,8 +47,8 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
-    """A picture of a request: its role, and where it is."""
+class InputImage:
+    """A picture of a request: its role, and either its address or its bytes."""
 
     role: str
     url: str | None
@@ -56,21 +56,21 @@ class Given:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """A request that keeps every rule that can be checked without fetching anything."""
+class VideoRequest:
+    """A request that passed every check that needs no download."""
 
     model: str
     prompt: str
     seconds: int
     size: str
     mode: str | None
-    images: tuple[Given, ...]
+    images: tuple[InputImage, ...]
     video_url: str | None
     video_is_base: bool
 
 
-def read(body: Any) -> Wanted:
-    """Raises `Refused` on the first broken rule."""
+def read(body: Any) -> VideoRequest:
+    """Parse a request by the document. Raise `Refused` on the first broken rule."""
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object")
     check_fields(body)
@@ -88,22 +88,26 @@ def read(body: Any) -> Wanted:
     video_url, is_base = video(body, images)
     if model == "kling-v2-1" and not any(i.role == "first_frame" for i in images):
         raise Refused("kling-v2-1 needs input_reference")
-    return Wanted(str(model), prompt, int(seconds), size, mode, tuple(images), video_url, is_base)
+    return VideoRequest(
+        str(model), prompt, int(seconds), size, mode, tuple(images), video_url, is_base
+    )
 
 
 def check_fields(body: Mapping[str, Any]) -> None:
-    """Raises `Refused` on a field that the API does not know."""
+    """Raise `Refused` on a field that the API does not know."""
     unknown = sorted(set(body) - FIELDS)
     if unknown:
         raise Refused(f"unknown field {unknown[0]}")
 
 
-def read_lax(body: Any) -> Wanted:
-    """The same request as a server of OpenAI's own shape takes it: unknown fields pass, numbers may
-    be numbers, and a picture may be uploaded, or be an object with its URL.
+def read_lax(body: Any) -> VideoRequest:
+    """Parse a request as a server of OpenAI's shape does.
+
+    Unknown fields pass, a number may be JSON's, a picture may be uploaded or an object with its
+    URL.
 
     Raises:
-        Refused: it still makes no sense.
+        Refused: it breaks any other rule of the document.
     """
     if not isinstance(body, dict):
         raise Refused("the body must be a JSON object or a form")
@@ -116,7 +120,7 @@ def read_lax(body: Any) -> Wanted:
 
 
 def lenient(body: Mapping[str, Any]) -> dict[str, Any]:
-    """A request in the document's form, of one that takes the liberties of OpenAI's own shape."""
+    """Convert a request in OpenAI's shape to the form of the document."""
     known = {
         name: value for name, value in body.items() if name in FIELDS and value not in (None, "")
     }
@@ -131,7 +135,7 @@ def lenient(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def read_prompt(body: Any, longest: int = PROMPT_MAX) -> str:
-    """The prompt of a create or a remix."""
+    """Return the prompt of a create or a remix. Raises `Refused`."""
     prompt = body.get("prompt") if isinstance(body, dict) else None
     if not isinstance(prompt, str) or not prompt:
         raise Refused("prompt is required")
@@ -141,7 +145,7 @@ def read_prompt(body: Any, longest: int = PROMPT_MAX) -> str:
 
 
 def choice(body: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
-    """A field's value, one of `allowed`, the first where it is left out. Raises `Refused`."""
+    """Return a field's value, one of `allowed`; by default the first. Raises `Refused`."""
     value = body.get(name, allowed[0])
     if not isinstance(value, str):
         raise Refused(f"{name} must be a string")
@@ -169,8 +173,8 @@ def _http(value: Any, name: str) -> str:
     return value
 
 
-def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
-    """The pictures of `input_reference` and `image_tail`. Raises `Refused`."""
+def referenced(body: Mapping[str, Any], model: str) -> list[InputImage]:
+    """Return the pictures of `input_reference` and `image_tail`. Raises `Refused`."""
     if "image_list" in body or "video_list" in body:
         raise Refused("image_list and video_list are for kling-video-o1")
     found = []
@@ -178,21 +182,21 @@ def referenced(body: Mapping[str, Any], model: str) -> list[Given]:
         given = body["input_reference"]
         is_upload = isinstance(given, bytes)
         found.append(
-            Given("first_frame", None, given)
+            InputImage("first_frame", None, given)
             if is_upload
-            else Given("first_frame", _http(given, "input_reference"), None)
+            else InputImage("first_frame", _http(given, "input_reference"), None)
         )
     if "image_tail" in body:
         if model == "sora-2":
             raise Refused("image_tail is for kling models")
         if not found:
             raise Refused("image_tail needs input_reference")
-        found.append(Given("end_frame", _http(body["image_tail"], "image_tail"), None))
+        found.append(InputImage("end_frame", _http(body["image_tail"], "image_tail"), None))
     return found
 
 
-def listed(body: Mapping[str, Any], *, most: int = 4) -> list[Given]:
-    """The pictures of `image_list`, at most `most`. Raises `Refused`."""
+def listed(body: Mapping[str, Any], *, most: int = 4) -> list[InputImage]:
+    """Return the pictures of `image_list`, at most `most`. Raises `Refused`."""
     if "input_reference" in body or "image_tail" in body:
         raise Refused("kling-video-o1 takes image_list, not input_reference or image_tail")
     entries = body.get("image_list", [])
@@ -209,7 +213,7 @@ def listed(body: Mapping[str, Any], *, most: int = 4) -> list[Given]:
     return found
 
 
-def _entry(entry: Any) -> Given:
+def _entry(entry: Any) -> InputImage:
     if (
         not isinstance(entry, dict)
         or set(entry) - {"image", "type"}
@@ -223,17 +227,17 @@ def _entry(entry: Any) -> Given:
         raise Refused("type must be first_frame or end_frame")
     text = entry["image"]
     if text.startswith(("http://", "https://")):
-        return Given(role, text, None)
+        return InputImage(role, text, None)
     if text.startswith("data:"):
         raise Refused("base64 must come without the data: prefix")
     try:
-        return Given(role, None, base64.b64decode(text, validate=True))
+        return InputImage(role, None, base64.b64decode(text, validate=True))
     except (binascii.Error, ValueError) as error:
         raise Refused("image is neither a URL nor base64") from error
 
 
-def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, bool]:
-    """(address, is it to be edited) of `video_list`. Raises `Refused`."""
+def video(body: Mapping[str, Any], images: list[InputImage]) -> tuple[str | None, bool]:
+    """Return (address, is it the base of an edit) from `video_list`. Raises `Refused`."""
     entries = body.get("video_list", [])
     if not isinstance(entries, list) or len(entries) > 1:
         raise Refused("video_list takes at most one video")
@@ -257,9 +261,9 @@ def video(body: Mapping[str, Any], images: list[Given]) -> tuple[str | None, boo
     return _http(entry.get("video_url"), "video_url"), kind == "base"
 
 
-def check_image(kind: str, size: tuple[int, int], count: int, wanted: Wanted) -> None:
-    """The rules for a picture that was fetched: Pillow's format name, (width, height) in pixels,
-    bytes.
+def check_image(kind: str, size: tuple[int, int], count: int, wanted: VideoRequest) -> None:
+    """Raise `Refused` if a picture breaks a rule. `kind` is Pillow's name of its format, `size`
+    (width, height) in pixels, `count` its bytes.
     """
     width, height = size
     if wanted.model == "kling-video-o1":

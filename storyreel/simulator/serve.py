@@ -1,4 +1,4 @@
-"""Runs the simulator: by itself on a port, or as the child of a rehearsal."""
+"""Run the simulator: on a port of its own, or as the child of a rehearsal."""
 
 from __future__ import annotations
 
@@ -39,12 +39,11 @@ def serve(
     extra_catalog: Path | None = None,
     child: bool = False,
 ) -> None:
-    """Serve on 127.0.0.1 until interrupted. A port of 0 takes a free one; the address is printed in
-    the first line. STORYREEL_SIMULATOR_SCALE makes the pictures smaller (docs/simulator.md).
+    """Serve on 127.0.0.1 until interrupted. Print the address in the first line.
 
-    As a `child`, a rehearsal's, it also ends when its standard input does, so that it never
-    outlives the run that started it, and works without a network: a card stands in for a picture
-    that cannot be fetched.
+    Port 0 takes a free one. STORYREEL_SIMULATOR_SCALE makes clips smaller (docs/simulator.md).
+    `child`: serve a rehearsal. End when standard input ends, so that the process never outlives the
+    run. Replace a picture that cannot be downloaded by a card, so that no network is needed.
     """
     rules = fault_rules.load(faults) if faults else None
     with contextlib.ExitStack() as stack:
@@ -73,9 +72,8 @@ def serve(
 async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> None:
     async def watch() -> None:
         await asyncio.to_thread(sys.stdin.read)
-        os.kill(
-            os.getpid(), signal.SIGKILL
-        )  # nothing here is worth saving: the journal is written as it goes
+        # Nothing is lost: the journal is written job by job.
+        os.kill(os.getpid(), signal.SIGKILL)
 
     watcher = asyncio.create_task(watch())
     await server.serve([listener])
@@ -83,10 +81,7 @@ async def _until_orphaned(server: uvicorn.Server, listener: socket.socket) -> No
 
 
 def read_scale(environment: Mapping[str, str]) -> float:
-    """Return the scale of the pictures.
-
-    It comes from the environment, so that a rehearsal's simulator gets it too.
-    """
+    """Return the scale of clips from the environment, which a rehearsal passes on."""
     text = environment.get("STORYREEL_SIMULATOR_SCALE", "1")
     try:
         scale = float(text)
@@ -115,8 +110,7 @@ def _listen(port: int) -> socket.socket:
 
 @contextmanager
 def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> Iterator[str]:
-    """A simulator in a process of its own on a free port; yields its base URL, and ends it
-    afterwards.
+    """Start a simulator in a process of its own on a free port, yield its base URL, end it after.
 
     Raises:
         UsageError: STORYREEL_SIMULATOR_PROFILE names no profile.
@@ -142,7 +136,7 @@ def rehearsal(folder: Path, speed: float, extra_catalog: Path | None = None) -> 
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        start_new_session=True,  # Ctrl-C is for us; we end it ourselves
+        start_new_session=True,  # so that Ctrl-C does not reach it; `finally` ends it
     ) as process:
         try:
             assert process.stdout is not None

@@ -1,4 +1,4 @@
-"""Answers as faults spoil them: dropped, cut short, drip by drip, or not the API's at all."""
+"""Broken answers: dropped, truncated, slow, or from a gateway and not the API."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from storyreel.simulator.faults import GATEWAY_PAGE, Fault
 
 
 def spoilt(fault: Fault) -> Response:
-    """The answer of a fault that answers by itself."""
+    """Return the answer of a fault that replaces the API's answer."""
     if fault.do == "status":
         return Response(fault.text, fault.status, headers=fault.headers)
     if fault.do == "garbage":
@@ -22,7 +22,7 @@ def spoilt(fault: Fault) -> Response:
 
 
 async def spoilt_file(fault: Fault, clip: Path) -> Response:
-    """A clip's bytes, as a fault spoils them."""
+    """Return a clip's bytes as a fault changes them."""
     data = await asyncio.to_thread(clip.read_bytes)
     if fault.do == "break":
         answer = FileResponse(
@@ -50,12 +50,12 @@ async def _breaking(data: bytes) -> AsyncIterator[bytes]:
 
 
 def dropped() -> Response:
-    """An answer that breaks off: the client cannot know what became of its request."""
+    """Return an answer that breaks off, so that the client cannot know if it was accepted."""
     return StreamingResponse(_breaking(b"{"), headers={"Content-Length": "1000"})
 
 
 def byte_by_byte(data: bytes, seconds: float, kind: str) -> Response:
-    """An answer in small pieces over `seconds`."""
+    """Return an answer in small pieces over `seconds`."""
 
     async def drip() -> AsyncIterator[bytes]:
         pieces = min(len(data), 200)

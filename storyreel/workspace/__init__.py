@@ -1,3 +1,1 @@
-"""Files and where they are, settings of the environment, and processes of ours; may import
-errors.
-"""
+"""Folders of results, settings from the environment, and child processes; may import errors."""

@@ -1,4 +1,4 @@
-"""Start child processes of ours: with this process's import path, and without the key."""
+"""Commands and environments of child processes: the same import path, without the key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 def command(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs this module of ours. `-P` ignores modules of the same name
+    """Return the command that runs a module of the package. `-P` ignores modules of the same name
     in the user's folder.
     """
     return [sys.executable, "-P", "-m", module, *arguments]

@@ -1,6 +1,4 @@
-"""A storyboard's folder of results: the path of each file, and writes that are whole or not at
-all.
-"""
+"""A storyboard's folder of results: the path of each file, and atomic writes."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ from storyreel.errors import RunLocked, WorkspaceError
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose results a workspace holds. None means unknown, in workspaces of earlier versions.
+    """The storyboard whose results a workspace holds. None: an earlier version did not record it.
 
     `file` is the storyboard's path, relative to the workspace. `simulated`: the results are a
     rehearsal's.
@@ -85,7 +83,7 @@ class Workspace:
         return self.root / ".storyboard"
 
     def owner(self) -> Owner | None:
-        """Read whose results are here, as far as it is recorded; None if there are none."""
+        """Read the recorded owner of the results; None if there are no results."""
         try:
             text = self.owner_file.read_text("utf-8")
         except (OSError, UnicodeDecodeError):
@@ -102,7 +100,7 @@ class Workspace:
             return Owner(text, simulated=self._was_rehearsed())
 
     def _was_rehearsed(self) -> bool | None:
-        """Are these the files of a rehearsal? None if they do not say."""
+        """Are these the files of a rehearsal? None if they do not record it."""
         if (self.root / ".simulator").exists():
             return True
         try:
@@ -144,7 +142,7 @@ class Workspace:
         return self.root / "clips" / scene / f"take-{take}.mp4"
 
     def damaged(self, clip: Path) -> Path:
-        """Return where to keep a clip that was paid for and cannot be used."""
+        """Return the path of a clip that is paid for and cannot be used."""
         return clip.with_name(f"{clip.stem}.damaged{clip.suffix}")
 
     def frame(self, scene: str, take: int, name: str) -> Path:

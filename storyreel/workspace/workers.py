@@ -1,8 +1,7 @@
-"""Child processes for heavy work and for files that may be damaged. A crash there leaves the run
-alive.
+"""Child processes for heavy work and for files that may be damaged. A crash of one ends no run.
 
 `python -m storyreel.workspace.workers` is one of them. It reads calls on stdin, writes results on
-stdout, and ends when its parent does.
+stdout, and exits when its parent does.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from storyreel.workspace import children
 
 LENGTH_BYTES = 4
 CLOSED_WITHIN_S = 5.0
-NICENESS = 5  # the run's own process goes first
+NICENESS = 5  # leave the processor to the run's own process
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,18 +34,19 @@ class Workers:
         self._idle: list[Process] = []
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run the function in a child process. Return its result, or raise what it raised.
-        Everything must pickle.
+        """Run the function in a child process. Return its result, or raise its exception.
+
+        Function, arguments, result and exception must pickle.
 
         Raises:
-            MediaError: the process died over it. The next call gets another.
+            MediaError: the process died. The next call gets a new one.
         """
         question = pickle.dumps((function, args, kwargs))
         async with self._free:
             worker = self._idle.pop() if self._idle else await _start()
             try:
                 is_result, value = await _ask(worker, question)
-            except BaseException as error:  # else its answer would be read as the next call's
+            except BaseException as error:  # else the next call would read its answer
                 with contextlib.suppress(ProcessLookupError):
                     worker.kill()
                 code = await worker.wait()
@@ -81,8 +81,8 @@ async def _start() -> Process:
         stdin=PIPE,
         stdout=PIPE,
         env=children.environment(),
-        # Ctrl-C is not for it; in a session of its own its niceness would not count (sched(7),
-        # autogroup)
+        # Ctrl-C must not reach it. In a session of its own its niceness would have no effect
+        # (sched(7), autogroup).
         process_group=0,
     )
 
@@ -97,11 +97,11 @@ async def _ask(worker: Process, question: bytes) -> tuple[bool, Any]:
 
 
 def serve() -> None:
-    """Execute one call after the other until stdin closes."""
+    """Execute calls one by one until stdin closes."""
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # a library's prints must not mix with results
-    # the parent is gone
+    # Suppressed: the parent has exited.
     with contextlib.suppress(EOFError, pickle.UnpicklingError, BrokenPipeError):
         while True:
             function, args, kwargs = pickle.load(sys.stdin.buffer)

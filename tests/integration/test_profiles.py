@@ -33,7 +33,7 @@ from storyreel.simulator.app import Simulator
 from storyreel.simulator.gateways import GATEWAYS, fill
 from storyreel.simulator.jobs import Jobs
 from storyreel.simulator.material import Material
-from storyreel.simulator.rules import Given, Refused, Wanted
+from storyreel.simulator.rules import InputImage, Refused, VideoRequest
 from storyreel.workspace.settings import Settings
 
 BODY = {
@@ -150,9 +150,9 @@ async def test_a_rehearsal_needs_no_network_and_the_simulator_by_itself_stays_st
 ) -> None:
     jobs = Jobs(catalog.load(), tmp_path, speed=1.0)
     warned: list[str] = []
-    given = Given("first_frame", "http://127.0.0.1:1/dawn.png?sign=secret", None)
+    given = InputImage("first_frame", "http://127.0.0.1:1/dawn.png?sign=secret", None)
     for model, size in (("kling-v2-5-turbo", "1280x720"), ("kling-video-o1", "1080x1920")):
-        wanted = Wanted(model, "x", 5, size, "pro", (given,), None, False)
+        wanted = VideoRequest(model, "x", 5, size, "pro", (given,), None, False)
         with pytest.raises(Refused, match="cannot be fetched"):
             await Material(jobs).picture(given, wanted)
         rehearsal = Material(jobs, with_cards=True, warn=warned.append)
@@ -161,4 +161,4 @@ async def test_a_rehearsal_needs_no_network_and_the_simulator_by_itself_stays_st
         assert len(await rehearsal.video("http://127.0.0.1:1/x.mp4", size)) == 2
     assert len(warned) == 4 and "dawn.png" in warned[0] and "secret" not in "".join(warned)
     with pytest.raises(Refused, match="not a picture"):  # what was fetched is checked as ever
-        await Material(jobs, with_cards=True).picture(Given("first_frame", None, b"x"), wanted)
+        await Material(jobs, with_cards=True).picture(InputImage("first_frame", None, b"x"), wanted)

@@ -12,7 +12,7 @@ import av
 import httpx
 import pytest
 
-from storyreel.api import answers, refusals
+from storyreel.api import answers, error_bodies
 from storyreel.catalog import load as catalog
 from storyreel.errors import UsageError
 from storyreel.film.media.clip import verify
@@ -174,7 +174,7 @@ async def test_an_error_may_have_any_form_and_its_words_are_found(
     ) as api:
         answer = await api.post("/v1/videos", json=GOOD)
     assert answer.status_code == 500
-    message = refusals.parse_error(answer.text)[1]
+    message = error_bodies.read(answer.status_code, answer.text).message
     assert message == {"html": "502 Bad Gateway 502 Bad Gateway", "empty": ""}.get(form, "oh no")
 
 

@@ -32,6 +32,7 @@ PURE = (
     "plan/identity", "plan/inputs", "plan/takes", "plan/reason", "plan/forecast", "plan/snapshot",
     "ledger/rows", "ledger/clip", "ledger/moments", "report/model", "report/outcome", "report/build", "report/money", "report/advice",
     "api/encoding", "api/polling", "api/matching", "api/bodies", "api/links", "api/answers", "api/refusals", "api/verdict",
+    "api/error_bodies", "api/exceptions", "api/layers", "api/reasons",
     "run/comparison", "manifest/prompt", "manifest/faults", "manifest/document", "manifest/storyboard",
     "manifest/resolve", "manifest/draft", "manifest/texts", "manifest/references", "manifest/places", "manifest/nodes",
     "manifest/syntax", "manifest/rules", "manifest/shape",

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from storyreel.api import refusals
-from storyreel.api.refusals import TABLE, Meaning, decide, read
+from storyreel.api.error_bodies import has_refusal, read
+from storyreel.api.refusals import TABLE, Meaning, decide, failure_class
 
 
 def error(message: str, code: str | None = None, type: str | None = None) -> str:
@@ -187,7 +187,8 @@ def test_every_row_of_the_table_decides_something_and_says_why() -> None:
     ],
 )
 def test_error_bodies_of_every_form_are_read(text: str, code: str | None, message: str) -> None:
-    assert refusals.parse_error(text) == (code, message)
+    answer = read(0, text)
+    assert (answer.code, answer.message) == (code, message)
 
 
 @pytest.mark.parametrize(
@@ -199,7 +200,7 @@ def test_error_bodies_of_every_form_are_read(text: str, code: str | None, messag
     ],
 )  # fmt: skip
 def test_a_refusal_inside_a_200_is_seen(payload: Any, has: bool) -> None:
-    assert refusals.has_refusal(payload) is has
+    assert has_refusal(payload) is has
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_a_refusal_inside_a_200_is_seen(payload: Any, has: bool) -> None:
     ],
 )  # fmt: skip
 def test_a_failed_job_has_its_class(code: str | None, message: str | None, kind: str) -> None:
-    assert refusals.failure_class(code, message) == kind
+    assert failure_class(code, message) == kind
 
 
 @settings(deadline=None)

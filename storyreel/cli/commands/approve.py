@@ -21,13 +21,13 @@ def run(args: argparse.Namespace) -> int:
             for flow_run in waiting:
                 print(f"{flow_run.id}  {flow_run.name}")
             if not waiting:
-                print("nothing waits for approval")
+                print("no run waits for approval")
             return 0
         named = [r for r in waiting if args.run in (str(r.id), r.name)]
         if len(named) != 1:
             problem = "no run" if not named else f"{len(named)} runs"
             raise UsageError(
-                f"{problem} of that name waits for approval",
+                f"{problem} of that name {'wait' if named else 'waits'} for approval",
                 fix="see `storyreel approve` for their ids",
             )
         approval.approve(named[0].id)

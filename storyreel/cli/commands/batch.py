@@ -1,4 +1,4 @@
-"""`storyreel batch`: a storyboard once for each row of a table."""
+"""`storyreel batch`: render a storyboard once for each row of a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from storyreel.run.session import Progress
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check every row, price them together, ask, render, tell."""
+    """Check every row, ask about the price of all, render, print the results."""
     choose_profile(args)
     rows = batch.read(Path(args.rows))
     folder = Path(
@@ -74,13 +74,13 @@ def _render(args: argparse.Namespace, request: Request, folder: Path, agreed: st
                 accept_differences=args.accept_differences,
                 return_state=True,
             )
-            with contextlib.suppress(FailedRun):  # rows that failed: the message says so
-                await state.result()  # raises what went wrong before the first row
+            with contextlib.suppress(FailedRun):  # rows failed: the message names them
+                await state.result()  # raises the error that came before the first row
             return state
 
         state = conduct.conduct(flow())
         if state is None:
-            print("storyreel: interrupted; run the same command again to go on", file=sys.stderr)
+            print("storyreel: interrupted; run the same command again to continue", file=sys.stderr)
             return 130
         if backend.is_ours:
             backend.drain(caller.task_runs)

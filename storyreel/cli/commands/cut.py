@@ -11,7 +11,7 @@ from storyreel.run import finishing, planning
 
 
 def run(args: argparse.Namespace) -> int:
-    """Write final.mp4 and the contact sheet."""
+    """Write final.mp4 and the contact sheet from the clips on disk."""
     prepared = prepare(args)
     planned = planning.make_plan(prepared, planning.snapshot(prepared))
     with cutting() as tell:

@@ -1,4 +1,4 @@
-"""`storyreel doctor`: check everything that a run needs here. Spends nothing."""
+"""`storyreel doctor`: check everything that a run needs on this machine. Spend nothing."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Finding = tuple[bool | None, str, str]  # (is it good (None: only a note), findi
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line for each check; return 1 if one fails. Spends nothing."""
+    """Print a line for each check. Return 1 if one fails."""
     checks: list[tuple[str, Callable[[], Finding]]] = [
         ("Python", _python),
         ("packages", _packages),
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
     print(
-        "not tried: a paid request; whether the API itself can fetch from the store; "
+        "not checked: a paid request; whether the API itself can download from the store; "
         "whether there is credit"
     )
     return 0 if good else 1
@@ -104,7 +104,7 @@ def _disk() -> Finding:
     fix = (
         "make room: a clip has 5 to 30 MB"
         if free <= 2
-        else "go to a folder that you may write, or set --workspace"
+        else "change to a folder that you may write, or set --workspace"
     )
     try:
         with tempfile.NamedTemporaryFile(dir="."):
@@ -114,9 +114,7 @@ def _disk() -> Finding:
 
 
 def _results() -> Finding:
-    """Where runs keep what is paid for: it, or the folder in which it would be made, can be
-    written.
-    """
+    """Check that the folder of results, or its nearest existing parent, can be written."""
     runs = project.find(Path.cwd(), settings.read()).runs
     there = next(folder for folder in (runs, *runs.parents) if folder.exists())
     try:
@@ -145,14 +143,14 @@ def _home() -> Finding:
 
 
 def _server() -> Finding:
-    """The server that a run would use. One that a run starts for itself is not started here."""
+    """Check the Prefect server that a run would use. Start none."""
     from storyreel.flows.server import address, backend, processes
 
     url = address.named()
     if url is None:
         info = backend.read_info()
         if not processes.is_running(info.get("pid"), backend.SERVING):
-            return True, "no Prefect server is named: a run starts one of its own (not tried)", ""
+            return True, "no Prefect server is named: a run starts one of its own (not checked)", ""
         url = (
             f"http://{address.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
         )
@@ -176,8 +174,8 @@ def _loopback() -> Finding:
         if probe.fetch(store.publish(data, "png")) != data:
             return (
                 False,
-                "a server on 127.0.0.1 gives back something else",
-                "stop the proxy or filter between, or let 127.0.0.1 pass",
+                "the answer of a server on 127.0.0.1 is not what it sent",
+                "stop the proxy or filter in front of it, or let 127.0.0.1 pass",
             )
     return True, "a server on 127.0.0.1 is reached directly", ""
 
@@ -196,7 +194,7 @@ def _api(args: argparse.Namespace) -> Finding:
     now = settings.read()
     try:
         shape = catalog.load(catalog_file(args) or now.catalog).endpoint
-    except CatalogError:  # said by the check of the catalogue
+    except CatalogError:  # the check of the catalogue reports it
         shape = None
     return probe.endpoint(now, shape)
 
@@ -243,10 +241,10 @@ def _store() -> Finding:
         store.close()
     name = (now.store or "loopback, for the API on this machine").partition("?")[0]
     if got != data:
-        what = f"store for stills: {name} takes a picture, but its address does not give it back"
+        what = f"store for stills: {name} stores a picture, but its address does not serve it"
         return (
             False,
             what,
-            "correct STORYREEL_STORE: the API must be able to fetch what is published",
+            "correct STORYREEL_STORE: the API must be able to download from it",
         )
     return True, f"store for stills: {name} was written, read and deleted", ""

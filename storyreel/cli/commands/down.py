@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def run(args: argparse.Namespace) -> int:
-    """Stop it, and nothing else."""
+    """Stop the project's worker, and the server after the last worker."""
     from storyreel.flows.server import upkeep
 
     ended = upkeep.down(Path(args.dir).resolve())
-    print(f"ended: {', '.join(ended)}" if ended else "nothing was up")
+    print(f"ended: {', '.join(ended)}" if ended else "nothing was running")
     return 0

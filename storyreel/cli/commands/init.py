@@ -13,5 +13,5 @@ def run(args: argparse.Namespace) -> int:
 
     path = starter.write(Path(args.dir))
     print(f"wrote {path} and its stills")
-    print(f"next: storyreel run {shlex.quote(str(path))} --simulate    # rehearse it, for nothing")
+    print(f"next: storyreel run {shlex.quote(str(path))} --simulate    # rehearse it for free")
     return 0

@@ -1,4 +1,4 @@
-"""`storyreel plan`: what would run, why, for how much."""
+"""`storyreel plan`: show what would run, why, and for how much."""
 
 from __future__ import annotations
 
@@ -20,9 +20,7 @@ from storyreel.run.request import Prepared
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the plan; nothing is sent, and nothing is written but the animatic that was asked
-    for.
-    """
+    """Print the plan. Send nothing; write nothing but the animatic of --animatic."""
     prepared = prepare(args)
     for fault in prepared.warnings:
         print(fault, file=sys.stderr)
@@ -51,7 +49,7 @@ def _animatic(prepared: Prepared) -> None:
 
 
 def request_of(planned: ScenePlan) -> dict[str, Any]:
-    """The request that would be sent, with each picture by where it is from."""
+    """Return the request that would be sent, with the origin of each picture in its place."""
     return planned.request.shown("<{}>")
 
 
@@ -62,7 +60,7 @@ def _address(planned: ScenePlan, paths: Paths) -> str:
 
 
 def as_json(planned: Plan) -> dict[str, Any]:
-    """The whole plan as plain data; amounts of money are strings."""
+    """Return the whole plan as plain data. Amounts of money are strings."""
     return {
         "storyboard": planned.storyboard.id,
         "scenes": [
@@ -137,7 +135,7 @@ def _table(planned: Plan) -> None:
 
 
 def _sooner(planned: Plan) -> None:
-    """Say what shared keyframes win over a chain."""
+    """Print the time that shared keyframes save over a chain."""
     shared: dict[str, list[str]] = {}
     for one in planned.scenes:
         for given in one.inputs.values():

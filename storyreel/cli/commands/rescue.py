@@ -15,9 +15,7 @@ from storyreel.run.rescue import Rescued
 
 
 def run(args: argparse.Namespace) -> int:
-    """Download every finished clip of every storyboard and workspace named; return 1 if one
-    fails.
-    """
+    """Download every finished clip of the storyboards and workspaces. Return 1 if one fails."""
     if args.workspace and len(args.files) > 1:
         raise UsageError(
             "--workspace goes with one storyboard", fix="name one FILE, or leave --workspace out"

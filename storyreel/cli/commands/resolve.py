@@ -17,7 +17,7 @@ from storyreel.ledger.rows import State, Take
 from storyreel.run.request import Prepared, require_scene
 from storyreel.run.session import SIMULATOR
 
-OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # what is not final; a held one first
+OPEN = (State.AMBIGUOUS, State.IN_FLIGHT, State.COMPLETED)  # states that are not final
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,9 +35,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _open_take(ledger: Ledger, prepared: Prepared, args: argparse.Namespace) -> Take:
-    """Return the take that is meant: the held one, else the one in flight or without its clip
-    on disk.
-    """
+    """Return the scene's held take, else the one in flight or without its clip on disk."""
     takes = [
         t
         for t in ledger.takes(prepared.storyboard.id)
@@ -72,7 +70,7 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
             SIMULATOR if prepared.request.simulate else prepared.settings.base_url,
         )
         print(
-            f"{name}: job {args.adopt} is adopted; the next run waits for it and fetches its clip"
+            f"{name}: job {args.adopt} is adopted; the next run waits for it and downloads its clip"
         )
     elif args.resubmit:
         ledger.abandoned(take.id, charged=True)
@@ -83,7 +81,7 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
             f"twice{price}"
         )
     elif args.abandon:
-        is_paid = take.job_id is not None  # a job that the API took stays paid for
+        is_paid = take.job_id is not None  # a job that the API accepted stays paid for
         ledger.abandoned(take.id, charged=is_paid)
         kept = f"; job {take.job_id} stays counted as paid" if is_paid else ""
         print(f"{name}: given up{kept}; the next run makes it again, as a new job")
@@ -95,8 +93,8 @@ def _settle(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
         raise UsageError(
             f"{name} is not held: job {take.job_id} is "
             f"{'finished' if take.completed_at else 'in flight'}",
-            fix=f"`storyreel run {args.file}` or `storyreel rescue {args.file}` asks about it "
-            "and fetches its clip; "
+            fix=f"`storyreel run {args.file}` or `storyreel rescue {args.file}` checks it "
+            "and downloads its clip; "
             "or --adopt VIDEO_ID, --resubmit or --abandon",
         )
     return 0
@@ -117,12 +115,12 @@ def _check_free(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, ta
 
 
 def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: Take) -> str:
-    """Return the next command to type. If the server lists its jobs, name those that may be
-    this one.
+    """Return the next command to type, with the jobs that may be this take's if the server lists
+    its jobs.
     """
     if take.job_id:
         return (
-            f"`storyreel rescue {args.file}` asks about job {take.job_id} again; look for "
+            f"`storyreel rescue {args.file}` checks job {take.job_id} again; look for "
             "it in the provider's console, "
             "then --adopt VIDEO_ID, --resubmit or --abandon"
         )
@@ -130,22 +128,22 @@ def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
     try:
         jobs = asyncio.run(_listed(prepared))
     except ApiError as error:
-        return f"{usual} (the API was asked for its jobs: {error.message})"
+        return f"{usual} (the request for the list of jobs failed: {error.message})"
     if jobs is None:
         return usual
     recorded = [t.job_id for t in ledger.takes(prepared.storyboard.id) if t.job_id]
     likely = matches(take, jobs, recorded)
     if not likely:
         return (
-            "the API lists no job that could be it: --abandon (the next run makes it again), "
-            "or --adopt VIDEO_ID"
+            "the API lists no job that could be this take's: --abandon (the next run makes it "
+            "again), or --adopt VIDEO_ID"
         )
-    lines = [f"the API lists {len(likely)} that may be it:"]
+    lines = [f"the API lists {len(likely)} that may be this take's:"]
     for job in likely[:5]:
         apart = (job.created_at or 0) - take.created_at
         words = (
-            f"{job.word}, begun {apart:+.0f} s from when it was "
-            f"sent{', the same prompt' if job.prompt else ''}"
+            f"{job.word}, created {apart:+.0f} s from the "
+            f"request{', the same prompt' if job.prompt else ''}"
         )
         lines.append(
             f"  storyreel resolve {args.file} {take.scene} --take {take.take} --adopt "
@@ -163,8 +161,10 @@ async def _listed(prepared: Prepared) -> list[Job] | None:
 
 
 async def _known_to_api(prepared: Prepared, job_id: str) -> Job | None:
-    """Return the job as the API reports it. Raise `UsageError` if the API says that there is
-    none; accept any other answer.
+    """Return the job from the API, None if the answer does not show it.
+
+    Raises:
+        UsageError: the API says that there is no such job.
     """
     if prepared.request.simulate:
         return None

@@ -12,7 +12,7 @@ from storyreel.run.request import require_scene
 
 
 def run(args: argparse.Namespace) -> int:
-    """Record the request in the ledger; the next run makes the take."""
+    """Record the request in the ledger. The next run makes the take."""
     prepared = prepare(args)
     require_scene(prepared.storyboard, args.scene)
     if not prepared.has_ledger():

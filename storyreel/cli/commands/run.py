@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Check, price, ask, render, tell."""
+    """Check the storyboard, ask about the price, render, print the results."""
     choose_profile(args)
     prepared = prepare(args)
     for fault in prepared.warnings:
@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
         planned = planning.take_over(prepared, planned)
         print(_idle(planned), file=sys.stderr)
         prepared.workspace.prepare()
-        told = finishing.finish(prepared, planned)
-        return _tell(args, prepared, told, None)
+        report = finishing.finish(prepared, planned)
+        return _show(args, prepared, report, None)
     from storyreel.flows.server import backend as backends
 
     pays = planned.jobs and not args.simulate
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _unlocked(prepared: Prepared) -> Iterator[None]:
-    """Fail early where another run works here; the run itself takes the lock again."""
+    """Fail early if another run holds the workspace. The run itself locks it again."""
     if prepared.workspace.root.exists():
         with prepared.workspace.locked():
             yield
@@ -66,7 +66,7 @@ def _unlocked(prepared: Prepared) -> Iterator[None]:
 
 
 def _idle(planned: Plan) -> str:
-    """Why there is nothing to send, to wait for or to fetch."""
+    """Return why there is no job to send or to wait for, and no clip to download."""
     asked = [p for p in planned.scenes if p.action is not Action.SKIP]
     if any(p.kept is None for p in asked):
         return "nothing can be rendered now"
@@ -83,38 +83,21 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
     if not args.debug:
         conduct.quiet_prefect()
     if not prepared.has_ledger():
-        importlib.import_module(
-            "alembic.command"
-        )  # a new ledger needs it; the server is coming up meanwhile
+        # A new ledger needs it. Import it while the server starts.
+        importlib.import_module("alembic.command")
     backend.wait_until_ready()
     results: list[tuple[RunReport, StoryreelError | None]] = []
     display = Display(planned)
     caller = Caller(
         progress=display.tell, ended=lambda report, stopped: results.append((report, stopped))
     )
-    request = prepared.request
 
     async def flow() -> Any:
-        call: Any = render.called_by(
-            caller
-        )  # Prefect's overloads lose the `async` where a state is returned
-        state = await call(
-            storyboard=request.storyboard.absolute(),
-            workspace=prepared.workspace.root,
-            simulate=request.simulate,
-            speed=request.speed,
-            only=list(request.only),
-            start=request.start,
-            variables=request.variables,
-            budget=request.budget,
-            force=list(request.force),
-            accept_differences=request.accept_differences,
-            catalog=request.catalog,
-            agreed=None if request.simulate else plan.agreement(planned),
-            return_state=True,
-        )
+        # Untyped: Prefect's overloads lose the `async` of a flow that returns its state.
+        call: Any = render.called_by(caller)
+        state = await call(**_parameters(prepared, planned), return_state=True)
         if not results:
-            await state.result()  # raises what went wrong before the first scene
+            await state.result()  # raises the error that came before the first scene
         return state
 
     with display:
@@ -127,60 +110,79 @@ def _render(args: argparse.Namespace, prepared: Prepared, planned: Plan, backend
                 f"storyreel: {error}: its UI does not show how the run ended; the report does",
                 file=sys.stderr,
             )
-            return _tell(args, prepared, *results[0])
+            return _show(args, prepared, *results[0])
     if state is None:
         return _interrupted(args, prepared)
     if backend.is_ours:
         backend.drain(caller.task_runs)
     report, stopped = results[0]
-    return _tell(args, prepared, report, stopped)
+    return _show(args, prepared, report, stopped)
+
+
+def _parameters(prepared: Prepared, planned: Plan) -> dict[str, Any]:
+    """Return the parameters of the flow."""
+    request = prepared.request
+    return {
+        "storyboard": request.storyboard.absolute(),
+        "workspace": prepared.workspace.root,
+        "simulate": request.simulate,
+        "speed": request.speed,
+        "only": list(request.only),
+        "start": request.start,
+        "variables": request.variables,
+        "budget": request.budget,
+        "force": list(request.force),
+        "accept_differences": request.accept_differences,
+        "catalog": request.catalog,
+        "agreed": None if request.simulate else plan.agreement(planned),
+    }
 
 
 def _interrupted(args: argparse.Namespace, prepared: Prepared) -> int:
     planned = planning.make_plan(prepared, planning.snapshot(prepared))
-    flying = [
+    in_flight = [
         p.scene.id
         for p in planned.scenes
         if any(t.row and t.row.job_id and t.row.collected_at is None for t in p.takes)
     ]
-    print("storyreel: interrupted; nothing more was submitted", file=sys.stderr)
-    if flying:
-        print(f"  in flight, and in the ledger: {', '.join(flying)}", file=sys.stderr)
+    print("storyreel: interrupted; no more jobs were submitted", file=sys.stderr)
+    if in_flight:
+        print(f"  in flight, and in the ledger: {', '.join(in_flight)}", file=sys.stderr)
         print(
-            "  Fix: run the same command again; it takes them up without paying again",
+            "  Fix: run the same command again; it resumes them without paying again",
             file=sys.stderr,
         )
     return 130
 
 
-def _tell(
-    args: argparse.Namespace, prepared: Prepared, told: RunReport, stopped: StoryreelError | None
+def _show(
+    args: argparse.Namespace, prepared: Prepared, report: RunReport, stopped: StoryreelError | None
 ) -> int:
-    """The results on stdout, and the exit code."""
+    """Print the results on stdout. Return the exit code."""
     root = prepared.workspace.root
     if args.json:
-        print(told.model_dump_json(indent=1, by_alias=True))
+        print(report.model_dump_json(indent=1, by_alias=True))
     else:
-        print(f"{told.storyboard}: {told.totals.words}")
-        for scene in told.scenes:
+        print(f"{report.storyboard}: {report.totals.words}")
+        for scene in report.scenes:
             if scene.status.needs_a_person:
                 print(f"  {scene.id}: {scene.reason}")
                 if fix := advice(scene, args.file):
                     print(f"    Fix: {fix}")
-        for warning in told.warnings:
+        for warning in report.warnings:
             print(f"  warning: {warning}")
-        if told.cut_error:
-            print(f"  no {'new ' if told.cut else ''}film: {told.cut_error}")
-        if told.cut:
-            print(f"film           {_shown(root / 'final.mp4')} ({told.cut.duration_s} s)")
-        if (root / "contact-sheet.jpg").exists() and told.cut:
-            print(f"contact sheet  {_shown(root / 'contact-sheet.jpg')}")
-        print(f"report         {_shown(root / 'report' / 'report.html')}")
+        if report.cut_error:
+            print(f"  no {'new ' if report.cut else ''}film: {report.cut_error}")
+        if report.cut:
+            print(f"film           {_relative(root / 'final.mp4')} ({report.cut.duration_s} s)")
+        if (root / "contact-sheet.jpg").exists() and report.cut:
+            print(f"contact sheet  {_relative(root / 'contact-sheet.jpg')}")
+        print(f"report         {_relative(root / 'report' / 'report.html')}")
     if stopped is not None:
         complain("storyreel: stopped", stopped)
         return stopped.exit_code
-    return 0 if told.status == "completed" and not told.cut_error else 1
+    return 0 if report.status == "completed" and not report.cut_error else 1
 
 
-def _shown(path: Path) -> str:
+def _relative(path: Path) -> str:
     return os.path.relpath(path)

@@ -7,7 +7,7 @@ import json
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the schema."""
+    """Print the schema or the reference that --of names."""
     from storyreel.manifest import reference, schema
 
     if args.of == "language":

@@ -10,7 +10,7 @@ from storyreel.cli.request import catalog_file
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until interrupted; the first line on stdout is the base URL. Or list the profiles."""
+    """List the profiles, or print the base URL and serve until interrupted."""
     from storyreel.simulator import profiles
     from storyreel.simulator.serve import serve
 

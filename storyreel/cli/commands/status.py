@@ -18,7 +18,7 @@ MOVES = (State.SUBMITTING, State.IN_FLIGHT, State.COMPLETED)
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a line for each take; with --watch, until no take is in flight."""
+    """Print a line for each take. With --watch, repeat until no take is in flight."""
     while True:
         prepared = prepare(args)
         planned = planning.make_plan(prepared, planning.snapshot(prepared))

@@ -1,4 +1,4 @@
-"""`storyreel validate`: report every fault at once."""
+"""`storyreel validate`: report every fault of storyboards at once."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from storyreel.workspace import settings
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the faults of each file; return 2 if one is an error."""
+    """Print the faults of each file. Return 2 if one is an error."""
     now = settings.read()
     catalog = catalogs.load(catalog_file(args) or now.catalog)
     faults: list[Fault] = []
     for name in args.files:
         try:
             checked = manifest.check(Path(name), catalog, variables(args))
-        except UsageError as error:  # one file that cannot be read hides no fault of another
+        except UsageError as error:  # check the other files too
             checked = Checked(
                 None, (Fault(name, 1, 1, Severity.ERROR, error.message, error.fix or ""),)
             )
@@ -56,7 +56,7 @@ def _store(
         return []
     severity = Severity.ERROR if now.api_key else Severity.WARNING
     message = (
-        f"scene `{scene}` sends a picture that the API must fetch from a public address, and "
+        f"scene `{scene}` sends a picture that the API must download from a public address, and "
         "no store is set"
     )
     return [

@@ -1,1 +1,1 @@
-"""RunReport -> files."""
+"""Write a RunReport to files."""

@@ -1,4 +1,4 @@
-"""report.json and scenes.csv; and, with `html`, everything in the report folder."""
+"""Write the report folder: report.json, scenes.csv and, with `html`, the page."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from storyreel.workspace.folder import Workspace, write_whole
 
 
 def write_all(report: RunReport, workspace: Workspace) -> Path:
-    """Write report.json, scenes.csv and report.html; returns the last one's path."""
+    """Write report.json, scenes.csv and report.html. Return the path of report.html."""
     from storyreel.report.writers import html
 
     write_json(report, workspace)
@@ -22,7 +22,7 @@ def write_all(report: RunReport, workspace: Workspace) -> Path:
 
 
 def read(workspace: Workspace) -> RunReport | None:
-    """Return the last report; None where a file is missing, or another version wrote it."""
+    """Return the last report; None if a file is missing or another version wrote it."""
     folder = workspace.report_folder
     try:
         report = RunReport.model_validate_json((folder / "report.json").read_bytes())
@@ -40,7 +40,7 @@ def write_json(report: RunReport, workspace: Workspace) -> None:
 
 
 def write_csv(report: RunReport, workspace: Workspace) -> None:
-    """Write scenes.csv, one line a take."""
+    """Write scenes.csv, one line for each take."""
     rows = [
         {
             "scene": s.id,

@@ -1,4 +1,4 @@
-"""RunReport -> one self-contained HTML file."""
+"""Write a RunReport as one self-contained HTML file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from storyreel.workspace.folder import Workspace
 def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
     """Yield the page, piece by piece.
 
-    Pictures are inside it; clips are linked, relative to `report/`.
+    It contains its pictures. It links to clips, relative to `report/`.
     """
     spans = _spans(report)
     orders = _orders(report)
@@ -61,7 +61,7 @@ def render(report: RunReport, workspace: Workspace) -> Iterator[str]:
 
 @cache
 def template() -> jinja2.Template:
-    """Return the page's template; it escapes every value."""
+    """Return the page's template, which escapes every value."""
     loader = jinja2.FileSystemLoader(Path(__file__).parent)
     environment = jinja2.Environment(
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined
@@ -103,14 +103,14 @@ def critical_path(report: RunReport) -> list[str]:
 
 
 def _is_of_run(scene: SceneReport, report: RunReport) -> bool:
-    """Is the take part of the run's timeline: made, or resumed, by this run?"""
+    """Did this run make or resume the take? Only such takes are in the timeline."""
     return bool(scene.timing.submitted_at) and (
         scene.status is not Status.REUSED or scene.run_id == report.run_id
     )
 
 
 def _money(report: RunReport) -> list[dict[str, Any]]:
-    """Add up this report's takes by model: their number, seconds and estimates."""
+    """Return the number, seconds and estimates of this report's takes, by model."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for scene in report.scenes:
         if not scene.price.estimate or scene.status in (Status.SKIPPED, Status.BLOCKED):
@@ -136,7 +136,7 @@ def _money(report: RunReport) -> list[dict[str, Any]]:
 
 
 def _pick(scene: SceneReport, orders: dict[tuple[str, int | None], int]) -> str:
-    """Say how to use this take where another one is used."""
+    """Return the advice to use this take, if another one is used."""
     order = orders.get((scene.id, scene.take))
     if not order or not scene.clip or scene.used:
         return ""
