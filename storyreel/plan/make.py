@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 
 from storyreel.catalog.load import Catalog, PriceRange
-from storyreel.ledger.rows import State
 from storyreel.manifest.storyboard import Scene, Storyboard
-from storyreel.plan import forecast, reason, takes
+from storyreel.plan import forecast, reason, takes, ways
 from storyreel.plan.inputs import inputs_of
 from storyreel.plan.model import Action, Plan, ScenePlan, TakePlan
 from storyreel.plan.money import agreement, bill, keeps_to, price
@@ -72,19 +71,22 @@ def plan_scene(
     above: Mapping[str, ScenePlan],
     *,
     forced: bool = False,
+    tried: Collection[str] = (),
 ) -> ScenePlan:
-    """Plan one scene, given the plans of those it is made from."""
-    model = catalog.models[scene.model]
-    request = Request(scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, above))
+    """Plan one scene, given the plans of those it is made from.
+
+    `tried` holds the keys of its ways that this run has tried already: see `ways.choose`.
+    """
+    inputs = inputs_of(scene, snapshot.digests, above)
+
+    def request_of(way: Scene) -> Request:
+        return Request(way, catalog.dialect_of(catalog.models[way.model]), inputs)
+
+    written = scene
+    if not forced and (scene.fallback or scene.fallback_prompt):
+        scene = ways.choose(scene, storyboard, snapshot, request_of, tried)
+    model, request = catalog.models[scene.model], request_of(scene)
     rows = takes.of_request(request, storyboard, snapshot)
-    if (
-        scene.fallback_prompt
-        and not forced
-        and rows
-        and all(row.state is State.FAILED for row in rows)
-    ):
-        softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
-        return plan_scene(softer, storyboard, catalog, snapshot, above)
     keeps = not rows and storyboard.policy.on_upstream_change == "keep"
     kept = takes.kept(request, snapshot) if keeps else []
     key = kept[0].key if kept and not forced else request.key
@@ -94,7 +96,7 @@ def plan_scene(
         planned.force()
     else:
         planned.add_elsewhere({row.job_id for row in rows if row.job_id})
-    planned.add_new("forced" if forced else reason.why_new(request, snapshot, above))
+    planned.add_new("forced" if forced else _why_new(written, request, snapshot, above))
     blocked = reason.block(scene, above) if planned.has_new else None
     if blocked:
         planned.block(blocked.reason)
@@ -105,11 +107,39 @@ def plan_scene(
         reason=why,
         key=key,
         takes=tuple(planned.found),
-        price=model.price(scene.seconds, scene.mode, with_video=scene.video is not None),
+        price=price_of(scene, catalog),
+        dearest=_dearest(written, catalog),
         wait_s=model.wait(scene.seconds),
         forced=forced,
         blocked_by=blocked.scene if blocked else None,
     )
+
+
+def _why_new(
+    written: Scene, request: Request, snapshot: Snapshot, above: Mapping[str, ScenePlan]
+) -> str:
+    way = request.scene
+    if (way.model, way.mode) == (written.model, written.mode):
+        return reason.why_new(request, snapshot, above)
+    return f"fallback to {way.model}{f' {way.mode}' * bool(way.mode)}: {written.model} failed"
+
+
+def price_of(scene: Scene, catalog: Catalog) -> PriceRange | None:
+    """Return the price of one take."""
+    model = catalog.models[scene.model]
+    return model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
+
+
+def _dearest(scene: Scene, catalog: Catalog) -> PriceRange | None:
+    """Return the price of one take by the dearest way; None where that of a way is not known.
+
+    A job that failed is not paid for.
+    """
+    prices = [price_of(way, catalog) for way in scene.ways]
+    known = [one for one in prices if one is not None]
+    if len(known) < len(prices) or len({one.currency for one in known}) > 1:
+        return None
+    return max(known, key=lambda one: one.high)
 
 
 def with_upstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:

@@ -58,7 +58,8 @@ class ScenePlan:
     """One scene. `key` names the takes it shows: that of its request, or of an earlier one where
     these are kept.
 
-    `price` is that of one take. `blocked_by` is the scene at the beginning of why it cannot go on.
+    `price` is that of one take, `dearest` that of one by the dearest of its fallbacks. `blocked_by`
+    is the scene at the beginning of why it cannot go on.
     """
 
     request: Request
@@ -70,6 +71,7 @@ class ScenePlan:
     wait_s: tuple[float, float]
     forced: bool = False
     blocked_by: str | None = None
+    dearest: PriceRange | None = None
 
     @property
     def scene(self) -> Scene:
@@ -84,7 +86,7 @@ class ScenePlan:
     @property
     def cost(self) -> PriceRange | None:
         """The price of all that will be paid for, None where no price is known."""
-        return self.price.times(self.to_make) if self.price else None
+        return self.dearest.times(self.to_make) if self.dearest else None
 
     @property
     def is_to_run(self) -> bool:
@@ -157,7 +159,7 @@ class Plan:
     @property
     def unpriced(self) -> int:
         """How many of the jobs have no known price."""
-        return sum(planned.to_make for planned in self.scenes if planned.price is None)
+        return sum(planned.to_make for planned in self.scenes if planned.dearest is None)
 
     def cost(self) -> dict[str, tuple[Decimal, Decimal]]:
         """(low, high) by currency of what will be paid for."""
