@@ -105,6 +105,13 @@ RemixRef = Annotated[
 Transition = Literal["cut", "fade", "dissolve"]
 
 
+class Fallback(Part):
+    """Another way to make the clip; what it leaves out is as the scene has it."""
+
+    model: str | None = Field(None, description="a model of the catalogue")
+    mode: str | None = Field(None, description="quality, where the model has modes: std or pro")
+
+
 class SceneFields(Part):
     """What `defaults` may set for every scene."""
 
@@ -144,6 +151,11 @@ class SceneFields(Part):
         None,
         description="further fields that the model takes (its `extras` in the catalogue), sent as "
         "they are",
+    )
+    fallback: Annotated[list[Fallback], Field(max_length=5)] | None = Field(
+        None,
+        description="tried one after the other, each only after the API said that the one before "
+        "failed",
     )
     caption: str | None = Field(None, description="for subtitles; never sent to the API")
     transition: Transition | None = Field(None, description="how the film comes into this scene")

@@ -28,6 +28,7 @@ _NOT_FOR_REMIX = (
     "reference_video",
     "fit",
     "extras",
+    "fallback",
 )
 
 
@@ -104,7 +105,24 @@ class Resolver:
             remix=None,
             fit=self.drafts.value(draft, "fit") or "refuse",
             extras=self.drafts.value(draft, "extras") or {},
+            fallback=self._fallback(draft, name, mode),
         )
+
+    def _fallback(
+        self, draft: Draft, model: str, mode: str | None
+    ) -> tuple[tuple[str, str | None], ...]:
+        """Return (model, mode) of each fallback; note those whose model is unknown."""
+        found = []
+        for i, entry in enumerate(self.drafts.value(draft, "fallback") or []):
+            name = entry.model or model
+            known = self.catalog.models.get(name)
+            if known is None:
+                if entry.model:
+                    self._unknown((*draft.path("fallback"), i, "model"), name)
+                continue
+            inherited = mode if mode in known.modes else known.defaults.mode
+            found.append((name, entry.mode or inherited))
+        return tuple(found)
 
     def _remix(self, draft: Draft, base: Scene | None) -> Scene | None:
         for name in _NOT_FOR_REMIX:
@@ -186,6 +204,10 @@ class Resolver:
                 f"add `model:` here or under `defaults`: {models}",
             )
             return
+        self._unknown(draft.path("model"), name)
+
+    def _unknown(self, path: YamlPath, name: str) -> None:
+        models = ", ".join(self.catalog.models)
         guess = nearest(name, self.catalog.models)
         hint = f"; did you mean `{guess}`?" if guess else ""
         fix = (
@@ -193,4 +215,4 @@ class Resolver:
             if guess
             else f"known models: {models}; add one with a catalogue of your own"
         )
-        self.drafts.error(draft.path("model"), f"unknown model `{name}`{hint}", fix)
+        self.drafts.error(path, f"unknown model `{name}`{hint}", fix)

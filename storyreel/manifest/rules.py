@@ -39,17 +39,48 @@ class Rules:
             self._combined(draft, scene)
             if model is None:
                 continue
-            self._prompt(draft, scene, model)
             if scene.remix:
+                self._prompt(draft, scene, model)
                 self._remix(draft, model, scene)
+                self._money(draft, scene, model)
             else:
-                self._sold(draft, scene, model)
-                self._pictures(draft, scene, model)
-                self._seams(draft, scene, model)
-                self._video(draft, scene, model)
-                self._demands(draft, scene, model)
-                self._life(draft, scene, model)
-            self._money(draft, scene, model)
+                self._request(draft, scene, model)
+                self._fallbacks(draft, scene)
+
+    def _request(self, draft: Draft, scene: Scene, model: Model) -> None:
+        """Check everything that the model is asked for."""
+        self._prompt(draft, scene, model)
+        self._sold(draft, scene, model)
+        self._pictures(draft, scene, model)
+        self._seams(draft, scene, model)
+        self._video(draft, scene, model)
+        self._demands(draft, scene, model)
+        self._life(draft, scene, model)
+        self._money(draft, scene, model)
+
+    def _fallbacks(self, draft: Draft, scene: Scene) -> None:
+        """Check each fallback as the scene itself, and note its faults where it is written."""
+        path = draft.path("fallback")
+        if scene.fallback and (remix := self._remix_of(scene)):
+            self._error(
+                path,
+                f"scene `{remix}` is a remix of `{scene.id}`, and must know its model",
+                f"delete `fallback`, or make `{remix}` another way",
+            )
+        written = self.r.drafts.value(draft, "fallback") or []
+        if len(scene.fallback) < len(written) or self.r.drafts.is_broken(draft, "fallback"):
+            return  # one of them has a fault of its own
+        for i, way in enumerate(scene.ways[1:]):
+            rules = _Fallback(self, (*path, i))
+            if (way.model, way.mode) in [(w.model, w.mode) for w in scene.ways[: i + 1]]:
+                rules.error(f"{way.model} {way.mode or ''} is tried before", "delete it")
+            rules._request(draft, way, self.catalog.models[way.model])
+
+    def _remix_of(self, scene: Scene) -> str | None:
+        for other in self.scenes.values():
+            if other.remix and other.remix.scene == scene.id:
+                return other.id
+        return None
 
     # ---- one rule a method
 
@@ -170,10 +201,8 @@ class Rules:
     def _demands(self, draft: Draft, scene: Scene, model: Model) -> None:
         for one in demands.unmet(scene, model):
             if not self.r.drafts.is_broken(draft, one.field):
-                at = self.source.at(
-                    (*self._frame_place(draft, one.field), *one.place), key=one.field == "extras"
-                )
-                self.source.error(at, one.message, one.fix)
+                path = (*self._frame_place(draft, one.field), *one.place)
+                self._error(path, one.message, one.fix, key=one.field == "extras")
 
     def _frame_place(self, draft: Draft, role: str) -> YamlPath:
         """Return the place of a frame; a frame from `chain: true` is at the scene itself."""
@@ -238,28 +267,29 @@ class Rules:
         for role, image in scene.images:
             if not isinstance(image, SceneImage) or image.scene not in self.scenes:
                 continue
-            above = self.scenes[image.scene]
-            above_model = self.catalog.models.get(above.model)
-            if (
-                above_model is None
-                or above.size not in above_model.sizes
-                or scene.size not in model.sizes
-            ):
-                continue
-            width, height = above_model.output_size(above.size, above.mode)
-            if abs(_ratio((width, height)) / want - 1) > RATIO_TOLERANCE:
-                place = (
-                    self._frame_place(draft, role)
-                    if "." not in role
-                    else draft.path("reference_images")
-                )
-                self._error(
-                    place,
-                    f"the {image.label} is {width}x{height}, another shape than this "
-                    f"scene's {scene.size}",
-                    "give both scenes one shape, or add `fit: crop` or `fit: pad` to "
-                    f"scene `{draft.id}`",
-                )
+            for above in self.scenes[image.scene].ways:
+                above_model = self.catalog.models.get(above.model)
+                if (
+                    above_model is None
+                    or above.size not in above_model.sizes
+                    or scene.size not in model.sizes
+                ):
+                    continue
+                width, height = above_model.output_size(above.size, above.mode)
+                if abs(_ratio((width, height)) / want - 1) > RATIO_TOLERANCE:
+                    place = (
+                        self._frame_place(draft, role)
+                        if "." not in role
+                        else draft.path("reference_images")
+                    )
+                    self._error(
+                        place,
+                        f"the {image.label} is {width}x{height}, another shape than this "
+                        f"scene's {scene.size}",
+                        "give both scenes one shape, or add `fit: crop` or `fit: pad` to "
+                        f"scene `{draft.id}`",
+                    )
+                    break
 
     def _video(self, draft: Draft, scene: Scene, model: Model) -> None:
         video = scene.video
@@ -359,9 +389,38 @@ class Rules:
             )
 
     def _error(
-        self, path: YamlPath, message: str, fix: str, severity: Severity = Severity.ERROR
+        self,
+        path: YamlPath,
+        message: str,
+        fix: str,
+        severity: Severity = Severity.ERROR,
+        *,
+        key: bool = False,
     ) -> None:
-        self.source.error(self.source.at(path), message, fix, severity)
+        self.source.error(self.source.at(path, key=key), message, fix, severity)
+
+
+class _Fallback(Rules):
+    """The same rules for a fallback of a scene: each fault is noted at the fallback."""
+
+    def __init__(self, rules: Rules, place: YamlPath) -> None:
+        super().__init__(rules.r, rules.catalog, rules.today)
+        self._place = place
+
+    def error(self, message: str, fix: str) -> None:
+        """Note an error of the fallback itself."""
+        self._error(self._place, message, fix)
+
+    def _error(
+        self,
+        path: YamlPath,
+        message: str,
+        fix: str,
+        severity: Severity = Severity.ERROR,
+        *,
+        key: bool = False,
+    ) -> None:
+        super()._error(self._place, f"as a fallback: {message}", fix, severity)
 
 
 def _ratio(size: tuple[int, int]) -> float:

@@ -15,6 +15,7 @@ from storyreel.manifest.document import (
     Budget,
     Cut,
     Document,
+    Fallback,
     FrameRef,
     Music,
     Policy,
@@ -33,6 +34,7 @@ _PARTS: dict[str, type[BaseModel]] = {
     "budget": Budget,
     "policy": Policy,
     "cut": Cut,
+    "fallback": Fallback,
     "music": Music,
     "reference_video": VideoRef,
     "remix_of": VideoIdRef,
@@ -85,7 +87,8 @@ def _leave_out(data: Any, path: YamlPath) -> None:
             return
         data = data[step]
     if isinstance(data, list) and isinstance(path[-1], int):
-        data[path[-1]] = {} if path[0] == "scenes" and len(path) == 2 else HARMLESS_IMAGE
+        is_mapping = (path[0] == "scenes" and len(path) == 2) or path[-2] == "fallback"
+        data[path[-1]] = {} if is_mapping else HARMLESS_IMAGE
     elif isinstance(data, dict):
         data.pop(path[-1], None)
 
@@ -98,7 +101,7 @@ def _part(path: YamlPath) -> type[BaseModel]:
     if isinstance(last, int):
         if len(path) == 2 and path[0] == "scenes":
             return SceneEntry
-        return FrameRef
+        return _PARTS.get(str(path[-2]), FrameRef)
     if last in ("first_frame", "end_frame"):
         return FrameRef
     return _PARTS.get(last, Document)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -101,7 +101,8 @@ class Remix:
 @dataclass(frozen=True, slots=True)
 class Scene:
     """One complete scene. `prompt` is as sent. A remix has its source's model, length, size and
-    mode. `extras` are further fields that its model takes, sent unchanged.
+    mode. `extras` are further fields that its model takes, sent unchanged. `fallback` holds the
+    (model, mode) to try after a failure, in this order.
     """
 
     id: str
@@ -124,6 +125,13 @@ class Scene:
     pick: int | None
     transition: Transition | None
     extras: Mapping[str, Any] = field(default_factory=dict)
+    fallback: tuple[tuple[str, str | None], ...] = ()
+
+    @property
+    def ways(self) -> tuple[Scene, ...]:
+        """Return the ways to make the scene in their order: as it is, then each fallback."""
+        others = (replace(self, model=m, mode=mode, fallback=()) for m, mode in self.fallback)
+        return (self, *others)
 
     @property
     def images(self) -> list[tuple[str, Image]]:

@@ -6,9 +6,8 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping
 
 from storyreel.catalog.load import Catalog, PriceRange
-from storyreel.ledger.rows import State
 from storyreel.manifest.storyboard import Scene, Storyboard
-from storyreel.plan import forecast, reason, takes
+from storyreel.plan import forecast, reason, takes, ways
 from storyreel.plan.inputs import inputs_of
 from storyreel.plan.model import Action, Plan, ScenePlan, TakePlan
 from storyreel.plan.money import agreement, bill, keeps_to, price
@@ -72,20 +71,22 @@ def plan_scene(
     upstream: Mapping[str, ScenePlan],
     *,
     forced: bool = False,
+    tried: Collection[str] = (),
 ) -> ScenePlan:
     """Return the plan of one scene. `upstream` holds the plans of the scenes it is made from.
 
-    A scene whose takes all failed is planned with its `fallback_prompt`, if it has one.
+    `tried` holds the keys of its ways that this run has tried already: see `ways.choose`.
     """
-    model = catalog.models[scene.model]
-    request = Request(
-        scene, catalog.dialect_of(model), inputs_of(scene, snapshot.digests, upstream)
-    )
+    inputs = inputs_of(scene, snapshot.digests, upstream)
+
+    def request_of(way: Scene) -> Request:
+        return Request(way, catalog.dialect_of(catalog.models[way.model]), inputs)
+
+    written = scene
+    if not forced and (scene.fallback or scene.fallback_prompt):
+        scene = ways.choose(scene, storyboard, snapshot, request_of, tried)
+    model, request = catalog.models[scene.model], request_of(scene)
     recorded = takes.of_request(request, storyboard, snapshot)
-    all_failed = bool(recorded) and all(take.state is State.FAILED for take in recorded)
-    if scene.fallback_prompt and all_failed and not forced:
-        softer = dataclasses.replace(scene, prompt=scene.fallback_prompt, fallback_prompt=None)
-        return plan_scene(softer, storyboard, catalog, snapshot, upstream)
     keeps = not recorded and storyboard.policy.on_upstream_change == "keep"
     kept = takes.kept(request, snapshot) if keeps else []
     key = kept[0].key if kept and not forced else request.key
@@ -95,7 +96,7 @@ def plan_scene(
         chosen.force()
     else:
         chosen.add_elsewhere({take.job_id for take in recorded if take.job_id})
-    chosen.add_new("forced" if forced else reason.why_new(request, snapshot, upstream))
+    chosen.add_new("forced" if forced else _why_new(written, request, snapshot, upstream))
     blocked = reason.block(scene, upstream) if chosen.has_new else None
     if blocked:
         chosen.block(blocked.reason)
@@ -106,11 +107,39 @@ def plan_scene(
         reason=why,
         key=key,
         takes=tuple(chosen.plans),
-        price=model.price(scene.seconds, scene.mode, with_video=scene.video is not None),
+        price=price_of(scene, catalog),
+        dearest=_dearest(written, catalog),
         wait_s=model.wait(scene.seconds),
         forced=forced,
         blocked_by=blocked.scene if blocked else None,
     )
+
+
+def _why_new(
+    written: Scene, request: Request, snapshot: Snapshot, upstream: Mapping[str, ScenePlan]
+) -> str:
+    way = request.scene
+    if (way.model, way.mode) == (written.model, written.mode):
+        return reason.why_new(request, snapshot, upstream)
+    return f"fallback to {way.model}{f' {way.mode}' * bool(way.mode)}: {written.model} failed"
+
+
+def price_of(scene: Scene, catalog: Catalog) -> PriceRange | None:
+    """Return the price of one take."""
+    model = catalog.models[scene.model]
+    return model.price(scene.seconds, scene.mode, with_video=scene.video is not None)
+
+
+def _dearest(scene: Scene, catalog: Catalog) -> PriceRange | None:
+    """Return the price of one take by the dearest way; None where that of a way is not known.
+
+    A job that failed is not paid for.
+    """
+    prices = [price_of(way, catalog) for way in scene.ways]
+    known = [one for one in prices if one is not None]
+    if len(known) < len(prices) or len({one.currency for one in known}) > 1:
+        return None
+    return max(known, key=lambda one: one.high)
 
 
 def with_upstream(storyboard: Storyboard, scenes: Iterable[str]) -> set[str]:

@@ -59,7 +59,8 @@ class ScenePlan:
     """The plan of one scene.
 
     `key`: the key of its takes. It is its request's key, or an earlier one whose takes are kept.
-    `price`: the price of one take. `wait_s`: (low, high) seconds that one job takes.
+    `price`: the price of one take. `dearest`: that of one by the dearest of its fallbacks.
+    `wait_s`: (low, high) seconds that one job takes.
     `blocked_by`: the id of the first scene upstream that has no clip and gets none.
     """
 
@@ -72,6 +73,7 @@ class ScenePlan:
     wait_s: tuple[float, float]
     forced: bool = False
     blocked_by: str | None = None
+    dearest: PriceRange | None = None
 
     @property
     def scene(self) -> Scene:
@@ -86,7 +88,7 @@ class ScenePlan:
     @property
     def cost(self) -> PriceRange | None:
         """Return the price of every take to pay for; None where no price is known."""
-        return self.price.times(self.to_make) if self.price else None
+        return self.dearest.times(self.to_make) if self.dearest else None
 
     @property
     def is_to_run(self) -> bool:
@@ -159,7 +161,7 @@ class Plan:
     @property
     def unpriced(self) -> int:
         """Return how many of the jobs have no known price."""
-        return sum(scene_plan.to_make for scene_plan in self.scenes if scene_plan.price is None)
+        return sum(scene_plan.to_make for scene_plan in self.scenes if scene_plan.dearest is None)
 
     def cost(self) -> dict[str, tuple[Decimal, Decimal]]:
         """Return (low, high) by currency of what will be paid for."""

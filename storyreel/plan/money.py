@@ -39,11 +39,18 @@ def agreement(plan: Plan) -> str:
     The name changes with what is sent and with each price.
     """
     scenes = [
-        [p.scene.id, p.request.body({}), p.scene.fallback_prompt, p.scene.takes, sorted(p.inputs)]
+        [
+            p.scene.id,
+            p.request.body({}),
+            p.scene.fallback_prompt,
+            p.scene.takes,
+            sorted(p.inputs),
+            *p.scene.fallback,
+        ]
         for p in plan.scenes
     ]
     paid = [
-        [p.scene.id, p.key, p.scene.fallback_prompt, str(p.price)]
+        [p.scene.id, p.key, p.scene.fallback_prompt, str(p.dearest)]
         for p in plan.scenes
         for _ in range(p.to_make)
     ]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections.abc import Collection
 
-from storyreel.errors import ErrorKind, Status, Stopped, StoryreelError, WorkspaceError
+from storyreel.errors import Status, Stopped, StoryreelError, WorkspaceError
 from storyreel.ledger.rows import Take
 from storyreel.manifest.storyboard import Scene
 from storyreel.plan import make as plans
@@ -84,7 +85,7 @@ class Run:
 
         Return None if no other scene can be made from it.
         """
-        scene = scene_plan.scene
+        scene = self.plan.storyboard.scene(scene_plan.scene.id)
         if scene_plan.action is Action.SKIP:
             for outcome in as_it_is(scene_plan):
                 self.outcomes.add(outcome)
@@ -99,14 +100,26 @@ class Run:
         result = await self._takes.make(
             await self._replan(scene, upstream, forced=scene_plan.forced), sources
         )
-        if result.used is None and scene.fallback_prompt and _is_moderated(result):
-            await self._read_takes()
-            result = await self._takes.make(await self._replan(scene, upstream), sources)
+        result = await self._fall_back(scene, result, upstream, sources)
         if result.kept is None and self.plan.storyboard.policy.on_failure == "stop":
             self.session.stop(
                 Stopped(f"scene `{scene.id}` failed and the policy is on_failure: stop")
             )
         return result if result.kept else None
+
+    async def _fall_back(
+        self, scene: Scene, result: ScenePlan, upstream: dict[str, ScenePlan], sources: Sources
+    ) -> ScenePlan:
+        """Try the other ways to make the scene, each only after the one before has failed."""
+        tried = {result.key}
+        while result.used is None and (scene.fallback or scene.fallback_prompt):
+            await self._read_takes()
+            following = await self._replan(scene, upstream, tried=tried)
+            if following.key in tried:
+                return result
+            tried.add(following.key)
+            result = await self._takes.make(following, sources)
+        return result
 
     async def _render_without(
         self, scene_plan: ScenePlan, upstream: str, sources: Sources
@@ -128,14 +141,25 @@ class Run:
         return result if result.kept else None
 
     async def _replan(
-        self, scene: Scene, upstream: dict[str, ScenePlan], *, forced: bool = False
+        self,
+        scene: Scene,
+        upstream: dict[str, ScenePlan],
+        *,
+        forced: bool = False,
+        tried: Collection[str] = (),
     ) -> ScenePlan:
         """Plan a scene again now that its upstream scenes have their clips."""
         session, board = self.session, self.plan.storyboard
 
         def plan_now() -> ScenePlan:
             return plans.plan_scene(
-                scene, board, session.catalog, self._takes.snapshot, upstream, forced=forced
+                scene,
+                board,
+                session.catalog,
+                self._takes.snapshot,
+                upstream,
+                forced=forced,
+                tried=tried,
             )
 
         scene_plan = plan_now()
@@ -229,9 +253,3 @@ class Run:
         except WorkspaceError as error:
             self.session.stop(error)
             return [outcome.row for outcome in self.outcomes.all if outcome.row]
-
-
-def _is_moderated(scene_plan: ScenePlan) -> bool:
-    return any(
-        take.row and take.row.error_class == ErrorKind.MODERATION for take in scene_plan.takes
-    )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from storyreel.ledger.rows import Take
+from storyreel.manifest.storyboard import Scene
 from storyreel.plan.make import ScenePlan
 from storyreel.report.model import CutReport
 from storyreel.run import collection, finishing, inputs, submission, waiting
@@ -79,10 +80,13 @@ class PlainSteps:
     async def wait(self, take: Take) -> Take:
         """See `Steps`."""
         with self.session.slots.watching(take.id):
-            take, self._links[take.id] = await waiting.wait(
-                self.session, self.session.storyboard.scene(take.scene), take
-            )
+            take, self._links[take.id] = await waiting.wait(self.session, self._way_of(take), take)
         return take
+
+    def _way_of(self, take: Take) -> Scene:
+        """Return the scene with the model that the take was asked of."""
+        scene = self.session.storyboard.scene(take.scene)
+        return next((w for w in scene.ways if w.model == take.request.get("model")), scene)
 
     async def collect(self, take: Take, stills: Sequence[str]) -> Take:
         """See `Steps`."""

@@ -108,8 +108,9 @@ class Simulator:
         try:
             self._authorised(request)
             body = await read_body(request, with_forms=self.profile.is_lax)
-            prompt = str(body.get("prompt", "")) if isinstance(body, dict) else ""
-            fault = self.faults.strike(kind, prompt)
+            named = body if isinstance(body, dict) else {}
+            prompt, model = str(named.get("prompt", "")), str(named.get("model", ""))
+            fault = self.faults.strike(kind, prompt, model)
             if fault and fault.do in ("status", "lose_before", "garbage"):
                 self.truth["refused"].append({"why": f"fault {fault.do}"})
                 return spoilt(fault)
@@ -196,7 +197,7 @@ class Simulator:
         self._authorised(request)
         job = self._job(request)
         self.truth["retrieved"] += 1
-        fault = self.faults.strike("retrieve", job.prompt)
+        fault = self.faults.strike("retrieve", job.prompt, job.model)
         if fault and fault.do in ("status", "lose_before", "lose_after", "garbage"):
             return spoilt(fault)
         if self.gateway and (
@@ -272,7 +273,7 @@ class Simulator:
     async def _bytes(self, job: SimJob) -> Response:
         """Send the clip. Honour a Range header unless a fault strikes."""
         self.truth["downloads"] += 1
-        fault = self.faults.strike("content", job.prompt)
+        fault = self.faults.strike("content", job.prompt, job.model)
         if fault is None:
             return FileResponse(await self.jobs.clip(job), media_type="video/mp4")
         if fault.do in ("status", "lose_before", "lose_after", "garbage"):

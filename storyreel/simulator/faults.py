@@ -45,6 +45,7 @@ class Fault(BaseModel):
     prompt: str | None = Field(
         None, description="a regular expression that the prompt must contain"
     )
+    model: str | None = Field(None, description="the model that the request names")
     probability: Annotated[float, Field(ge=0, le=1)] = 1.0
     times: int | None = Field(None, description="apply at most this many times")
     do: Literal[
@@ -100,13 +101,15 @@ class Faults:
         self._seen: Counter[str] = Counter()
         self._struck: Counter[int] = Counter()
 
-    def strike(self, on: Where, prompt: str) -> Fault | None:
+    def strike(self, on: Where, prompt: str, model: str = "") -> Fault | None:
         """Count this request. Return its fault, or None."""
         self._seen[on] += 1
         for i, rule in enumerate(self.rules):
             if rule.on != on or (rule.nth is not None and self._seen[on] not in rule.nth):
                 continue
             if rule.prompt is not None and not re.search(rule.prompt, prompt):
+                continue
+            if rule.model not in (None, model):
                 continue
             if rule.times is not None and self._struck[i] >= rule.times:
                 continue

@@ -24,7 +24,8 @@ def nurseries(tmp_path_factory: pytest.TempPathFactory) -> Iterator[queue.Queue[
     folder = tmp_path_factory.mktemp("crash")
     model = catalog.load().models["sora-2"].model_dump(mode="json", exclude_none=True)
     model |= {"sizes": [SMALL], "defaults": {"seconds": 4, "size": SMALL}}
-    (folder / "small.yaml").write_text(json.dumps({"version": 1, "models": {"sora-2": model}}))
+    models = {"sora-2": model, "spare": model}
+    (folder / "small.yaml").write_text(json.dumps({"version": 1, "models": models}))
     pool: queue.Queue[Nursery] = queue.Queue()
     with live(folder / "api", speed=1e6, models=catalog.load(folder / "small.yaml")) as api:
         processes = [

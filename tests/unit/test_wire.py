@@ -100,6 +100,7 @@ OTHER: dict[str, object] = {
     "seconds": 10, "size": "720x1280", "mode": "pro", "first_frame": FileImage("q.png"), "end_frame": FileImage("q.png"),
     "references": (FileImage("q.png"),), "video": Video(None, "https://x.example/w.mp4", "base", False),
     "remix": Remix(None, "v1"), "fit": "crop", "extras": {"seed": 7}, "takes": 3, "pick": 2, "transition": "fade",
+    "fallback": (("sora-2", None),),
 }  # fmt: skip
 FULL = scene(
     "kling-video-o1", first_frame=FileImage("p.png"), end_frame=SceneImage("a", "last"), references=(FileImage("p.png"),),

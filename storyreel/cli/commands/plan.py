@@ -73,6 +73,7 @@ def as_json(planned: Plan) -> dict[str, Any]:
                 "upstream": list(one.scene.upstream),
                 "model": one.scene.model,
                 "mode": one.scene.mode,
+                "fallback": [{"model": model, "mode": mode} for model, mode in one.scene.fallback],
                 "seconds": one.scene.seconds,
                 "size": one.scene.size,
                 "prompt": one.scene.prompt,
