@@ -74,7 +74,7 @@ class Download:
                 else "at a malformed address"
             )
             raise DownloadError(
-                f"the result is {at}, which is not downloaded",
+                f"the result is {at}, which is not fetched",
                 fix="ask the operator of the endpoint",
                 is_final=True,
             )

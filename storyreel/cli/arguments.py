@@ -34,7 +34,7 @@ def settle(args: argparse.Namespace, rest: Sequence[str] = ()) -> None:
         words.append(taken)
     if len(words) > wanted:
         raise UsageError(
-            f"`{words[wanted]}` is one argument too many",
+            f"`{words[wanted]}` is one word too many",
             fix=f"see `storyreel {args.command} --help`",
         )
     if hasattr(args, "last"):

@@ -38,7 +38,7 @@ def complain_of(error: Exception) -> int:
             return 2
     first = inside[0]
     text = " ".join(str(first).split())
-    print(f"storyreel: unexpected error: {type(first).__name__}: {text}", file=sys.stderr)
+    print(f"storyreel: a fault of its own: {type(first).__name__}: {text}", file=sys.stderr)
     print(
         "  Fix: run it again with --debug, and report the traceback; the ledger has what is paid",
         file=sys.stderr,

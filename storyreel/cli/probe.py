@@ -111,7 +111,7 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
     if status >= 500:
         return (
             False,
-            f"{now.endpoint} has a problem ({status}){quoted}",
+            f"{now.endpoint} has trouble ({status}){quoted}",
             "try again later, and check any proxy",
         )
     if said is None:
@@ -123,7 +123,7 @@ def _fault(now: Settings, answer: httpx.Response, other: httpx.Response | None) 
     if not _knows_no_job(said, answer, other):
         return (
             False,
-            f"{now.endpoint} answers {status}{quoted}: this is not about a job",
+            f"{now.endpoint} answers {status}{quoted}: that is no word about a job",
             ADDRESS,
         )
     return None

@@ -178,7 +178,9 @@ def write(folder: Path) -> Path:
 
     path = folder / "storyboard.yaml"
     if path.exists():
-        raise UsageError(f"{path} exists already", fix="choose another folder: storyreel init DIR")
+        raise UsageError(
+            f"{path} is there already", fix="choose another folder: storyreel init DIR"
+        )
     name = folder.resolve().name
     board_id = as_yaml(id_of(name))
     try:

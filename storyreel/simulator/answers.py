@@ -1,4 +1,4 @@
-"""Answers about a job, in the words of the profile that the simulator serves."""
+"""Answers about a job, in the words of a profile."""
 
 from __future__ import annotations
 
@@ -11,18 +11,16 @@ from starlette.responses import JSONResponse, Response
 
 from storyreel.simulator import describe
 from storyreel.simulator.faults import Fault
-from storyreel.simulator.gateways import Reply
+from storyreel.simulator.gateways import Gateway, Reply
 from storyreel.simulator.jobs import Jobs, SimJob
 from storyreel.simulator.profiles import Profile
 from storyreel.simulator.spoilt import byte_by_byte
 
 
 class Answers:
-    """Describe the jobs of one simulator as its profile does."""
+    """Describe the jobs of one simulator."""
 
-    def __init__(self, profile: Profile, jobs: Jobs) -> None:
-        self._profile = profile
-        self._gateway = profile.gateway
+    def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
         self._requests: Counter[tuple[str, str]] = Counter()  # by kind of request and job id
 
@@ -36,31 +34,39 @@ class Answers:
             return None
         return JSONResponse(replies[at].body, replies[at].status or 200)
 
-    def describe(self, request: Request, job: SimJob, *, new: bool = False) -> Any:
+    def describe(
+        self, profile: Profile, request: Request, job: SimJob, *, new: bool = False
+    ) -> Any:
         """Return the body that describes a job. `new`: in the answer to its POST."""
         base = str(request.base_url)
-        if self._gateway:
-            return describe.gateway(self._gateway, self._jobs, job, base, new=new)
-        if self._profile.is_lax:
+        if profile.gateway:
+            return describe.gateway(profile.gateway, self._jobs, job, base, new=new)
+        if profile.is_lax:
             return describe.lax(self._jobs, job)
         return describe.strict(self._jobs, job, base, new=new)
 
     def answer(
-        self, request: Request, job: SimJob, fault: Fault | None, *, new: bool = False
+        self,
+        profile: Profile,
+        request: Request,
+        job: SimJob,
+        fault: Fault | None,
+        *,
+        new: bool = False,
     ) -> Response:
         """Answer with the body of a job, changed by the faults `word` and `slow`."""
-        body = self.describe(request, job, new=new)
+        body = self.describe(profile, request, job, new=new)
         if fault and fault.do == "word" and isinstance(body, dict):
             body["status"] = fault.word
         if fault and fault.do == "slow":
             return byte_by_byte(json.dumps(body).encode(), fault.seconds, "application/json")
-        return JSONResponse(body, self._status(job, new=new))
+        return JSONResponse(body, self._status(profile.gateway, job, new=new))
 
-    def _status(self, job: SimJob, *, new: bool) -> int:
+    def _status(self, gateway: Gateway | None, job: SimJob, *, new: bool) -> int:
         """Return the HTTP status of an answer about a job."""
-        if self._gateway is None:
+        if gateway is None:
             return 200
         if new:
-            return self._gateway.created_status
+            return gateway.created_status
         has_failed = self._jobs.status(job) == "failed"
-        return self._gateway.failed_status if has_failed else 200
+        return gateway.failed_status if has_failed else 200

@@ -52,7 +52,7 @@ class Simulator:
         self.gateway = gateway = self.profile.gateway
         jobs.number_ids = gateway is not None and gateway.ids == "number"
         jobs.at_once = gateway is not None and gateway.at_once
-        self._answers = Answers(self.profile, jobs)
+        self._answers = Answers(jobs)
         self.limits = Limits(max_running, per_minute, credit)
         self.truth: dict[str, Any] = {
             "accepted": [],
@@ -131,7 +131,7 @@ class Simulator:
             await asyncio.sleep(fault.seconds)
         if fault and fault.do in ("lose_after", "hang"):
             return dropped()
-        return self._answers.answer(request, job, fault, new=True)
+        return self._answers.answer(self.profile, request, job, fault, new=True)
 
     async def _accept_create(self, request: Request, body: Any, fault: Fault | None) -> SimJob:
         wanted = self._without_ignored(
@@ -206,7 +206,7 @@ class Simulator:
             return early
         if self.jobs.at_once:
             raise Refused("no such route", status=404, code="not_found")
-        return self._answers.answer(request, job, fault)
+        return self._answers.answer(self.profile, request, job, fault)
 
     async def _list(self, request: Request) -> Response:
         self._authorised(request)
@@ -224,7 +224,7 @@ class Simulator:
             if query["after"] not in ids:
                 raise Refused("after names no video", status=404, code="not_found")
             jobs = jobs[ids.index(query["after"]) + 1 :]
-        page = [self._answers.describe(request, job) for job in jobs[: int(limit)]]
+        page = [self._answers.describe(self.profile, request, job) for job in jobs[: int(limit)]]
         body = {"object": "list", "data": page, "has_more": len(jobs) > len(page)}
         body |= {
             "first_id": page[0]["id"] if page else None,

@@ -290,7 +290,7 @@ def test_init_gives_a_storyboard_that_validates(project: Project) -> None:
     project.storyreel("init", "film")
     assert "good, 3 scenes" in project.storyreel("validate", "film/storyboard.yaml").stdout
     done = project.storyreel("init", "film", code=2)
-    assert "exists already" in done.stderr
+    assert "there already" in done.stderr
 
 
 @pytest.mark.parametrize("command", ["status", "report", "cut", "plan"])

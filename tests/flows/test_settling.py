@@ -61,7 +61,7 @@ def test_a_server_that_lists_its_jobs_is_asked_which_one_was_lost(project: Proje
             j["id"] for j in project.api.simulator.truth["accepted"] if j["prompt"] == "scene one"
         ]
         told = project.storyreel("resolve", "board.yaml", "one", code=2).stderr
-        assert "lists 1 that may be this take's" in told and "the same prompt" in told
+        assert "lists 1 that may be it" in told and "the same prompt" in told
         assert f"storyreel resolve board.yaml one --take 1 --adopt {job}" in told
         project.storyreel("resolve", "board.yaml", "one", "--adopt", job)
         assert statuses(project.run()) == {"one": "completed", "two": "reused"}

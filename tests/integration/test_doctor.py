@@ -79,18 +79,18 @@ def test_the_apis_own_word_that_it_knows_no_such_job_is_good(
         ((404, "text/html", "<html>not here</html>"), "text/html"),
         ((200, "text/html", "<html>welcome</html>"), "text/html"),
         ((200, "application/json", '{"id": "x"}'), "not as the API"),
-        ((404, "application/json", error("no such route")), "not about a job"),
+        ((404, "application/json", error("no such route")), "no word about a job"),
         (
             (404, "application/json", error("Invalid URL (GET /videos/storyreel-doctor)")),
-            "not about a job",
+            "no word about a job",
         ),
-        (NO_ROUTE, "not about a job"),
+        (NO_ROUTE, "no word about a job"),
         (
             (301, "https://api.example/v2/videos/storyreel-doctor", ""),
             "redirects to https://api.example/v2",
         ),
         ((401, "application/json", error("bad key")), "refuses the key"),
-        ((503, "text/html", "busy"), "has a problem (503)"),
+        ((503, "text/html", "busy"), "has trouble (503)"),
         ((407, "text/html", ""), "proxy"),
     ],
 )
@@ -126,7 +126,7 @@ def test_an_address_with_what_does_not_belong_there_is_refused(end: str) -> None
         ({"PREFECT_API_URL": "", "PROFILE": "http://127.0.0.1:1/api"}, ["FAIL the Prefect server", "profile `old`"]),
         ({"STORYREEL_DATABASE_URL": "postgresql://u:secret@127.0.0.1:1/x"}, ["FAIL the ledger", "u:***@", "start the database"]),
         ({"STORYREEL_DATABASE_URL": "ledger.db"}, ["FAIL the settings", "postgresql://USER"]),
-        ({"STORYREEL_STORE": "stills=http://127.0.0.1:1/"}, ["FAIL store for stills", "does not serve it"]),
+        ({"STORYREEL_STORE": "stills=http://127.0.0.1:1/"}, ["FAIL store for stills", "does not give it back"]),
         ({"STORYREEL_STORE": "s3://b/p?endpoint=http://127.0.0.1:1&path_style=true"}, ["FAIL the store"]),
         ({"STORYREEL_CATALOG": "none.yaml"}, ["FAIL the catalogue"]),
         ({"PREFECT_HOME": "/proc/nowhere"}, ["FAIL Prefect's home", "PREFECT_HOME"]),
@@ -161,7 +161,7 @@ def test_what_a_run_would_stumble_over_fails(
     for word in words:
         assert word in told, told
     assert "secret" not in told and told.count("FAIL") == 1, told
-    assert "not checked" in told
+    assert "not tried" in told
 
 
 def _apart(folder: Path) -> tuple[int, str]:

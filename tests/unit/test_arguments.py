@@ -80,7 +80,7 @@ def test_a_scene_stands_behind_the_file_wherever_options_stand(film: Path) -> No
     for words in ("retake film", "resolve", "batch film/storyboard.yaml"):
         with pytest.raises(UsageError, match=r"no (SCENE|ROWS) is named"):
             settled(*words.split())
-    with pytest.raises(UsageError, match="`more` is one argument too many"):
+    with pytest.raises(UsageError, match="`more` is one word too many"):
         settled("retake", "film", "a", "more")
 
 

@@ -1,4 +1,4 @@
-"""Errors in the words that a person sees: an unexpected error is only what no person can change."""
+"""Errors in the words that a person sees: a fault of its own is only what no person can change."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_what_the_system_refuses_is_told_with_a_fix(
 def test_the_rest_is_a_fault_of_its_own_and_says_which(capsys: pytest.CaptureFixture[str]) -> None:
     assert complain_of(ExceptionGroup("unhandled errors in a TaskGroup", [KeyError("a")])) == 1
     said_ = capsys.readouterr().err
-    assert "unexpected error: KeyError: 'a'" in said_ and "--debug" in said_
+    assert "a fault of its own: KeyError: 'a'" in said_ and "--debug" in said_
 
 
 def test_a_state_is_said_once() -> None:

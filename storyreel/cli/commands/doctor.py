@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
     if _safely("the settings", _settings)[0]:
         good = _checked(by_settings) and good
     print(
-        "not checked: a paid request; whether the API itself can download from the store; "
+        "not tried: a paid request; whether the API itself can download from the store; "
         "whether there is credit"
     )
     return 0 if good else 1
@@ -150,7 +150,7 @@ def _server() -> Finding:
     if url is None:
         info = backend.read_info()
         if not processes.is_running(info.get("pid"), backend.SERVING):
-            return True, "no Prefect server is named: a run starts one of its own (not checked)", ""
+            return True, "no Prefect server is named: a run starts one of its own (not tried)", ""
         url = (
             f"http://{address.reached_at(info.get('host', processes.LOOPBACK))}:{info['port']}/api"
         )
@@ -241,7 +241,7 @@ def _store() -> Finding:
         store.close()
     name = (now.store or "loopback, for the API on this machine").partition("?")[0]
     if got != data:
-        what = f"store for stills: {name} stores a picture, but its address does not serve it"
+        what = f"store for stills: {name} takes a picture, but its address does not give it back"
         return (
             False,
             what,

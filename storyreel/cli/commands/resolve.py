@@ -138,7 +138,7 @@ def _advice(ledger: Ledger, prepared: Prepared, args: argparse.Namespace, take: 
             "the API lists no job that could be this take's: --abandon (the next run makes it "
             "again), or --adopt VIDEO_ID"
         )
-    lines = [f"the API lists {len(likely)} that may be this take's:"]
+    lines = [f"the API lists {len(likely)} that may be it:"]
     for job in likely[:5]:
         apart = (job.created_at or 0) - take.created_at
         words = (
