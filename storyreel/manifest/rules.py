@@ -21,12 +21,16 @@ RATIO_TOLERANCE = 0.01
 class Rules:
     """Checks all rules for all scenes of a resolver."""
 
-    def __init__(self, resolver: Resolver, catalog: Catalog, today: date) -> None:
+    def __init__(
+        self, resolver: Resolver, catalog: Catalog, today: date, fallback: YamlPath | None = None
+    ) -> None:
         self.r = resolver
         self.source = resolver.source
         self.catalog = catalog
         self.today = today
         self.scenes = resolver.scenes
+        # The fallback that is checked as its scene is: all faults are noted there.
+        self._fallback = fallback
 
     def run(self) -> None:
         """Check every scene."""
@@ -71,9 +75,9 @@ class Rules:
         if len(scene.fallback) < len(written) or self.r.drafts.is_broken(draft, "fallback"):
             return  # one of them has a fault of its own
         for i, way in enumerate(scene.ways[1:]):
-            rules = _Fallback(self, (*path, i))
+            rules = Rules(self.r, self.catalog, self.today, fallback=(*path, i))
             if (way.model, way.mode) in [(w.model, w.mode) for w in scene.ways[: i + 1]]:
-                rules.error(f"{way.model} {way.mode or ''} is tried before", "delete it")
+                rules._error(path, f"{way.model} {way.mode or ''} is tried before", "delete it")
             rules._request(draft, way, self.catalog.models[way.model])
 
     def _remix_of(self, scene: Scene) -> str | None:
@@ -397,30 +401,9 @@ class Rules:
         *,
         key: bool = False,
     ) -> None:
+        if self._fallback:
+            path, key, message = self._fallback, False, f"as a fallback: {message}"
         self.source.error(self.source.at(path, key=key), message, fix, severity)
-
-
-class _Fallback(Rules):
-    """The same rules for a fallback of a scene: each fault is noted at the fallback."""
-
-    def __init__(self, rules: Rules, place: YamlPath) -> None:
-        super().__init__(rules.r, rules.catalog, rules.today)
-        self._place = place
-
-    def error(self, message: str, fix: str) -> None:
-        """Note an error of the fallback itself."""
-        self._error(self._place, message, fix)
-
-    def _error(
-        self,
-        path: YamlPath,
-        message: str,
-        fix: str,
-        severity: Severity = Severity.ERROR,
-        *,
-        key: bool = False,
-    ) -> None:
-        super()._error(self._place, f"as a fallback: {message}", fix, severity)
 
 
 def _ratio(size: tuple[int, int]) -> float:

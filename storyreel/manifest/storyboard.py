@@ -128,6 +128,11 @@ class Scene:
     fallback: tuple[tuple[str, str | None], ...] = ()
 
     @property
+    def has_fallback(self) -> bool:
+        """Is there another way to make it, by other words or another model?"""
+        return bool(self.fallback or self.fallback_prompt)
+
+    @property
     def ways(self) -> tuple[Scene, ...]:
         """Return the ways to make the scene in their order: as it is, then each fallback."""
         others = (replace(self, model=m, mode=mode, fallback=()) for m, mode in self.fallback)

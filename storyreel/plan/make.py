@@ -82,10 +82,10 @@ def plan_scene(
     def request_of(way: Scene) -> Request:
         return Request(way, catalog.dialect_of(catalog.models[way.model]), inputs)
 
-    written = scene
-    if not forced and (scene.fallback or scene.fallback_prompt):
-        scene = ways.choose(scene, storyboard, snapshot, request_of, tried)
-    model, request = catalog.models[scene.model], request_of(scene)
+    request = request_of(scene)
+    if scene.has_fallback and not forced:
+        request = ways.choose(scene, storyboard, snapshot, request_of, tried)
+    way = request.scene
     recorded = takes.of_request(request, storyboard, snapshot)
     keeps = not recorded and storyboard.policy.on_upstream_change == "keep"
     kept = takes.kept(request, snapshot) if keeps else []
@@ -96,7 +96,7 @@ def plan_scene(
         chosen.force()
     else:
         chosen.add_elsewhere({take.job_id for take in recorded if take.job_id})
-    chosen.add_new("forced" if forced else _why_new(written, request, snapshot, upstream))
+    chosen.add_new("forced" if forced else _why_new(scene, request, snapshot, upstream))
     blocked = reason.block(scene, upstream) if chosen.has_new else None
     if blocked:
         chosen.block(blocked.reason)
@@ -107,9 +107,9 @@ def plan_scene(
         reason=why,
         key=key,
         takes=tuple(chosen.plans),
-        price=price_of(scene, catalog),
-        dearest=_dearest(written, catalog),
-        wait_s=model.wait(scene.seconds),
+        price=price_of(way, catalog),
+        dearest=_dearest(scene, catalog),
+        wait_s=catalog.models[way.model].wait(way.seconds),
         forced=forced,
         blocked_by=blocked.scene if blocked else None,
     )

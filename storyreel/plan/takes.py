@@ -114,9 +114,13 @@ def take_order(scene_id: str, take: Take | TakePlan) -> tuple[bool, int]:
 def _counts(take: Take) -> bool:
     """Does this take answer the request, so that no new one is made?"""
     if take.state is State.FAILED:
-        # Moderation would block the same words again.
-        return take.error_class == ErrorKind.MODERATION
+        return is_moderated(take)
     return take.state not in (State.RELEASED, State.ABANDONED)
+
+
+def is_moderated(take: Take) -> bool:
+    """Did moderation block this take? It would block the same request again."""
+    return take.state is State.FAILED and take.error_class == ErrorKind.MODERATION
 
 
 def kept(request: Request, snapshot: Snapshot) -> list[Take]:

@@ -1,5 +1,5 @@
-"""The pictures and the video of a request, made ready to send: bytes found, made to fit, published
-or inlined.
+"""Prepare the pictures and the video of a request: read them, fit them, then publish or inline
+them.
 """
 
 from __future__ import annotations

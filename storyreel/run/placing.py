@@ -77,8 +77,9 @@ def _placed(
 
 
 def _require_project(prepared: Prepared) -> None:
-    """Refuse a project that was renamed where its rows are told apart by its name: they would be
-    paid for again.
+    """Refuse a renamed project on a shared ledger.
+
+    Its rows are found by its name: under another one they would be paid for again.
     """
     there = _named_otherwise(prepared) if prepared.settings.database_url else None
     if there:

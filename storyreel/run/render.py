@@ -112,7 +112,7 @@ class Run:
     ) -> ScenePlan:
         """Try the other ways to make the scene, each only after the one before has failed."""
         tried = {result.key}
-        while result.used is None and (scene.fallback or scene.fallback_prompt):
+        while result.used is None and scene.has_fallback:
             await self._read_takes()
             following = await self._replan(scene, upstream, tried=tried)
             if following.key in tried:
