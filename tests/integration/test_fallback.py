@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,11 +9,10 @@ import pytest
 
 from storyreel.plan.make import Plan
 from storyreel.report.model import RunReport
-from storyreel.run import opening, placing, planning
-from storyreel.run.render import Run
+from storyreel.run import placing, planning
 from storyreel.run.request import Prepared, Request
-from storyreel.run.steps import PlainSteps
-from tests.server import Live, live
+from tests import plain
+from tests.server import Live
 
 BOARD = """\
 version: 1
@@ -26,15 +23,6 @@ scenes:
   - {id: one, prompt: first, fallback: [{mode: pro}, {model: kling-video-o1}]}
   - {id: two, prompt: second, model: kling-video-o1, mode: pro, first_frame: previous}
 """
-
-
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    with live(tmp_path / "api", scale=0.2) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
-        monkeypatch.setenv("STORYREEL_TIME_SCALE", "0.001")
-        yield server
 
 
 def prepared(folder: Path, text: str = BOARD, force: tuple[str, ...] = ()) -> Prepared:
@@ -49,14 +37,7 @@ def plan(folder: Path, text: str = BOARD) -> Plan:
 
 
 def render(folder: Path, text: str = BOARD, force: tuple[str, ...] = ()) -> RunReport:
-    board = prepared(folder, text, force)
-
-    async def run() -> RunReport:
-        async with opening.open_session(board, "r") as session:
-            snapshot, planned = planning.plan_to_run(board, session.ledger, session.run_id)
-            return await Run(session, planned, snapshot, PlainSteps(session)).render()
-
-    return asyncio.run(run())
+    return plain.render(prepared(folder, text, force))
 
 
 def models(api: Live) -> list[str]:

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-
-import pytest
 
 from storyreel.errors import DeadlinePassed
 from storyreel.ledger.gate import Ledger
 from storyreel.ledger.rows import State, Take
 from storyreel.report.model import RunReport
-from storyreel.run import finishing, opening, placing, planning
-from storyreel.run.render import Run
+from storyreel.run import finishing, placing, planning
 from storyreel.run.request import Request
-from storyreel.run.session import Session
 from storyreel.run.steps import PlainSteps
-from tests.server import Live, live
+from tests import plain
+from tests.server import Live
 
 BOARD = """\
 version: 1
@@ -36,30 +31,12 @@ class NeverWaits(PlainSteps):
         raise DeadlinePassed("not finished")
 
 
-@pytest.fixture
-def api(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    with live(tmp_path / "api", scale=0.2) as server:
-        monkeypatch.setenv("OPENAI_BASE_URL", server.url)
-        monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
-        monkeypatch.setenv("STORYREEL_TIME_SCALE", "0.001")
-        yield server
-
-
 def render(folder: Path, prompt: str, steps: type[PlainSteps] = PlainSteps) -> RunReport:
     """Run the board with this prompt."""
     file = folder / "b.yaml"
     file.write_text(BOARD.replace("PROMPT", prompt))
-
-    async def run(session: Session) -> RunReport:
-        snapshot, plan = planning.plan_to_run(prepared, session.ledger, session.run_id)
-        return await Run(session, plan, snapshot, steps(session)).render()
-
-    async def opened() -> RunReport:
-        async with opening.open_session(prepared, f"run of {prompt}") as session:
-            return await run(session)
-
     prepared = placing.prepare(Request(file, workspace=folder / "ws"))
-    return asyncio.run(opened())
+    return plain.render(prepared, f"run of {prompt}", steps)
 
 
 def takes(folder: Path) -> list[Take]:
