@@ -23,13 +23,13 @@ def test_an_interrupted_flow_has_no_state(kind: signal.Signals) -> None:
         os.kill(os.getpid(), kind)
         await asyncio.Event().wait()
 
-    before = signal.signal(
-        signal.SIGINT, signal.default_int_handler
-    )  # a job in the background inherits it ignored
+    # A job in the background inherits SIGINT ignored, one under `nohup` SIGHUP.
+    default = signal.default_int_handler if kind == signal.SIGINT else signal.SIG_DFL
+    before = signal.signal(kind, default)
     try:
         assert conduct.conduct(flow()) is None
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(kind, before)
 
 
 def test_a_server_that_is_lost_is_told_with_what_to_do() -> None:
