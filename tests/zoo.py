@@ -108,6 +108,11 @@ def ffmpeg(*arguments: Any) -> str:
     return done.stderr
 
 
+def rotate(path: Path, degrees: int, out: Path) -> None:
+    """Copy a clip, and tell players to show it turned."""
+    ffmpeg("-display_rotation", degrees, "-i", path, "-c", "copy", out)
+
+
 def _layout(size: tuple[int, int]) -> tuple[int, int]:
     """(height of the barcode, width of a patch)."""
     return size[1] // 4 // 2 * 2, size[0] // len(PATCHES) // 2 * 2

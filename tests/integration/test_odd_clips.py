@@ -17,7 +17,7 @@ from PIL import Image
 
 from storyreel.film.media.clip import to_rgb, verify
 from storyreel.film.media.cut import Film, Piece, Style, assemble
-from tests.zoo import Odd, colour_error, ffmpeg, make, number_of
+from tests.zoo import Odd, colour_error, ffmpeg, make, number_of, rotate
 
 SIZE = (320, 180)
 TEST = ("-f", "lavfi", "-i", "testsrc2=s=320x180:r=24:d=2")
@@ -228,15 +228,7 @@ def test_a_turned_clip_is_upright_in_the_film_beside_the_same_one_unturned(
     tmp_path: Path, turn: int, alone: bool
 ) -> None:
     make(Odd(), tmp_path / "flat.mp4")
-    ffmpeg(
-        "-display_rotation",
-        turn,
-        "-i",
-        tmp_path / "flat.mp4",
-        "-c",
-        "copy",
-        tmp_path / "turned.mp4",
-    )
+    rotate(tmp_path / "flat.mp4", turn, tmp_path / "turned.mp4")
     pieces = [
         Piece(tmp_path / "turned.mp4", name="t"),
         *([] if alone else [Piece(tmp_path / "flat.mp4")]),

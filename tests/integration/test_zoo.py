@@ -14,7 +14,7 @@ from PIL import Image
 from storyreel.film.media import seam
 from storyreel.film.media.clip import to_rgb, verify
 from storyreel.film.media.cut import Piece, Style, assemble
-from tests.zoo import Odd, colour_error, ffmpeg, make, number_of
+from tests.zoo import Odd, colour_error, ffmpeg, make, number_of, rotate
 
 HD = (1280, 720)
 ZOO = {
@@ -108,15 +108,7 @@ def test_what_an_edit_list_hides_is_not_seen(tmp_path: Path, trim: str) -> None:
 @pytest.mark.parametrize("turn", [90, 180, 270])
 def test_a_turned_clip_is_seen_upright(tmp_path: Path, turn: int) -> None:
     make(Odd(), tmp_path / "flat.mp4")
-    ffmpeg(
-        "-display_rotation",
-        turn,
-        "-i",
-        tmp_path / "flat.mp4",
-        "-c",
-        "copy",
-        tmp_path / "turned.mp4",
-    )
+    rotate(tmp_path / "flat.mp4", turn, tmp_path / "turned.mp4")
     opened = verify(tmp_path / "turned.mp4")
     upright = opened.last.rotate(-turn, expand=True)
     assert (opened.facts.width, opened.facts.height) == ((180, 320) if turn % 180 else (320, 180))
