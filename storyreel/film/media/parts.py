@@ -11,53 +11,16 @@ from storyreel.film.media.sound import Span
 
 FPS = 24
 Transition = Literal["cut", "fade", "dissolve"]
-Corner = Literal["top-left", "top-right", "bottom-left", "bottom-right", "center"]
-Focus = Literal["center", "left", "right", "top", "bottom"]
-Fit = Literal["pad", "crop", "blur"]
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A spoken line. It begins `at_s` seconds after its piece; None: after the line before."""
-
-    path: Path
-    at_s: float | None = None
-    gain_db: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A card: text on a plain colour (`#rrggbb`), with an image above it if there is one."""
-
-    text: str = ""
-    image: Path | None = None
-    background: str = "#101820"
-    color: str = "#ffffff"
-
-
-@dataclass(frozen=True, slots=True)
-class Overlay:
-    """A picture over the film. `width` and `margin` are shares of the film's width."""
-
-    path: Path
-    at: Corner = "top-right"
-    width: float = 0.15
-    margin: float = 0.03
-    opacity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A clip of the film, or what stands in its place.
+    """A clip of the film. `skip_first`: leave out its first picture, which repeats the one before
+    it. `leave_out_last`: leave out so many pictures at its end, because the next clip starts before
+    them.
 
-    A `path` of None is a `card`, the picture `still`, or else a slate that shows `caption`; each of
-    `seconds`. `name` is for messages. `into` is the transition into it. The film shows the clip
-    from `from_s` to `to_s` seconds (None: its end), at `speed`. Then `skip_first` leaves out the
-    first picture, which repeats the one before it, and `leave_out_last` so many pictures at the
-    end, because the next clip starts before them. `gain_db` is the level of its own sound; None
-    mutes it. `lines` are spoken over it; with `hold` the last picture stands until they end. `zoom`
-    is the size of a still at its end, as a share of that at its beginning. `focus` is the part that
-    stays where the film crops it.
+    `name` is for messages. `into` is the transition into it. A `path` of None is a slate of
+    `seconds` that shows `caption`, on the picture `still` if there is one.
     """
 
     path: Path | None
@@ -68,16 +31,6 @@ class Piece:
     still: Path | None = None
     seconds: float = 2.0
     name: str | None = None
-    card: Card | None = None
-    from_s: float = 0.0
-    to_s: float | None = None
-    speed: float = 1.0
-    gain_db: float | None = 0.0
-    lines: tuple[Line, ...] = ()
-    hold: bool = False
-    zoom: float = 1.0
-    overlay: Overlay | None = None
-    focus: Focus = "center"
 
     @property
     def title(self) -> str:
@@ -86,20 +39,8 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Language:
-    """The captions of one language (ISO 639), one a piece; None where a piece has none."""
-
-    code: str
-    captions: tuple[str | None, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Style:
-    """How the film is made. `size` is (width, height) in pixels, both even.
-
-    `fit` says how a clip of another shape fills it. `loudness_lufs` is the film's integrated
-    loudness; None leaves it. `label` is written small into a corner.
-    """
+    """How the film is made. `size` is (width, height) in pixels, both even."""
 
     size: tuple[int, int]
     fps: int = FPS
@@ -107,11 +48,6 @@ class Style:
     music: Path | None = None
     music_gain_db: float = -12.0
     subtitles: Literal["none", "soft", "burned"] = "none"
-    fit: Fit = "pad"
-    loudness_lufs: float | None = None
-    overlay: Overlay | None = None
-    label: str | None = None
-    languages: tuple[Language, ...] = ()
 
     @property
     def overlap(self) -> int:
